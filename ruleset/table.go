@@ -1,0 +1,49 @@
+package ruleset
+
+import (
+	"net/netip"
+
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// Interval is a range of the 24-bit number protocol<<16|port that a rule allows. For ICMP and
+// ICMPv6 the port is type<<8|code; a protocol without ports has its whole range.
+type Interval struct {
+	From, To uint32 // inclusive
+	Rule     uint32 // vpc.Rule.Number of the rule that is named when several allow
+}
+
+// Table is one direction of one set of groups, compiled: interfaces with the same groups share it.
+// It is immutable.
+type Table struct {
+	Direction Direction
+	Groups    []vpc.GroupID // whose rules it holds, sorted
+	// CIDRs is sorted by address, then length. The longest prefix that contains an address stands
+	// for all that do: its intervals are their union.
+	CIDRs []CIDRPorts
+	// Peers has what each named group allows, by that group. A packet from a member of several is
+	// judged by the union: PortsOf.
+	Peers map[vpc.GroupID][]Interval
+}
+
+// CIDRPorts is a prefix and the intervals, sorted and disjoint, that it is allowed.
+type CIDRPorts struct {
+	CIDR  netip.Prefix // masked; IPv4 and IPv6 never mix
+	Ports []Interval
+}
+
+// Tables is what the datapath is to enforce: both directions for every interface of the host.
+type Tables struct {
+	Revision int64
+	ENIs     map[vpc.InterfaceID]ENITables
+}
+
+// ENITables is an interface with its two tables. Pointers are shared between interfaces and kept
+// from one compilation to the next where nothing changed, so that comparing pointers finds changes.
+type ENITables struct {
+	ENI
+	Ingress, Egress *Table
+}
+
+// Members is who is in which groups: stored once per host, used by all tables.
+type Members map[vpc.InterfaceID]Member

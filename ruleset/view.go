@@ -1,0 +1,57 @@
+// Package ruleset says what an interface may send and receive, and why. Resolve finds what one host
+// needs to know of a State (a View), a Compiler turns a View into Tables for the datapath, Evaluate
+// judges a packet the slow and obvious way, and is what Explain prints. It is pure: no clock, no
+// I/O, no goroutine.
+package ruleset
+
+import (
+	"net/netip"
+
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// View is all that one host needs to know: its interfaces, the groups that they carry, and the
+// members of the groups that those name. Values are immutable; a Delta makes the next View.
+type View struct {
+	Revision int64 // of the State that it was resolved from
+	ENIs     map[vpc.InterfaceID]ENI
+	Groups   map[vpc.GroupID]Group
+	Members  map[vpc.InterfaceID]Member
+}
+
+// ENI is an interface bound to a device of this host.
+type ENI struct {
+	ID              vpc.InterfaceID
+	Domain          vpc.VPCID // whose members its rules mean
+	MAC             vpc.MAC
+	Addresses       []netip.Addr // its own, of both families, sorted
+	Routers         []netip.Addr // of its subnet: exempt from the rules for ARP and ND alone
+	Groups          []vpc.GroupID
+	SourceDestCheck bool
+}
+
+// Group is a security group as a host sees it: its rules.
+type Group struct {
+	ID    vpc.GroupID
+	Rules []vpc.Rule // of both directions
+}
+
+// Member is an interface, anywhere, that carries at least one group named by a rule of the View.
+type Member struct {
+	ID        vpc.InterfaceID
+	Domains   []vpc.VPCID   // where its addresses mean it: its VPC, and the active peers of that
+	Addresses []netip.Addr  // of both families, sorted
+	Groups    []vpc.GroupID // only those named by a rule of the View, sorted
+}
+
+// Delta turns one View into the next. What is named in both a changed and a removed part is an
+// error of the sender.
+type Delta struct {
+	From, To       int64 // revisions; From 0: Changed is a whole View (a snapshot)
+	ENIs           map[vpc.InterfaceID]ENI
+	Groups         map[vpc.GroupID]Group
+	Members        map[vpc.InterfaceID]Member
+	RemovedENIs    []vpc.InterfaceID
+	RemovedGroups  []vpc.GroupID
+	RemovedMembers []vpc.InterfaceID
+}

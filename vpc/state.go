@@ -1,0 +1,222 @@
+package vpc
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/tidwall/btree"
+)
+
+// Kind names a type of object, in the store's keys too: never rename one.
+type Kind string
+
+// The kinds of object.
+const (
+	KindInstallation  Kind = "installation"
+	KindVPC           Kind = "vpc"
+	KindSubnet        Kind = "subnet"
+	KindSecurityGroup Kind = "security-group"
+	KindInterface     Kind = "network-interface"
+	KindInstance      Kind = "instance"
+	KindHost          Kind = "host"
+	KindAccessKey     Kind = "access-key"
+)
+
+// Key is the identity of an object: its kind and its id.
+type Key struct {
+	Kind Kind
+	ID   string
+}
+
+// Object is one of *Installation, *VPC, *Subnet, *SecurityGroup, *NetworkInterface, *Instance,
+// *Host and *AccessKey.
+type Object interface {
+	Key() Key
+	// indexed returns the (index, value) pairs under which the object is found.
+	indexed() []entry
+}
+
+// entry is one line of the index: objects of which value can be listed by it.
+type entry struct {
+	index indexName
+	value string
+}
+
+type indexName string
+
+// The indexes: only what an action or the feed asks on its way to an answer; other filters scan.
+const (
+	groupsByVPC       indexName = "vpc>group"
+	groupByName       indexName = "vpc/name>group" // value: vpc id, "/", lower-case name
+	groupsByReference indexName = "group>referencing group"
+	groupByRule       indexName = "rule>group"
+	subnetsByVPC      indexName = "vpc>subnet"
+	enisBySubnet      indexName = "subnet>eni"
+	enisByVPC         indexName = "vpc>eni"
+	enisByGroup       indexName = "group>eni"
+	enisByInstance    indexName = "instance>eni"
+	enisByHost        indexName = "host>eni"
+	eniByAddress      indexName = "vpc/address>eni" // value: vpc id, "/", address
+	eniByMAC          indexName = "mac>eni"
+	eniByAttachment   indexName = "attachment>eni"
+	instancesByHost   indexName = "host>instance"
+	byClientToken     indexName = "token>object" // value: kind, "/", token
+)
+
+// State is everything the control plane knows, at one revision of the store. It is immutable and
+// safe for concurrent use; Apply makes the next one, sharing all that did not change.
+type State struct {
+	revision     int64
+	installation *Installation
+	objects      btree.Map[string, Object] // by Key.path
+	index        btree.Map[string, string] // "index\x00value\x00id" → id
+	counts       map[Kind]int              // copied whole by Apply: it has one entry per kind
+}
+
+// Revision is the store's revision that this State shows; 0 for an empty State.
+func (s *State) Revision() int64 { return s.revision }
+
+// Installation returns the installation's own record; nil before the first start has written it.
+func (s *State) Installation() *Installation { return s.installation }
+
+// Count returns the number of objects of a kind.
+func (s *State) Count(k Kind) int { return s.counts[k] }
+
+func (k Key) path() string { return string(k.Kind) + "\x00" + k.ID }
+
+// Get returns the object with that key, or nil.
+func (s *State) Get(k Key) Object {
+	o, _ := s.objects.Get(k.path())
+	return o
+}
+
+// get returns the object of type T, or nil.
+func get[T any, P interface {
+	*T
+	Object
+}](s *State, kind Kind, id string,
+) *T {
+	o, _ := s.objects.Get(Key{kind, id}.path())
+	p, _ := o.(P)
+	return (*T)(p)
+}
+
+// all yields the objects of a kind in order of their ids.
+func all[P Object](s *State, kind Kind) iter.Seq[P] {
+	prefix := Key{Kind: kind}.path()
+	return func(yield func(P) bool) {
+		m := s.objects // a copy of the header: reading never writes to the shared nodes
+		m.Ascend(prefix, func(k string, o Object) bool {
+			p, ok := o.(P)
+			return ok && strings.HasPrefix(k, prefix) && yield(p)
+		})
+	}
+}
+
+// lookup yields the ids found in an index under a value, in order.
+func (s *State) lookup(name indexName, value string) iter.Seq[string] {
+	prefix := string(name) + "\x00" + value + "\x00"
+	return func(yield func(string) bool) {
+		m := s.index
+		m.Ascend(prefix, func(k, id string) bool {
+			return strings.HasPrefix(k, prefix) && yield(id)
+		})
+	}
+}
+
+// one returns the first id found in an index under a value, or "".
+func (s *State) one(name indexName, value string) string {
+	for id := range s.lookup(name, value) {
+		return id
+	}
+	return ""
+}
+
+// Change is what an action wants written: all of it or nothing. Putting an object replaces the one
+// with its key. No key occurs twice.
+type Change struct {
+	Puts    []Object
+	Deletes []Key
+}
+
+// Empty reports whether there is nothing to write.
+func (c Change) Empty() bool { return len(c.Puts) == 0 && len(c.Deletes) == 0 }
+
+// Apply returns the State after c, at the given revision. Deleting what is not there is no error:
+// a watch may replay.
+func (s *State) Apply(c Change, revision int64) *State {
+	header := s.objects // IsoCopy writes to its receiver; the receiver must not be the shared State
+	indexHeader := s.index
+	n := &State{
+		revision:     revision,
+		installation: s.installation,
+		objects:      *header.IsoCopy(),
+		index:        *indexHeader.IsoCopy(),
+		counts:       make(map[Kind]int, len(s.counts)+1),
+	}
+	for k, v := range s.counts {
+		n.counts[k] = v
+	}
+	for _, k := range c.Deletes {
+		if old, ok := n.objects.Delete(k.path()); ok {
+			n.unindex(old)
+			n.counts[k.Kind]--
+		}
+	}
+	for _, o := range c.Puts {
+		k := o.Key()
+		if old, ok := n.objects.Set(k.path(), o); ok {
+			n.unindex(old)
+		} else {
+			n.counts[k.Kind]++
+		}
+		for _, e := range o.indexed() {
+			n.index.Set(e.path(k.ID), k.ID)
+		}
+		if i, ok := o.(*Installation); ok {
+			n.installation = i
+		}
+	}
+	return n
+}
+
+func (s *State) unindex(o Object) {
+	for _, e := range o.indexed() {
+		s.index.Delete(e.path(o.Key().ID))
+	}
+}
+
+func (e entry) path(id string) string { return string(e.index) + "\x00" + e.value + "\x00" + id }
+
+// Objects yields every object, ordered by kind and id: for comparing whole States.
+func (s *State) Objects() iter.Seq[Object] {
+	return func(yield func(Object) bool) {
+		m := s.objects
+		m.Scan(func(_ string, o Object) bool { return yield(o) })
+	}
+}
+
+// New returns an empty object of a kind, for a store to decode into.
+func New(k Kind) (Object, error) {
+	switch k {
+	case KindInstallation:
+		return new(Installation), nil
+	case KindVPC:
+		return new(VPC), nil
+	case KindSubnet:
+		return new(Subnet), nil
+	case KindSecurityGroup:
+		return new(SecurityGroup), nil
+	case KindInterface:
+		return new(NetworkInterface), nil
+	case KindInstance:
+		return new(Instance), nil
+	case KindHost:
+		return new(Host), nil
+	case KindAccessKey:
+		return new(AccessKey), nil
+	default:
+		return nil, fmt.Errorf("unknown kind of object %q", k)
+	}
+}
