@@ -2,8 +2,6 @@ package ruleset
 
 import (
 	"net/netip"
-
-	"github.com/sallyport/sallyport/vpc"
 )
 
 // Direction is EC2's: seen from the guest.
