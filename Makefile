@@ -1,0 +1,196 @@
+# Every target installs what it needs first, and nothing that is there already.
+#
+# Who runs what: builds, caches and generated files belong to the invoking user, also
+# under sudo; only apt, `sallyport dev` and the tests of the kernel's parts run as root.
+# A plain user needs sudo for those; root needs nothing.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# ---- what is pinned ---------------------------------------------------------------------
+
+# Debian 12's packages, pinned to the upstream version that a stable release never leaves.
+# The Debian revision floats: point releases and security updates take the old one off
+# the mirrors, so an exact pin would break within months. What generated files depend on
+# byte for byte is checked exactly, by check-generators.
+DEV_PACKAGES := iproute2=6.1.* iputils-ping=3:2022* netcat-openbsd=1.219* curl=7.88.* awscli=2.9.*
+GENERATE_PACKAGES := clang-19=1:19.1.7* llvm-19=1:19.1.7* libbpf-dev=1:1.1.* linux-libc-dev=6.1.* \
+	protobuf-compiler=3.21.* libprotobuf-dev=3.21.*
+LINT_PACKAGES := clang-format-19=1:19.1.7*
+RACE_PACKAGES := clang-19=1:19.1.7*
+ROOT_TEST_PACKAGES := $(DEV_PACKAGES) util-linux=2.38.* nftables=1.0.6* tcpdump=4.99.* \
+	iputils-arping=3:2022* openssl=3.0.* jq=1.6* python3-boto3=1.26.* libcap2-bin=1:2.66*
+
+CLANG_VERSION := 19.1.7
+PROTOC_VERSION := 3.21.12
+
+# ---- who runs what ----------------------------------------------------------------------
+
+# sudo's secure_path and a user's PATH lack what is needed here.
+export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
+
+UID := $(shell id -u)
+# The user behind sudo, if the checkout is theirs.
+BUILD_USER := $(if $(filter 0,$(UID)),$(filter-out root,$(and $(SUDO_USER),$(filter $(SUDO_USER),$(shell stat -c %U .)))))
+
+ifneq ($(UID),0)
+as_user :=
+as_root := sudo env PATH="$$PATH" $(if $(CI),CI=$(CI))
+root_test :=
+# go test builds as the user and starts each test binary through this.
+test_exec := -exec 'sudo env PATH=$(PATH) $(if $(CI),CI=$(CI))'
+else ifneq ($(BUILD_USER),)
+home := $(shell getent passwd $(BUILD_USER) | cut -d: -f6)
+setpriv := setpriv --reuid=$(BUILD_USER) --regid=$(shell id -g $(BUILD_USER)) --init-groups
+as_user := $(setpriv) --inh-caps=-all env HOME=$(home) USER=$(BUILD_USER)
+as_root :=
+# go test runs as the user, with the one right to start the test binaries as root again.
+root_test := $(setpriv) --inh-caps=+setuid,+setgid --ambient-caps=+setuid,+setgid env HOME=$(home) USER=$(BUILD_USER)
+test_exec := -exec 'setpriv --reuid=0 --regid=0 --clear-groups env HOME=/root USER=root'
+else
+as_user :=
+as_root :=
+root_test :=
+test_exec :=
+endif
+
+# $(call install,PACKAGES): only what dpkg does not know as installed.
+define install
+@missing=(); for want in $(1); do \
+	dpkg-query -W -f='$${db:Status-Status}' "$${want%%=*}" 2>/dev/null | grep -qx installed || missing+=("$$want"); \
+done; \
+if [ "$${#missing[@]}" -gt 0 ]; then \
+	command -v apt-get >/dev/null || { echo "missing: $${missing[*]}; this is no Debian: install their like by hand" >&2; exit 1; }; \
+	echo "==> installing $${missing[*]}"; \
+	$(as_root) apt-get update -q && \
+	$(as_root) env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "$${missing[@]}" || \
+	{ echo "could not install $${missing[*]}; the versions are Debian 12's, elsewhere install their like by hand" >&2; exit 1; }; \
+fi
+endef
+
+# ---- Go ---------------------------------------------------------------------------------
+
+# One set of flags for the build and the tests, so that they share one build cache.
+export CGO_ENABLED := 0
+export GOFLAGS := $(filter-out -trimpath -buildvcs=false,$(GOFLAGS)) -trimpath -buildvcs=false
+MODULE := github.com/sallyport/sallyport
+VERSION = $(shell $(as_user) git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TOOLS ?= $(CURDIR)/.cache/tools
+PKG ?= ./...
+FUZZTIME ?= 30s
+ARGS ?=
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: need-go
+need-go:
+	@command -v go >/dev/null || { echo "go is not installed: see https://go.dev/dl/ for Go 1.26 or newer" >&2; exit 1; }
+
+.PHONY: need-root
+need-root:
+	@[ $(UID) = 0 ] || command -v sudo >/dev/null || { echo "this needs root: run make as root, or install sudo" >&2; exit 1; }
+
+.PHONY: build
+build: need-go ## build bin/sallyport
+	@echo "==> building bin/sallyport"
+	@$(as_user) mkdir -p bin
+	$(as_user) go build -ldflags "-X main.version=$(VERSION)" -o bin/sallyport ./cmd/sallyport
+
+.PHONY: dev
+dev: need-root build ## build and run `sallyport dev` as root; ARGS="--listen ADDR" are passed on
+	$(call install,$(DEV_PACKAGES))
+	exec $(as_root) bin/sallyport dev $(ARGS)
+
+# ---- generated code ---------------------------------------------------------------------
+
+# Built once per version of the tools and of Go.
+$(TOOLS)/stamp: tools.mod tools.sum | need-go
+	@echo "==> building the tools of tools.mod (some minutes, once)"
+	@$(as_user) mkdir -p $(TOOLS)
+	@$(as_user) env GOBIN=$(TOOLS) go install -modfile=tools.mod tool
+	@$(as_user) touch $@
+
+.PHONY: check-generators
+check-generators:
+	$(call install,$(GENERATE_PACKAGES))
+	@got=$$(clang-19 -dumpversion) && [ "$$got" = $(CLANG_VERSION) ] || { \
+	echo "clang-19 is $$got, but the committed BPF objects are made by $(CLANG_VERSION), byte for byte. Either" >&2; \
+	echo "  apt-get install clang-19=1:$(CLANG_VERSION)* llvm-19=1:$(CLANG_VERSION)*" >&2; \
+	echo "or set CLANG_VERSION in the Makefile, run make generate, and commit both." >&2; exit 1; }
+	@got=$$(protoc --version) && [ "$$got" = "libprotoc $(PROTOC_VERSION)" ] || { \
+	echo "protoc is $$got, but the committed messages are made by $(PROTOC_VERSION). Either" >&2; \
+	echo "  apt-get install protobuf-compiler=$(PROTOC_VERSION)*" >&2; \
+	echo "or set PROTOC_VERSION in the Makefile, run make generate, and commit both." >&2; exit 1; }
+
+.PHONY: generate
+generate: check-generators $(TOOLS)/stamp ## make generated code again: BPF objects, messages, EC2's wire types
+	@echo "==> generating"
+	$(as_user) env PATH="$(TOOLS):$$PATH" BPF2GO_CC=clang-19 BPF2GO_STRIP=llvm-strip-19 go generate ./...
+
+# ---- tests ------------------------------------------------------------------------------
+
+.PHONY: test
+test: lint test-unit test-generate test-bpf test-e2e ## everything that CI runs, which is this
+
+# Without root: what neither touches the kernel nor is the whole product.
+.PHONY: test-unit
+test-unit: need-go ## packages that need no root, with the race detector
+	$(call install,$(RACE_PACKAGES))
+	@echo "==> tests that need no root"
+	@packages=$$($(as_user) go list ./... | grep -Ev '^$(MODULE)/(agent|cmd|e2e)(/|$$)'); \
+	$(as_user) env CGO_ENABLED=1 CC=clang-19 go test -race -skip '^TestGenerate' $$packages
+
+.PHONY: test-generate
+test-generate: check-generators $(TOOLS)/stamp ## that `make generate` would change no byte, and that this check sees one
+	@echo "==> generated code is up to date"
+	@$(as_user) env TOOLS=$(TOOLS) go test -count=1 -timeout 20m -v -run '^TestGenerate' .
+
+.PHONY: test-bpf
+test-bpf: need-root need-go ## the agent on the real kernel, as root
+	$(call install,$(ROOT_TEST_PACKAGES))
+	@echo "==> the agent and its BPF programs, as root"
+	@$(root_test) go test -count=1 -timeout 20m -p 1 -v $(test_exec) ./agent/...
+
+.PHONY: test-e2e
+test-e2e: need-root build ## commands and the whole product with real clients and packets, as root
+	$(call install,$(ROOT_TEST_PACKAGES))
+	@echo "==> the whole product, as root"
+	@$(root_test) go test -count=1 -timeout 20m -p 1 -v $(test_exec) ./cmd/... ./e2e/...
+
+.PHONY: fuzz
+fuzz: need-go ## every fuzz test for FUZZTIME (30s) each
+	@grep -rHoP --include='*_test.go' '^func \KFuzz\w+' . | while IFS=: read -r file name; do \
+		echo "==> $$name in $$(dirname "$$file")"; \
+		$(as_user) go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
+	done
+
+.PHONY: bench
+bench: need-root build ## the same traffic through no filter, nftables and Sallyport, as root
+	$(call install,$(ROOT_TEST_PACKAGES))
+	$(as_user) go build -o bin/bench ./e2e/bench
+	$(as_root) bin/bench $(ARGS)
+
+# ---- style ------------------------------------------------------------------------------
+
+BPF_SOURCES = $(wildcard agent/datapath/bpf/*.[ch])
+
+.PHONY: lint
+lint: $(TOOLS)/stamp ## linters and formatting; PKG=./vpc/... for one folder
+	$(call install,$(LINT_PACKAGES))
+	@echo "==> lint"
+	@$(as_user) $(TOOLS)/golangci-lint run $(PKG)
+	@$(if $(BPF_SOURCES),$(as_user) clang-format-19 --dry-run -Werror $(BPF_SOURCES))
+
+.PHONY: fmt
+fmt: $(TOOLS)/stamp ## format Go and C
+	$(call install,$(LINT_PACKAGES))
+	@$(as_user) $(TOOLS)/golangci-lint fmt
+	@$(if $(BPF_SOURCES),$(as_user) clang-format-19 -i $(BPF_SOURCES))
+
+.PHONY: vuln
+vuln: $(TOOLS)/stamp ## known vulnerabilities in what is linked; asks vuln.go.dev
+	$(as_user) $(TOOLS)/govulncheck ./...

@@ -1,0 +1,38 @@
+// Package sallyport is a map of the house; it holds no code.
+//
+// Sallyport enforces EC2 Security Groups on any Linux machine, with eBPF at the host side of each
+// virtual NIC, and is spoken to with the unmodified aws CLI.
+//
+//	cmd/sallyport     the one binary: dev, server, agent, and what an operator types; no logic lives here
+//	vpc               the nouns: security group, rule, interface, tag; State, Change, Error, quotas
+//	ruleset           what an interface may send and receive, and why: resolve, compile, evaluate
+//	feed              the stream between a server and an agent: the messages and both ends of it
+//	server            the control plane put together: Config, New, Run
+//	  ec2api            EC2's Query API: form in, XML out; one file per family of actions
+//	    wire              generated request and result types with their codecs
+//	    sigv4             checks a Signature Version 4; knows nothing of etcd or HTTP routing
+//	  iam               accounts, access keys, who may call which action
+//	  store             state in etcd, embedded or external: Read, Update, Watch
+//	agent             the host agent put together: Config, New, Run
+//	  lab               lab guests: network namespaces, bridges, user data
+//	  datapath          loads and attaches the eBPF programs, keeps maps equal to tables, reads events
+//	    bpf               the C: one .bpf.c per object, one header per concept
+//	  local             the Unix socket on which hooks and the CLI announce an interface
+//	e2e               the whole product: network namespaces, real clients, real packets
+//	docs              one page per question a reader has; docs/decisions holds the ADRs
+//
+// # Floors
+//
+// Imports only point down; floors_test.go holds them to it.
+//
+//	0  vpc               standard library and one persistent-map package; no I/O
+//	1  ruleset           pure: no clock, no I/O, no goroutine
+//	2  feed, server/…, agent/…   they talk to the world, and not to each other
+//	3  server, agent     wire the rest of their side
+//	4  cmd, e2e          see both sides
+//
+// # The main path
+//
+// A call travels cmd/sallyport/server.go → server → one action in server/ec2api → vpc →
+// server/store → feed → ruleset → agent → agent/datapath → agent/datapath/bpf/guest.bpf.c.
+package sallyport
