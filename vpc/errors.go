@@ -8,6 +8,102 @@ import (
 // Code is an EC2 error code: InvalidGroup.NotFound.
 type Code string
 
+// The codes of refusals, spelled as EC2 spells them (ID and Id both occur). Source: EC2 API
+// reference, "Error codes for the Amazon EC2 API".
+const (
+	// Of no resource in particular.
+	CodeAuthFailure                 Code = "AuthFailure"
+	CodeDryRunOperation             Code = "DryRunOperation"
+	CodeIdempotentParameterMismatch Code = "IdempotentParameterMismatch"
+	CodeIncorrectState              Code = "IncorrectState"
+	CodeInvalidAction               Code = "InvalidAction"
+	CodeInvalidCharacter            Code = "InvalidCharacter"
+	CodeInvalidID                   Code = "InvalidID"
+	CodeInvalidNextToken            Code = "InvalidNextToken"
+	CodeInvalidParameter            Code = "InvalidParameter"
+	CodeInvalidParameterCombination Code = "InvalidParameterCombination"
+	CodeInvalidParameterValue       Code = "InvalidParameterValue"
+	CodeInvalidRequest              Code = "InvalidRequest"
+	CodeFilterLimitExceeded         Code = "FilterLimitExceeded"
+	CodeMalformedQueryString        Code = "MalformedQueryString"
+	CodeMissingAction               Code = "MissingAction"
+	CodeMissingInput                Code = "MissingInput"
+	CodeMissingParameter            Code = "MissingParameter"
+	CodeNoSuchVersion               Code = "NoSuchVersion"
+	CodeOperationNotPermitted       Code = "OperationNotPermitted"
+	CodeUnauthorizedOperation       Code = "UnauthorizedOperation"
+	CodeUnknownParameter            Code = "UnknownParameter"
+	CodeUnsupportedOperation        Code = "UnsupportedOperation"
+	CodeDependencyViolation         Code = "DependencyViolation"
+	CodeCannotDelete                Code = "CannotDelete"
+
+	// The server's own trouble: the client may try again.
+	CodeInternalError                Code = "InternalError"
+	CodeRequestLimitExceeded         Code = "RequestLimitExceeded"
+	CodeUnavailable                  Code = "Unavailable"
+	CodeInsufficientInstanceCapacity Code = "InsufficientInstanceCapacity"
+
+	// Tags.
+	CodeInvalidTagKeyMalformed Code = "InvalidTagKey.Malformed"
+	CodeTagLimitExceeded       Code = "TagLimitExceeded"
+
+	// VPCs and subnets.
+	CodeInvalidVpcIDNotFound                     Code = "InvalidVpcID.NotFound"
+	CodeInvalidVpcIDMalformed                    Code = "InvalidVpcID.Malformed"
+	CodeInvalidVpcRange                          Code = "InvalidVpc.Range"
+	CodeVpcLimitExceeded                         Code = "VpcLimitExceeded"
+	CodeVPCIdNotSpecified                        Code = "VPCIdNotSpecified"
+	CodeDefaultVpcAlreadyExists                  Code = "DefaultVpcAlreadyExists"
+	CodeDefaultVpcDoesNotExist                   Code = "DefaultVpcDoesNotExist"
+	CodeInvalidVpcCidrBlockAssociationIDNotFound Code = "InvalidVpcCidrBlockAssociationID.NotFound"
+	CodeInvalidSubnetIDNotFound                  Code = "InvalidSubnetID.NotFound"
+	CodeInvalidSubnetIDMalformed                 Code = "InvalidSubnetID.Malformed"
+	CodeInvalidSubnetRange                       Code = "InvalidSubnet.Range"
+	CodeInvalidSubnetConflict                    Code = "InvalidSubnet.Conflict"
+	CodeSubnetLimitExceeded                      Code = "SubnetLimitExceeded"
+	CodeInsufficientFreeAddressesInSubnet        Code = "InsufficientFreeAddressesInSubnet"
+
+	// Security groups, their rules and prefix lists.
+	CodeInvalidGroupNotFound                   Code = "InvalidGroup.NotFound"
+	CodeInvalidGroupIDMalformed                Code = "InvalidGroupId.Malformed"
+	CodeInvalidGroupDuplicate                  Code = "InvalidGroup.Duplicate"
+	CodeSecurityGroupLimitExceeded             Code = "SecurityGroupLimitExceeded"
+	CodeInvalidSecurityGroupRuleIDNotFound     Code = "InvalidSecurityGroupRuleId.NotFound"
+	CodeInvalidSecurityGroupRuleIDMalformed    Code = "InvalidSecurityGroupRuleId.Malformed"
+	CodeInvalidPermissionDuplicate             Code = "InvalidPermission.Duplicate"
+	CodeInvalidPermissionNotFound              Code = "InvalidPermission.NotFound"
+	CodeRulesPerSecurityGroupLimitExceeded     Code = "RulesPerSecurityGroupLimitExceeded"
+	CodeInvalidPrefixListIDNotFound            Code = "InvalidPrefixListID.NotFound"
+	CodeInvalidPrefixListIDMalformed           Code = "InvalidPrefixListId.Malformed"
+	CodeSecurityGroupsPerInterfaceLimit        Code = "SecurityGroupsPerInterfaceLimitExceeded"
+	CodeSecurityGroupsPerInstanceLimitExceeded Code = "SecurityGroupsPerInstanceLimitExceeded"
+
+	// Network interfaces.
+	CodeInvalidNetworkInterfaceIDNotFound            Code = "InvalidNetworkInterfaceID.NotFound"
+	CodeInvalidNetworkInterfaceIDMalformed           Code = "InvalidNetworkInterfaceId.Malformed"
+	CodeInvalidNetworkInterfaceInUse                 Code = "InvalidNetworkInterface.InUse"
+	CodeNetworkInterfaceLimitExceeded                Code = "NetworkInterfaceLimitExceeded"
+	CodeInvalidAttachmentIDNotFound                  Code = "InvalidAttachmentID.NotFound"
+	CodeInvalidNetworkInterfaceAttachmentIDMalformed Code = "InvalidNetworkInterfaceAttachmentId.Malformed"
+	CodeAttachmentLimitExceeded                      Code = "AttachmentLimitExceeded"
+	CodeInvalidIPAddressInUse                        Code = "InvalidIPAddress.InUse"
+	CodePrivateIPAddressLimitExceeded                Code = "PrivateIpAddressLimitExceeded"
+	CodeResourceAlreadyAssigned                      Code = "Resource.AlreadyAssigned"
+
+	// Instances and images.
+	CodeInvalidInstanceID          Code = "InvalidInstanceID"
+	CodeInvalidInstanceIDNotFound  Code = "InvalidInstanceID.NotFound"
+	CodeInvalidInstanceIDMalformed Code = "InvalidInstanceID.Malformed"
+	CodeIncorrectInstanceState     Code = "IncorrectInstanceState"
+	CodeInstanceLimitExceeded      Code = "InstanceLimitExceeded"
+	CodeInvalidAMIIDNotFound       Code = "InvalidAMIID.NotFound"
+	CodeInvalidAMIIDMalformed      Code = "InvalidAMIID.Malformed"
+	CodeInvalidUserDataMalformed   Code = "InvalidUserData.Malformed"
+	CodeInvalidBlockDeviceMapping  Code = "InvalidBlockDeviceMapping"
+	CodeUnsupported                Code = "Unsupported"
+	CodeInvalidKeyPairNotFound     Code = "InvalidKeyPair.NotFound"
+)
+
 // Error is a refusal: the call is wrong, or not now, and nothing was changed. Everything else that
 // goes wrong is an ordinary error, and the client sees InternalError.
 type Error struct {

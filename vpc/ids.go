@@ -3,6 +3,8 @@
 // in, a Change or an *Error comes out; clock, ids and randomness come in through Env. It does no I/O.
 package vpc
 
+import "strings"
+
 // Identifiers are EC2's: a prefix, a dash and 17 lower-case hex digits ("sg-0123456789abcdef0");
 // the older form with 8 digits is accepted on input.
 type (
@@ -20,3 +22,62 @@ type (
 	HostID        string // the name in a host's certificate
 	AccessKeyID   string // AKIA…
 )
+
+// The parsers below return an *Error with the Malformed code of the type unless the text has the
+// form of an identifier; whether there is such an object is another question.
+
+func ParseVPCID(s string) (VPCID, error) { return parseID[VPCID](s, "vpc", CodeInvalidVpcIDMalformed) }
+
+func ParseSubnetID(s string) (SubnetID, error) {
+	return parseID[SubnetID](s, "subnet", CodeInvalidSubnetIDMalformed)
+}
+
+func ParseGroupID(s string) (GroupID, error) {
+	return parseID[GroupID](s, "sg", CodeInvalidGroupIDMalformed)
+}
+
+func ParseRuleID(s string) (RuleID, error) {
+	return parseID[RuleID](s, "sgr", CodeInvalidSecurityGroupRuleIDMalformed)
+}
+
+func ParsePrefixListID(s string) (PrefixListID, error) {
+	return parseID[PrefixListID](s, "pl", CodeInvalidPrefixListIDMalformed)
+}
+
+func ParseInterfaceID(s string) (InterfaceID, error) {
+	return parseID[InterfaceID](s, "eni", CodeInvalidNetworkInterfaceIDMalformed)
+}
+
+func ParseAttachmentID(s string) (AttachmentID, error) {
+	return parseID[AttachmentID](s, "eni-attach", CodeInvalidNetworkInterfaceAttachmentIDMalformed)
+}
+
+func ParseInstanceID(s string) (InstanceID, error) {
+	return parseID[InstanceID](s, "i", CodeInvalidInstanceIDMalformed)
+}
+
+// ParseImageID returns its argument: an image's id has no type of its own.
+func ParseImageID(s string) (string, error) {
+	return parseID[string](s, "ami", CodeInvalidAMIIDMalformed)
+}
+
+func parseID[T ~string](s, prefix string, malformed Code) (T, error) {
+	hex, ok := strings.CutPrefix(s, prefix+"-")
+	if !ok || len(hex) != 8 && len(hex) != 17 || strings.Trim(hex, "0123456789abcdef") != "" {
+		return "", Errorf(malformed, `Invalid id: "%s" (expecting "%s-...")`, s, prefix)
+	}
+	return T(s), nil
+}
+
+// parseIDs parses all of them, or returns the error of the first that is malformed.
+func parseIDs[T any](ids []string, parse func(string) (T, error)) ([]T, error) {
+	out := make([]T, 0, len(ids))
+	for _, s := range ids {
+		id, err := parse(s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, nil
+}
