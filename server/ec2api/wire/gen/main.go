@@ -1,0 +1,48 @@
+// Gen turns the interface descriptions *.api into Go: types, form decoders, XML encoders, and a registry. The head of
+// ec2.api explains their format. Run it by go generate; it writes NAME_gen.go beside each NAME.api, and registry_gen.go.
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
+	}
+}
+
+func run(paths []string) error {
+	d := &description{structs: map[string]*structure{}}
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		err = d.parse(strings.TrimSuffix(path, ".api"), f)
+		f.Close()
+		if err != nil {
+			return err
+		}
+	}
+	if err := d.resolve(); err != nil {
+		return err
+	}
+	out := map[string]func(*emitter){"registry_gen.go": func(e *emitter) { e.registry(d) }}
+	for _, f := range d.files {
+		out[f.name+"_gen.go"] = func(e *emitter) { e.file(d, f) }
+	}
+	for name, emit := range out {
+		src, err := render(emit)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err := os.WriteFile(name, src, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
