@@ -24,6 +24,8 @@ type Table struct {
 	// Peers has what each named group allows, by that group. A packet from a member of several is
 	// judged by the union: PortsOf.
 	Peers map[vpc.GroupID][]Interval
+
+	ids map[uint32]vpc.RuleID // of the rules in Peers, by number: PortsOf breaks ties by id
 }
 
 // CIDRPorts is a prefix and the intervals, sorted and disjoint, that it is allowed.

@@ -1,0 +1,78 @@
+package ruleset
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// Port returns the packet's place in the 24-bit space of a Table: protocol<<16 with the destination
+// port, or the ICMP type and code.
+func (p Packet) Port() uint32 {
+	first := uint32(p.Protocol) << 16
+	switch vpc.Protocol(p.Protocol) {
+	case vpc.TCP, vpc.UDP:
+		return first | uint32(p.DstPort)
+	case vpc.ICMP, vpc.ICMPv6:
+		return first | uint32(p.ICMPType)<<8 | uint32(p.ICMPCode)
+	default:
+		return first
+	}
+}
+
+// Judge judges one packet at one gate the way the datapath does: from compiled tables and members,
+// ignoring connections.
+func (t Tables) Judge(m Members, eni vpc.InterfaceID, d Direction, p Packet) Verdict {
+	e, ok := t.ENIs[eni]
+	if !ok {
+		return Verdict{Reason: ReasonUnbound}
+	}
+	if reason := e.judgedBefore(d, p); reason != ReasonNone {
+		return Verdict{Reason: reason}
+	}
+	table := e.Ingress
+	if d == Egress {
+		table = e.Egress
+	}
+	if table == nil {
+		return Verdict{Reason: ReasonNoTable}
+	}
+	return table.Judge(m.GroupsAt(e.Domain, p.remote(d)), p)
+}
+
+// Judge judges a packet by this table, given the groups of the remote end. Rules for CIDRs are
+// named before rules for groups, so the member set is asked only if no CIDR allows the packet.
+func (t *Table) Judge(groups []vpc.GroupID, p Packet) Verdict {
+	rule := Find(t.longest(p.remote(t.Direction)), p.Port())
+	if rule == 0 {
+		rule = Find(t.PortsOf(groups), p.Port())
+	}
+	if rule == 0 {
+		return Verdict{Reason: ReasonNoRule}
+	}
+	return Verdict{Allow, ReasonRule, rule}
+}
+
+// longest returns the intervals of the longest prefix that contains an address.
+func (t *Table) longest(a netip.Addr) []Interval {
+	var best CIDRPorts
+	for _, c := range t.CIDRs {
+		if c.CIDR.Contains(a) && (!best.CIDR.IsValid() || c.CIDR.Bits() > best.CIDR.Bits()) {
+			best = c
+		}
+	}
+	return best.Ports
+}
+
+// GroupsAt returns the groups, of those named by rules, of the member that holds an address in a
+// domain. It scans: the datapath has an index.
+func (m Members) GroupsAt(domain vpc.VPCID, a netip.Addr) []vpc.GroupID {
+	var groups []vpc.GroupID
+	for _, member := range m {
+		if slices.Contains(member.Domains, domain) && slices.Contains(member.Addresses, a) {
+			groups = append(groups, member.Groups...)
+		}
+	}
+	return sortedSet(groups)
+}
