@@ -1,0 +1,254 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// present lists the guests that exist on this host: each has a directory, made before anything
+// else of it and removed last.
+func (l *Lab) present() ([]vpc.InstanceID, error) {
+	es, err := os.ReadDir(l.opts.Dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("list guests: %w", err)
+	}
+	ids := make([]vpc.InstanceID, 0, len(es))
+	for _, e := range es {
+		ids = append(ids, vpc.InstanceID(e.Name()))
+	}
+	return ids, nil
+}
+
+func (l *Lab) dir(id vpc.InstanceID) string { return filepath.Join(l.opts.Dir, string(id)) }
+
+// run makes a guest, or what is missing of it.
+func (l *Lab) run(ctx context.Context, g Guest) error {
+	if err := os.MkdirAll(l.dir(g.ID), 0o700); err != nil {
+		return fmt.Errorf("make a directory: %w", err)
+	}
+	ns, err := netns.GetFromName(string(g.ID))
+	if errors.Is(err, os.ErrNotExist) {
+		if err = makeNamespace(string(g.ID)); err == nil {
+			ns, err = netns.GetFromName(string(g.ID))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("make namespace: %w", err)
+	}
+	defer ns.Close()
+	if err := l.removeInterfaces(g.ID, g.Interfaces); err != nil {
+		return err
+	}
+	for _, i := range g.Interfaces {
+		if err := l.ensureInterface(ctx, g.ID, i, ns); err != nil {
+			return fmt.Errorf("%s: %w", i.ENI, err)
+		}
+	}
+	return l.ensureInit(g, ns)
+}
+
+// remove ends a guest's processes and removes its devices and namespace.
+func (l *Lab) remove(id vpc.InstanceID) error {
+	if err := l.stopInit(id); err != nil {
+		return err
+	}
+	if err := l.removeInterfaces(id, nil); err != nil {
+		return err
+	}
+	if err := netns.DeleteNamed(string(id)); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("remove namespace: %w", err)
+	}
+	// A mount point that lost its mount is a plain file, and EINVAL above.
+	if err := os.Remove(filepath.Join("/run/netns", string(id))); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove namespace: %w", err)
+	}
+	if err := os.RemoveAll(l.dir(id)); err != nil {
+		return fmt.Errorf("remove its directory: %w", err)
+	}
+	return nil
+}
+
+// removeInterfaces removes the guest's devices but those in keep. Deleting the device is what ends
+// its binding: at no moment is it there without its filter.
+func (l *Lab) removeInterfaces(id vpc.InstanceID, keep []Interface) error {
+	wanted := map[string]bool{}
+	for _, i := range keep {
+		wanted[string(i.ENI)] = true
+	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("list devices: %w", err)
+	}
+	for _, link := range links {
+		words := aliased(link)
+		if link.Type() != "veth" || len(words) != 2 || words[0] != string(id) || wanted[words[1]] {
+			continue
+		}
+		if err := ignoreGone(netlink.LinkDel(link)); err != nil {
+			return fmt.Errorf("remove %s: %w", link.Attrs().Name, err)
+		}
+	}
+	return nil
+}
+
+// ensureInterface makes the veth pair of an ENI and binds the host's end before it is up.
+func (l *Lab) ensureInterface(ctx context.Context, id vpc.InstanceID, i Interface, ns netns.NsHandle) error {
+	l.network.Lock()
+	br, err := ensureNetwork(i)
+	l.network.Unlock()
+	if err != nil {
+		return err
+	}
+	name := DeviceName(i.ENI)
+	host, err := netlink.LinkByName(name)
+	fresh := errors.As(err, new(netlink.LinkNotFoundError))
+	if fresh {
+		host, err = addVeth(name, id, i, ns, br)
+	}
+	if err != nil {
+		return fmt.Errorf("make %s: %w", name, err)
+	}
+	if w := aliased(host); len(w) != 2 || w[0] != string(id) || w[1] != string(i.ENI) {
+		return refuse("the device %s is not this guest's; remove it", name)
+	}
+	bindErr := l.opts.Bind(ctx, name, i.ENI)
+	if bindErr != nil && host.Attrs().Flags&net.FlagUp == 0 {
+		return fmt.Errorf("bind %s: %w", name, bindErr)
+	}
+	if err := netlink.LinkSetUp(host); err != nil {
+		return fmt.Errorf("set %s up: %w", name, err)
+	}
+	if err := configure(i, ns); err != nil {
+		return err
+	}
+	if bindErr != nil {
+		return fmt.Errorf("bind %s: %w", name, bindErr)
+	}
+	return nil
+}
+
+func addVeth(name string, id vpc.InstanceID, i Interface, ns netns.NsHandle, br netlink.Link) (netlink.Link, error) {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = name
+	attrs.MasterIndex = br.Attrs().Index
+	veth := &netlink.Veth{
+		LinkAttrs: attrs,
+		PeerName:  fmt.Sprintf("eth%d", i.Index), PeerNamespace: netlink.NsFd(ns), PeerHardwareAddr: i.MAC[:],
+	}
+	if err := netlink.LinkAdd(veth); err != nil {
+		return nil, err
+	}
+	host, err := netlink.LinkByName(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range []sysctl{ // the host itself must not speak on a guest's wire
+		{"net/ipv6/conf/" + name + "/disable_ipv6", "1"},
+	} {
+		if err := s.write(); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, errors.Join(err, netlink.LinkDel(host))
+		}
+	}
+	if err := netlink.LinkSetAlias(host, alias(string(id), string(i.ENI))); err != nil {
+		return nil, errors.Join(err, netlink.LinkDel(host))
+	}
+	return netlink.LinkByName(name)
+}
+
+// configure gives the guest's end its addresses and routes. A secondary interface has a table of
+// its own, as EC2's own images set it up: answers leave by the interface that was asked.
+func configure(i Interface, ns netns.NsHandle) error {
+	h, err := netlink.NewHandleAt(ns)
+	if err != nil {
+		return fmt.Errorf("enter namespace: %w", err)
+	}
+	defer h.Close()
+	name := fmt.Sprintf("eth%d", i.Index)
+	eth, err := h.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", name, err)
+	}
+	for _, a := range i.Addresses {
+		if err := h.AddrReplace(eth, &netlink.Addr{IPNet: ipNet(a), Flags: unix.IFA_F_NODAD}); err != nil {
+			return fmt.Errorf("give %s to %s: %w", a, name, err)
+		}
+	}
+	if err := h.LinkSetUp(eth); err != nil {
+		return fmt.Errorf("set %s up: %w", name, err)
+	}
+	for _, r := range i.Routers {
+		route := &netlink.Route{
+			LinkIndex: eth.Attrs().Index, Dst: ipNet(netip.PrefixFrom(zero(r.Addr()), 0)), Gw: r.Addr().AsSlice(),
+		}
+		if i.Index > 0 {
+			route.Table = 1000 + i.Index
+		}
+		if err := h.RouteReplace(route); err != nil {
+			return fmt.Errorf("default route of %s: %w", name, err)
+		}
+	}
+	if i.Index == 0 {
+		return nil
+	}
+	for _, a := range i.Addresses {
+		r := netlink.NewRule()
+		r.Family, r.Table, r.Priority = family(a.Addr()), 1000+i.Index, 1000+i.Index
+		r.Src = ipNet(netip.PrefixFrom(a.Addr(), a.Addr().BitLen()))
+		if err := h.RuleAdd(r); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("route by source %s: %w", a.Addr(), err)
+		}
+	}
+	return nil
+}
+
+// makeNamespace makes a named network namespace with lo up.
+func makeNamespace(name string) error {
+	return onThread(func() error {
+		ns, err := netns.NewNamed(name)
+		if err != nil {
+			return err
+		}
+		defer ns.Close()
+		for _, s := range []sysctl{
+			// Two interfaces may stand in one subnet: each answers for its own addresses alone.
+			{"net/ipv4/conf/all/arp_ignore", "1"},
+			{"net/ipv4/conf/all/arp_announce", "2"},
+			{"net/ipv6/conf/all/accept_ra", "0"},
+			{"net/ipv6/conf/default/accept_ra", "0"},
+			{"net/ipv4/ping_group_range", "0 2147483647"},
+			{"net/ipv4/ip_unprivileged_port_start", "0"},
+		} {
+			if err := s.write(); err != nil {
+				return err
+			}
+		}
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetUp(lo)
+	})
+}
+
+// onThread runs fn on a thread that ends with it: whatever namespace fn entered ends with the
+// thread, and no other goroutine ever sees it.
+func onThread(fn func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked
+		done <- fn()
+	}()
+	return <-done
+}

@@ -1,0 +1,367 @@
+package lab
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// The host side of a lab: one bridge per subnet, which holds the subnet's router addresses; routes
+// to the subnets that prefer the outside addresses as source; and one rule per bridge, so that a
+// guest reaches its own VPC and the host, and no other network.
+
+const (
+	bridgePrefix = "spb-"
+	vethPrefix   = "spv-"
+	// routeProtocol marks our routes and rules: the kernel keeps it, and hands it back.
+	routeProtocol = 0x5a
+	rulePriority  = 5800
+)
+
+// deviceName is the prefix and the last 11 digits of an id: as long as a name may be.
+func deviceName(prefix, id string) string {
+	return prefix + id[max(0, len(id)-11):]
+}
+
+// BridgeName is the bridge of a subnet, DeviceName the host's end of an ENI's veth pair.
+func BridgeName(id vpc.SubnetID) string { return deviceName(bridgePrefix, string(id)) }
+
+// DeviceName is the host's end of the veth pair of an ENI.
+func DeviceName(id vpc.InterfaceID) string { return deviceName(vethPrefix, string(id)) }
+
+// alias is what a lab device carries as ifalias, to be known again. It is no claim: a claim is an
+// ENI id alone.
+func alias(parts ...string) string { return "sallyport lab " + strings.Join(parts, " ") }
+
+// aliased returns the words after "sallyport lab", or nil for a device that is not a lab's.
+func aliased(l netlink.Link) []string {
+	rest, ok := strings.CutPrefix(l.Attrs().Alias, "sallyport lab ")
+	if !ok {
+		return nil
+	}
+	return strings.Fields(rest)
+}
+
+// table is the routing table of a VPC, derived from its id so that it needs no register. Numbers
+// below 2^30 are left to others.
+func table(id vpc.VPCID) int {
+	h := sha256.Sum256([]byte(id))
+	return 1<<30 | int(binary.BigEndian.Uint32(h[:])>>3)
+}
+
+// ensureNetwork makes the bridge of an interface's subnet, if it is not there, with its addresses,
+// routes and rule.
+func ensureNetwork(i Interface) (netlink.Link, error) {
+	if err := checkOverlap(i); err != nil {
+		return nil, err
+	}
+	name := BridgeName(i.Subnet)
+	br, err := netlink.LinkByName(name)
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		if br, err = addBridge(name, i); err != nil {
+			return nil, fmt.Errorf("make bridge %s: %w", name, err)
+		}
+	} else if err != nil {
+		return nil, fmt.Errorf("find bridge %s: %w", name, err)
+	}
+	if got := aliased(br); len(got) != 2 || got[0] != string(i.VPC) || got[1] != string(i.Subnet) {
+		return nil, refuse("the device %s is not this lab's; remove it", name)
+	}
+	if err := ensureOutside(); err != nil {
+		return nil, err
+	}
+	for _, r := range i.Routers {
+		a := &netlink.Addr{
+			IPNet: ipNet(r),
+			Flags: unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD,
+		}
+		if err := netlink.AddrReplace(br, a); err != nil {
+			return nil, fmt.Errorf("give %s to %s: %w", r, name, err)
+		}
+	}
+	if err := netlink.LinkSetUp(br); err != nil {
+		return nil, fmt.Errorf("set %s up: %w", name, err)
+	}
+	return br, ensureRoutes(br, i)
+}
+
+func addBridge(name string, i Interface) (netlink.Link, error) {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = name
+	// A fixed address: otherwise the bridge takes its lowest port's, and changes it as guests come.
+	h := sha256.Sum256([]byte(i.Subnet))
+	attrs.HardwareAddr = append(net.HardwareAddr{0x02}, h[:5]...)
+	snooping := false // a bridge without a querier drops the multicast that neighbour discovery needs
+	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping}); err != nil {
+		return nil, err
+	}
+	br, err := netlink.LinkByName(name)
+	if err != nil {
+		return nil, err
+	}
+	undo := func(err error) (netlink.Link, error) { return nil, errors.Join(err, netlink.LinkDel(br)) }
+	if err := netlink.LinkSetAlias(br, alias(string(i.VPC), string(i.Subnet))); err != nil {
+		return undo(err)
+	}
+	for _, s := range []sysctl{
+		{"net/ipv4/conf/" + name + "/forwarding", "1"},
+		{"net/ipv4/conf/" + name + "/send_redirects", "0"},
+		{"net/ipv4/conf/" + name + "/arp_announce", "2"}, // ask as the router, not as the outside
+		{"net/ipv4/conf/" + name + "/arp_ignore", "1"},   // answer for the router alone
+		{"net/ipv6/conf/" + name + "/accept_ra", "0"},
+		{"net/ipv6/conf/" + name + "/disable_ipv6", "0"},
+	} {
+		if err := s.write(); err != nil {
+			return undo(err)
+		}
+	}
+	if err := forwardIPv6(name); err != nil {
+		return undo(err)
+	}
+	return netlink.LinkByName(name)
+}
+
+// forwardIPv6 lets the bridge forward. Kernels before 6.17 forward IPv6 only where all interfaces
+// do, and an interface that forwards ignores router advertisements: the others get their own
+// setting back.
+func forwardIPv6(bridge string) error {
+	force := sysctl{"net/ipv6/conf/" + bridge + "/force_forwarding", "1"}
+	if err := force.write(); err == nil || !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if v, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/forwarding"); err != nil || strings.TrimSpace(string(v)) == "1" {
+		return err
+	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("list devices: %w", err)
+	}
+	if err := (sysctl{"net/ipv6/conf/all/forwarding", "1"}).write(); err != nil {
+		return err
+	}
+	for _, l := range links {
+		if aliased(l) == nil {
+			err := (sysctl{"net/ipv6/conf/" + l.Attrs().Name + "/forwarding", "0"}).write()
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func ensureOutside() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find lo: %w", err)
+	}
+	for _, p := range Outside {
+		if err := netlink.AddrReplace(lo, &netlink.Addr{IPNet: ipNet(p), Flags: unix.IFA_F_NODAD}); err != nil {
+			return fmt.Errorf("give %s to lo: %w", p, err)
+		}
+	}
+	return nil
+}
+
+// ensureRoutes writes the routes to a subnet into the main table, for the host, and into the VPC's
+// table, for its guests; whatever else a guest asks for is unreachable.
+func ensureRoutes(br netlink.Link, i Interface) error {
+	tbl := table(i.VPC)
+	for _, r := range i.Routers {
+		for _, t := range []int{unix.RT_TABLE_MAIN, tbl} {
+			route := &netlink.Route{
+				LinkIndex: br.Attrs().Index, Dst: ipNet(r.Masked()), Src: outside(r.Addr()).AsSlice(),
+				Table: t, Protocol: routeProtocol, Scope: netlink.SCOPE_LINK,
+			}
+			if r.Addr().Is6() {
+				route.Scope = netlink.SCOPE_UNIVERSE
+			}
+			if err := netlink.RouteReplace(route); err != nil {
+				return fmt.Errorf("route %s: %w", r.Masked(), err)
+			}
+		}
+		any := netip.PrefixFrom(zero(r.Addr()), 0)
+		if err := netlink.RouteReplace(&netlink.Route{
+			Dst: ipNet(any), Table: tbl, Protocol: routeProtocol, Type: unix.RTN_UNREACHABLE, Priority: 1 << 20,
+		}); err != nil {
+			return fmt.Errorf("close the rest of %s's routes: %w", i.VPC, err)
+		}
+		rule := bridgeRule(br.Attrs().Name, tbl, r.Addr())
+		if err := netlink.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("send %s to its VPC's table: %w", br.Attrs().Name, err)
+		}
+	}
+	return nil
+}
+
+func bridgeRule(bridge string, tbl int, family netip.Addr) *netlink.Rule {
+	r := netlink.NewRule()
+	r.IifName, r.Table, r.Priority = bridge, tbl, rulePriority
+	r.Family = unix.AF_INET
+	if family.Is6() {
+		r.Family = unix.AF_INET6
+	}
+	return r
+}
+
+// checkOverlap refuses a subnet whose addresses the host, or another VPC's lab guests, already use.
+func checkOverlap(i Interface) error {
+	for _, r := range i.Routers {
+		routes, err := netlink.RouteListFiltered(family(r.Addr()),
+			&netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+		if err != nil {
+			return fmt.Errorf("list routes: %w", err)
+		}
+		for _, route := range routes {
+			if route.Dst == nil {
+				continue
+			}
+			dst, ok := prefix(route.Dst)
+			if !ok || dst.Bits() == 0 || !dst.Overlaps(r.Masked()) {
+				continue
+			}
+			link, err := netlink.LinkByIndex(route.LinkIndex)
+			if err != nil {
+				continue // it went meanwhile
+			}
+			if words := aliased(link); len(words) > 0 && words[0] == string(i.VPC) {
+				continue
+			}
+			return refuse("the host already uses %s (route %s via %s)", r.Masked(), dst, link.Attrs().Name)
+		}
+	}
+	return nil
+}
+
+// removeNetworks removes the bridges of subnets that are not in keep, with their routes and rules;
+// with none left, the outside addresses too.
+func removeNetworks(keep map[vpc.SubnetID]bool) error {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("list devices: %w", err)
+	}
+	var errs []error
+	left := 0
+	tables := map[int]bool{}
+	for _, l := range links {
+		words := aliased(l)
+		if l.Type() != "bridge" || len(words) != 2 {
+			continue
+		}
+		if keep[vpc.SubnetID(words[1])] {
+			left++
+			tables[table(vpc.VPCID(words[0]))] = true
+			continue
+		}
+		if err := netlink.LinkDel(l); err != nil { // its routes go with it
+			errs = append(errs, fmt.Errorf("remove %s: %w", l.Attrs().Name, err))
+		}
+	}
+	for _, f := range []int{unix.AF_INET, unix.AF_INET6} {
+		errs = append(errs, removeRules(f, tables))
+	}
+	if left == 0 {
+		errs = append(errs, removeOutside())
+	}
+	return errors.Join(errs...)
+}
+
+// removeRules removes our rules whose bridge is gone, and what is left in tables nobody uses.
+func removeRules(family int, keep map[int]bool) error {
+	rules, err := netlink.RuleList(family)
+	if err != nil {
+		return fmt.Errorf("list rules: %w", err)
+	}
+	var errs []error
+	for _, r := range rules {
+		if r.Priority != rulePriority || !strings.HasPrefix(r.IifName, bridgePrefix) {
+			continue
+		}
+		if _, err := netlink.LinkByName(r.IifName); err == nil {
+			continue
+		}
+		r.Family = family
+		errs = append(errs, ignoreGone(netlink.RuleDel(&r)))
+		if keep[r.Table] {
+			continue
+		}
+		routes, err := netlink.RouteListFiltered(family, &netlink.Route{Table: r.Table}, netlink.RT_FILTER_TABLE)
+		errs = append(errs, err)
+		for _, route := range routes {
+			errs = append(errs, ignoreGone(netlink.RouteDel(&route)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func removeOutside() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find lo: %w", err)
+	}
+	var errs []error
+	for _, p := range Outside {
+		errs = append(errs, ignoreGone(netlink.AddrDel(lo, &netlink.Addr{IPNet: ipNet(p)})))
+	}
+	return errors.Join(errs...)
+}
+
+func ignoreGone(err error) error {
+	for _, gone := range []error{unix.ENOENT, unix.ESRCH, unix.EADDRNOTAVAIL, unix.ENODEV} {
+		if errors.Is(err, gone) {
+			return nil
+		}
+	}
+	return err
+}
+
+type sysctl struct{ path, value string }
+
+func (s sysctl) write() error {
+	if err := os.WriteFile(filepath.Join("/proc/sys", s.path), []byte(s.value), 0); err != nil {
+		return fmt.Errorf("set %s to %s: %w", s.path, s.value, err)
+	}
+	return nil
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+func prefix(n *net.IPNet) (netip.Prefix, bool) {
+	a, ok := netip.AddrFromSlice(n.IP)
+	bits, _ := n.Mask.Size()
+	return netip.PrefixFrom(a.Unmap(), bits), ok
+}
+
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+func zero(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+// outside returns the outside address of a's family.
+func outside(a netip.Addr) netip.Addr {
+	i := slices.IndexFunc(Outside, func(p netip.Prefix) bool { return p.Addr().Is4() == a.Is4() })
+	return Outside[i].Addr()
+}
