@@ -163,10 +163,11 @@ test-e2e: need-root build ## commands and the whole product with real clients an
 
 .PHONY: fuzz
 fuzz: need-go ## every fuzz test for FUZZTIME (30s) each
-	@grep -rHoP --include='*_test.go' '^func \KFuzz\w+' . | while IFS=: read -r file name; do \
+	@found=$$(grep -rHoP --include='*_test.go' --exclude-dir=.cache '^func \KFuzz\w+' .) || { echo "no fuzz test in the tree" >&2; exit 1; }; \
+	while IFS=: read -r file name; do \
 		echo "==> $$name in $$(dirname "$$file")"; \
-		$(as_user) go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
-	done
+		$(as_user) go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+	done <<<"$$found"
 
 .PHONY: bench
 bench: need-root build ## the same traffic through no filter, nftables and Sallyport, as root
