@@ -1,0 +1,246 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+
+	"github.com/sallyport/sallyport/vpc"
+)
+
+const pageSize = 1000 // objects per read when the whole state is read
+
+// connectParams: an etcd that was away is tried again within a second.
+var connectParams = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+	MinConnectTimeout: 3 * time.Second,
+}
+
+// check refuses a store of a newer layout and an etcd with too small limits.
+func (s *Store) check(ctx context.Context, endpoints []string) error {
+	at := strings.Join(endpoints, ",")
+	if s.lone {
+		at = s.opts.Dir
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	// Everything that sorts after this layout: /sallyport/v2/, /sallyport/v10/.
+	resp, err := s.kv.Get(ctx, clientv3.GetPrefixRangeEnd(root+layout+"/"),
+		clientv3.WithRange(clientv3.GetPrefixRangeEnd(root)), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+	if err != nil {
+		return fmt.Errorf("read from etcd at %s: %w", at, err)
+	}
+	if len(resp.Kvs) > 0 {
+		what := "data directory"
+		if !s.lone {
+			what = "etcd at"
+		}
+		return fmt.Errorf("%s %s has layout %s, this program knows %s: use a newer sallyport",
+			what, at, layoutOf(string(resp.Kvs[0].Key)), layout)
+	}
+	if s.lone {
+		return nil
+	}
+	return s.checkLimits(ctx, at)
+}
+
+// checkLimits sends an external etcd the largest transactions that we may ever send, as reads.
+func (s *Store) checkLimits(ctx context.Context, at string) error {
+	const flags = "start etcd with --max-txn-ops=4096 --max-request-bytes=8388608 or more"
+	ops := make([]clientv3.Op, maxTxnOps)
+	for i := range ops {
+		ops[i] = clientv3.OpGet(s.keys.fence, clientv3.WithCountOnly())
+	}
+	_, err := s.kv.Txn(ctx).Then(ops...).Commit()
+	if errors.Is(err, rpctypes.ErrTooManyOps) {
+		return fmt.Errorf("etcd at %s allows too few operations per transaction: %s", at, flags)
+	} else if err != nil {
+		return fmt.Errorf("try a transaction on etcd at %s: %w", at, err)
+	}
+	// etcd checks the size of what is written; gRPC before it the size of any request, with this
+	// much added. Source: etcd server/etcdserver/api/v3rpc/grpc.go, grpcOverheadBytes.
+	const overhead = 512 << 10
+	large := strings.Repeat("x", maxRequestBytes+overhead-4096)
+	_, err = s.kv.Txn(ctx).If(clientv3.Compare(clientv3.Value(s.keys.fence), "=", large)).Commit()
+	if err != nil {
+		return fmt.Errorf("etcd at %s refuses a request of %d bytes (%w): %s", at, len(large), err, flags)
+	}
+	return nil
+}
+
+// follow reads the whole State, then applies what the watch brings, and begins again when the watch
+// has fallen behind etcd's history. It returns an error when the store holds what it cannot read.
+func (s *Store) follow(ctx context.Context) error {
+	for synced := false; ; {
+		n, revision, err := s.load(ctx)
+		if err == nil {
+			s.publish(n)
+			if !synced {
+				synced = true
+				close(s.ready)
+			}
+			err = s.watch(ctx, revision+1)
+		}
+		var bad *unreadableError
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.As(err, &bad):
+			return err
+		}
+		s.opts.Log.Warn("reading the whole state again", "err", err)
+		if !sleep(ctx, retryPause) {
+			return nil
+		}
+	}
+}
+
+// unreadableError: trying again does not help.
+type unreadableError struct{ err error }
+
+func (e *unreadableError) Error() string { return e.err.Error() }
+func (e *unreadableError) Unwrap() error { return e.err }
+
+// load reads the whole State at one revision of etcd, which it returns too: the State's own revision
+// is that of the last write to it.
+func (s *Store) load(ctx context.Context) (*vpc.State, int64, error) {
+	known, _ := s.newest()
+	resp, err := s.kv.Get(ctx, s.keys.fence)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the state: %w", err)
+	}
+	at, fence := resp.Header.Revision, revisionOf(resp.Kvs)
+	if fence < known.Revision() {
+		return nil, 0, &unreadableError{fmt.Errorf("etcd went back from revision %d to %d: was it restored from a backup? start the server again", known.Revision(), fence)}
+	}
+	n := new(vpc.State)
+	end := clientv3.GetPrefixRangeEnd(s.keys.prefix)
+	for from := s.keys.prefix; ; {
+		resp, err := s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithRev(at), clientv3.WithLimit(pageSize))
+		if err != nil {
+			return nil, 0, fmt.Errorf("read the state: %w", err)
+		}
+		var c vpc.Change
+		for _, kv := range resp.Kvs {
+			if err := s.put(&c, kv); err != nil {
+				return nil, 0, err
+			}
+		}
+		n = n.Apply(c, fence)
+		if !resp.More {
+			return n, at, nil
+		}
+		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
+	}
+}
+
+// put adds a stored object to a Change; the fence and the markers are none.
+func (s *Store) put(c *vpc.Change, kv *mvccpb.KeyValue) error {
+	key, ok, err := s.keys.key(string(kv.Key))
+	if err != nil {
+		return &unreadableError{err}
+	}
+	if !ok {
+		return nil
+	}
+	o, err := decode(key, kv.Value)
+	if err != nil {
+		return &unreadableError{err}
+	}
+	c.Puts = append(c.Puts, o)
+	return nil
+}
+
+// watch applies everything from a revision of etcd on. It returns when the watch has to begin with
+// a full read: the revision was compacted, or the leader is lost.
+func (s *Store) watch(ctx context.Context, from int64) error {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	for {
+		events := s.watcher.Watch(ctx, s.keys.prefix, clientv3.WithPrefix(), clientv3.WithRev(from), clientv3.WithProgressNotify())
+		for resp := range events {
+			if err := resp.Err(); errors.Is(err, rpctypes.ErrNoLeader) {
+				s.opts.Log.Warn("etcd has no leader", "err", err)
+				break
+			} else if err != nil {
+				return fmt.Errorf("watch: %w", err)
+			}
+			if err := s.apply(resp.Events); err != nil {
+				return err
+			}
+			// The header's revision may be ahead of the events when a watch catches up.
+			if n := len(resp.Events); n > 0 {
+				from = resp.Events[n-1].Kv.ModRevision + 1
+			} else if resp.IsProgressNotify() {
+				from = resp.Header.Revision + 1
+			}
+		}
+		if !sleep(ctx, retryPause) {
+			return ctx.Err()
+		}
+	}
+}
+
+// apply publishes one State per revision in the events. etcd sends all events of a revision in one
+// answer, in order of revisions.
+func (s *Store) apply(events []*clientv3.Event) error {
+	for len(events) > 0 {
+		revision := events[0].Kv.ModRevision
+		var c vpc.Change
+		fenced := false
+		for len(events) > 0 && events[0].Kv.ModRevision == revision {
+			e := events[0]
+			events = events[1:]
+			if string(e.Kv.Key) == s.keys.fence {
+				fenced = true
+			} else if e.Type == mvccpb.PUT {
+				if err := s.put(&c, e.Kv); err != nil {
+					return err
+				}
+			} else if key, ok, err := s.keys.key(string(e.Kv.Key)); err != nil {
+				return &unreadableError{err}
+			} else if ok {
+				c.Deletes = append(c.Deletes, key)
+			}
+		}
+		n, _ := s.newest()
+		switch {
+		case revision <= n.Revision(): // our own commit, published when it was acknowledged
+		case fenced:
+			s.publish(n.Apply(c, revision))
+		case !c.Empty():
+			return &unreadableError{fmt.Errorf("revision %d was written past the fence, by no sallyport: keep other writers out of %s", revision, s.keys.prefix)}
+		}
+	}
+	return nil
+}
+
+// revisionOf returns the revision of the one key that was asked for; 0: it does not exist.
+func revisionOf(kvs []*mvccpb.KeyValue) int64 {
+	if len(kvs) == 0 {
+		return 0
+	}
+	return kvs[0].ModRevision
+}
+
+const retryPause = 50 * time.Millisecond
+
+// sleep reports whether ctx lasted through the pause.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
