@@ -126,3 +126,8 @@ func CodeOf(err error) Code {
 	}
 	return ""
 }
+
+// errCombination refuses two parameters that exclude each other.
+func errCombination(a, b string) *Error {
+	return Errorf(CodeInvalidParameterCombination, "The parameter %s cannot be used with the parameter %s", a, b)
+}

@@ -1,0 +1,305 @@
+package vpc
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+const defaultGroupName = "default" // of the group that every VPC has
+
+// GroupRef names a group in a request: by its id, or, in the default VPC only, by its name.
+type GroupRef struct {
+	ID   GroupID
+	Name string
+}
+
+// NewSecurityGroup is what CreateSecurityGroup is told.
+type NewSecurityGroup struct {
+	Name              string
+	Description       string
+	VPC               VPCID // "": the default VPC
+	TagSpecifications []TagSpecification
+}
+
+// CreateSecurityGroup makes a group without ingress rules and with EC2's default egress rules.
+func (s *State) CreateSecurityGroup(env Env, in NewSecurityGroup) (*SecurityGroup, Change, error) {
+	tags, err := specifiedTags(in.TagSpecifications, "security-group")
+	if err != nil {
+		return nil, Change{}, err
+	}
+	name, err := validGroupName(in.Name)
+	if err != nil {
+		return nil, Change{}, err
+	}
+	if err := validGroupText("GroupDescription", "description", in.Description); err != nil {
+		return nil, Change{}, err
+	}
+	v, err := s.vpcOrDefault(in.VPC)
+	if err != nil {
+		return nil, Change{}, err
+	}
+	if s.GroupNamed(v.ID, name) != nil {
+		return nil, Change{}, Errorf(CodeInvalidGroupDuplicate,
+			"The security group '%s' already exists for VPC '%s'", name, v.ID)
+	}
+	if s.Count(KindSecurityGroup) >= s.Quotas().SecurityGroups {
+		return nil, Change{}, errTooManyGroups()
+	}
+	d := s.draft()
+	g, err := d.newGroup(env, v, name, in.Description, tags["security-group"])
+	if err != nil {
+		return nil, Change{}, err
+	}
+	return g, d.change(), nil
+}
+
+func errTooManyGroups() *Error {
+	return Errorf(CodeSecurityGroupLimitExceeded, "The maximum number of security groups has been reached.")
+}
+
+// newGroup puts a group with the default egress rules: everything, in the families that the VPC has.
+func (d *draft) newGroup(env Env, v *VPC, name, description string, tags Tags) (*SecurityGroup, error) {
+	g := &SecurityGroup{
+		ID:          GroupID(env.ID("sg")),
+		VPC:         v.ID,
+		Created:     env.Now,
+		Name:        name,
+		Description: description,
+		Tags:        tags,
+	}
+	rules := []Rule{{Egress: true, Protocol: AllProtocols, From: -1, To: -1, Peer: Peer{CIDR: anyIPv4}}}
+	if len(v.IPv6CIDRs) > 0 {
+		rules = append(rules, Rule{Egress: true, Protocol: AllProtocols, From: -1, To: -1, Peer: Peer{CIDR: anyIPv6}})
+	}
+	if name == defaultGroupName {
+		rules = append(rules, Rule{Protocol: AllProtocols, From: -1, To: -1, Peer: Peer{Group: g.ID}})
+	}
+	if err := d.numberRules(env, rules); err != nil {
+		return nil, err
+	}
+	g.Rules = rules
+	d.put(g)
+	return g, nil
+}
+
+var (
+	anyIPv4 = netip.MustParsePrefix("0.0.0.0/0")
+	anyIPv6 = netip.MustParsePrefix("::/0")
+)
+
+// addDefaultGroup puts the group that comes with a VPC and goes with it.
+func (d *draft) addDefaultGroup(env Env, v *VPC) error {
+	if d.Count(KindSecurityGroup) >= d.Quotas().SecurityGroups {
+		return errTooManyGroups()
+	}
+	_, err := d.newGroup(env, v, defaultGroupName, "default VPC security group", nil)
+	return err
+}
+
+// DefaultGroup returns the group that interfaces get which ask for none.
+func (s *State) DefaultGroup(v VPCID) *SecurityGroup { return s.GroupNamed(v, defaultGroupName) }
+
+// DeleteSecurityGroup deletes a group with its rules, if no interface carries it and no rule of
+// another group names it.
+func (s *State) DeleteSecurityGroup(ref GroupRef) (*SecurityGroup, Change, error) {
+	g, err := s.findGroupByRef(ref)
+	if err != nil {
+		return nil, Change{}, err
+	}
+	if g.Name == defaultGroupName {
+		return nil, Change{}, Errorf(CodeCannotDelete,
+			`the specified group: "%s" name: "%s" cannot be deleted by a user`, g.ID, g.Name)
+	}
+	for range s.InterfacesOfGroup(g.ID) {
+		return nil, Change{}, errDependentObject(g.ID)
+	}
+	for other := range s.GroupsReferencing(g.ID) {
+		if other.ID != g.ID {
+			return nil, Change{}, errDependentObject(g.ID)
+		}
+	}
+	d := s.draft()
+	d.delete(g.Key())
+	return g, d.change(), nil
+}
+
+func errDependentObject(id GroupID) *Error {
+	return Errorf(CodeDependencyViolation, "resource %s has a dependent object", id)
+}
+
+// findGroup returns the group with that id, or InvalidGroupId.Malformed or InvalidGroup.NotFound.
+func (s *State) findGroup(id GroupID) (*SecurityGroup, error) {
+	if _, err := ParseGroupID(string(id)); err != nil {
+		return nil, err
+	}
+	if g := s.SecurityGroup(id); g != nil {
+		return g, nil
+	}
+	return nil, errNoGroup(string(id))
+}
+
+func errNoGroup(id string) *Error {
+	return Errorf(CodeInvalidGroupNotFound, "The security group '%s' does not exist", id)
+}
+
+// findGroupNamed finds a group of the default VPC.
+func (s *State) findGroupNamed(name string) (*SecurityGroup, error) {
+	v, err := s.vpcOrDefault("")
+	if err != nil {
+		return nil, err
+	}
+	if g := s.GroupNamed(v.ID, name); g != nil {
+		return g, nil
+	}
+	return nil, Errorf(CodeInvalidGroupNotFound,
+		"The security group '%s' does not exist in default VPC '%s'", name, v.ID)
+}
+
+func (s *State) findGroupByRef(ref GroupRef) (*SecurityGroup, error) {
+	switch {
+	case ref.ID != "" && ref.Name != "":
+		return nil, errCombination("groupName", "groupId")
+	case ref.ID != "":
+		return s.findGroup(ref.ID)
+	case ref.Name != "":
+		return s.findGroupNamed(ref.Name)
+	default:
+		return nil, Errorf(CodeMissingParameter, "The request must contain the parameter groupName or groupId")
+	}
+}
+
+// vpcOrDefault finds a VPC by its id; "" is the default VPC.
+func (s *State) vpcOrDefault(id VPCID) (*VPC, error) {
+	if id == "" {
+		if i := s.Installation(); i != nil && i.DefaultVPC != "" {
+			if v := s.VPC(i.DefaultVPC); v != nil {
+				return v, nil
+			}
+		}
+		return nil, Errorf(CodeVPCIdNotSpecified,
+			"No default VPC for this user. GroupName is only supported for EC2-Classic and default VPC.")
+	}
+	if _, err := ParseVPCID(string(id)); err != nil {
+		return nil, err
+	}
+	if v := s.VPC(id); v != nil {
+		return v, nil
+	}
+	return nil, Errorf(CodeInvalidVpcIDNotFound, "The vpc ID '%s' does not exist", id)
+}
+
+// What names and descriptions of groups and rules are made of. Source: EC2 API reference,
+// CreateSecurityGroup and IpRange; the server's own text has two spaces after the colon.
+const (
+	maxText      = 255
+	textSymbols  = ". _-:/()#,@[]+=&;{}!$*"
+	textAllowed  = "a-zA-Z0-9" + textSymbols
+	textAdvice   = "strings less than 256 characters from the following set:  " + textAllowed
+	groupIDStart = "sg-"
+)
+
+func validText(s string) bool {
+	return len(s) <= maxText && !strings.ContainsFunc(s, func(c rune) bool {
+		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		return !alnum && !strings.ContainsRune(textSymbols, c)
+	})
+}
+
+// validGroupText checks a name or description; what is "name" or "description".
+func validGroupText(parameter, what, s string) error {
+	if strings.ContainsFunc(s, func(c rune) bool { return c > 127 }) {
+		return Errorf(CodeInvalidParameterValue,
+			"Value (%s) for parameter %s is invalid. Character sets beyond ASCII are not supported.", s, parameter)
+	}
+	if !validText(s) || s == "" {
+		return Errorf(CodeInvalidParameterValue,
+			"Invalid security group %s. Valid %ss are %s", what, what, textAdvice)
+	}
+	return nil
+}
+
+// validGroupName returns the name as it is kept: without trailing spaces.
+func validGroupName(s string) (string, error) {
+	name := strings.TrimRight(s, " ")
+	if err := validGroupText("GroupName", "name", name); err != nil {
+		return "", err
+	}
+	if len(name) >= len(groupIDStart) && strings.EqualFold(name[:len(groupIDStart)], groupIDStart) {
+		return "", Errorf(CodeInvalidParameterValue,
+			"Value (%s) for parameter GroupName is invalid. Group names may not be in the format sg-*.", s)
+	}
+	if strings.EqualFold(name, defaultGroupName) {
+		return "", Errorf(CodeInvalidParameterValue, "Cannot use reserved security group name: default")
+	}
+	return name, nil
+}
+
+// GroupQuery selects groups: those with the ids and names, or all, that pass the filters.
+type GroupQuery struct {
+	IDs     []GroupID
+	Names   []string // of groups in the default VPC
+	Filters []Filter
+	Page    Page
+}
+
+// DescribeSecurityGroups returns the groups in order of creation and the token of the next page. An
+// unknown id or name fails the whole call.
+func (s *State) DescribeSecurityGroups(q GroupQuery) ([]*SecurityGroup, string, error) {
+	where, err := groupFields.Where(s, q.Filters, func(g *SecurityGroup) Tags { return g.Tags })
+	if err != nil {
+		return nil, "", err
+	}
+	var groups []*SecurityGroup
+	for _, id := range q.IDs {
+		g, err := s.findGroup(id)
+		if err != nil {
+			return nil, "", err
+		}
+		groups = append(groups, g)
+	}
+	for _, name := range q.Names {
+		g, err := s.findGroupNamed(name)
+		if err != nil {
+			return nil, "", err
+		}
+		groups = append(groups, g)
+	}
+	if len(q.IDs) == 0 && len(q.Names) == 0 {
+		groups = slices.Collect(s.SecurityGroups())
+	}
+	key := func(g *SecurityGroup) string { return createdKey(g.Created, g.ID) }
+	chosen := map[GroupID]bool{}
+	groups = slices.DeleteFunc(groups, func(g *SecurityGroup) bool {
+		drop := chosen[g.ID] || !where(g)
+		chosen[g.ID] = true
+		return drop
+	})
+	return paginate(groups, "security-group", key, q.Page)
+}
+
+// groupFields are the filters of DescribeSecurityGroups. Several filters on rules may each be met by
+// another rule of the group.
+var groupFields = func() Fields[*SecurityGroup] {
+	f := Fields[*SecurityGroup]{
+		"description": func(_ *State, g *SecurityGroup) []string { return []string{g.Description} },
+		"group-id":    func(_ *State, g *SecurityGroup) []string { return []string{string(g.ID)} },
+		"group-name":  func(_ *State, g *SecurityGroup) []string { return []string{g.Name} },
+		"owner-id":    func(s *State, _ *SecurityGroup) []string { return []string{string(s.Installation().Account)} },
+		"vpc-id":      func(_ *State, g *SecurityGroup) []string { return []string{string(g.VPC)} },
+	}
+	for prefix, egress := range map[string]bool{"ip-permission.": false, "egress.ip-permission.": true} {
+		for name, value := range ruleFields {
+			f[prefix+name] = func(s *State, g *SecurityGroup) []string {
+				var values []string
+				for _, r := range g.Rules {
+					if v := value(s, r); r.Egress == egress && v != "" {
+						values = append(values, v)
+					}
+				}
+				return values
+			}
+		}
+	}
+	return f
+}()
