@@ -149,7 +149,8 @@ type Instance struct {
 	Reason                string `json:",omitempty"` // of the last change, as EC2's StateTransitionReason
 	Host                  HostID `json:",omitempty"` // where it runs
 	LaunchIndex           int
-	Launched              time.Time
+	Created               time.Time
+	Launched              time.Time // the last time: Created, or that of the last start
 	Terminated            time.Time `json:",omitzero"`
 	KeyName               string    `json:",omitempty"`
 	UserData              []byte    `json:",omitempty"` // decoded

@@ -1,0 +1,514 @@
+package vpc
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// NewInterface is what CreateNetworkInterface is told.
+type NewInterface struct {
+	Subnet            SubnetID
+	Description       string
+	Addresses         Addresses
+	Groups            []GroupID // empty: the VPC's default group
+	TagSpecifications []TagSpecification
+	ClientToken       string // "": none
+}
+
+// CreateNetworkInterface makes an interface that is attached to nothing. The same ClientToken with
+// the same request returns the interface that it made the first time.
+func (s *State) CreateNetworkInterface(env Env, in NewInterface) (*NetworkInterface, Change, error) {
+	return s.createInterface(env, in, MAC{})
+}
+
+// NewAdopted is what AdoptNetworkInterface is told.
+type NewAdopted struct {
+	Subnet            SubnetID
+	Description       string
+	MAC               string // of the guest, unicast; "": the server chooses
+	IPv4              string // "": the server chooses
+	IPv6              []string
+	Groups            []GroupID // empty: the VPC's default group
+	TagSpecifications []TagSpecification
+	ClientToken       string // "": none
+}
+
+// AdoptNetworkInterface makes an interface for a guest that has its MAC and its addresses already.
+func (s *State) AdoptNetworkInterface(env Env, in NewAdopted) (*NetworkInterface, Change, error) {
+	mac := MAC{}
+	if in.MAC != "" {
+		m, err := ParseMAC(in.MAC)
+		if err != nil || m[0]&1 == 1 || m == (MAC{}) {
+			return nil, Change{}, errValue(in.MAC, "macAddress")
+		}
+		mac = m
+	}
+	return s.createInterface(env, NewInterface{
+		Subnet: in.Subnet, Description: in.Description, Groups: in.Groups,
+		Addresses:         Addresses{Primary: in.IPv4, IPv6: in.IPv6},
+		TagSpecifications: in.TagSpecifications, ClientToken: in.ClientToken,
+	}, mac)
+}
+
+func (s *State) createInterface(env Env, in NewInterface, mac MAC) (*NetworkInterface, Change, error) {
+	hash := requestHash(struct {
+		NewInterface
+		MAC MAC
+	}{in, mac})
+	if in.ClientToken != "" {
+		if made := s.eni(s.one(byClientToken, string(KindInterface)+"/"+in.ClientToken)); made != nil {
+			if made.TokenHash != hash {
+				return nil, Change{}, errTokenReused()
+			}
+			return made, Change{}, nil
+		}
+	}
+	tags, err := specifiedTags(in.TagSpecifications, "network-interface")
+	if err != nil {
+		return nil, Change{}, err
+	}
+	if other := s.InterfaceWithMAC(mac); other != nil {
+		return nil, Change{}, Errorf(CodeInvalidParameterValue,
+			"Value (%s) for parameter macAddress is invalid. The network interface '%s' has it.", mac, other.ID)
+	}
+	d := s.draft()
+	eni, err := d.newInterface(env, in, mac)
+	if err != nil {
+		return nil, Change{}, err
+	}
+	eni.Tags = tags["network-interface"]
+	if in.ClientToken != "" {
+		eni.ClientToken, eni.TokenHash = in.ClientToken, hash
+	}
+	d.put(eni)
+	return eni, d.change(), nil
+}
+
+// newInterface makes an interface and leaves putting it to the caller. Tags and token are not set; a
+// zero MAC is replaced by a free one.
+func (d *draft) newInterface(env Env, in NewInterface, mac MAC) (*NetworkInterface, error) {
+	n, err := d.findSubnet(in.Subnet)
+	if err != nil {
+		return nil, err
+	}
+	if d.Count(KindInterface) >= d.Quotas().NetworkInterfaces {
+		return nil, Errorf(CodeNetworkInterfaceLimitExceeded, "The maximum number of network interfaces has been reached.")
+	}
+	if err := validInterfaceDescription(in.Description); err != nil {
+		return nil, err
+	}
+	groups, err := d.groupsFor(n.VPC, in.Groups, func(g GroupID) error {
+		return Errorf(CodeInvalidParameter, "Security group %s and subnet %s belong to different networks.", g, n.ID)
+	})
+	if err != nil {
+		return nil, err
+	}
+	id := InterfaceID(env.ID("eni"))
+	v4, v6, err := d.addresses(n, in.Addresses, string(id))
+	if err != nil {
+		return nil, err
+	}
+	if mac == (MAC{}) {
+		mac = d.freeMAC(string(id))
+	}
+	return &NetworkInterface{
+		ID: id, VPC: n.VPC, Subnet: n.ID, Created: env.Now, Description: in.Description, MAC: mac,
+		IPv4: v4, IPv6: v6, Groups: groups, SourceDestCheck: true,
+	}, nil
+}
+
+func validInterfaceDescription(s string) error {
+	if len([]rune(s)) > maxText {
+		return Errorf(CodeInvalidParameterValue,
+			"Value (%s) for parameter description is invalid. It may have %d characters.", s, maxText)
+	}
+	return nil
+}
+
+// groupsFor checks the groups that an interface of a VPC is to have, and drops repetitions. None at
+// all means the default group. foreign makes the error for a group of another VPC.
+func (s *State) groupsFor(v VPCID, ids []GroupID, foreign func(GroupID) error) ([]GroupID, error) {
+	if len(ids) == 0 {
+		g := s.DefaultGroup(v)
+		if g == nil {
+			return nil, errNoGroup(defaultGroupName)
+		}
+		return []GroupID{g.ID}, nil
+	}
+	var groups []GroupID
+	for _, id := range ids {
+		if !strings.HasPrefix(string(id), groupIDStart) { // a name, where only ids are taken
+			return nil, errNoGroup(string(id))
+		}
+		g, err := s.findGroup(id)
+		if err != nil {
+			return nil, err
+		}
+		if g.VPC != v {
+			return nil, foreign(id)
+		}
+		if !slices.Contains(groups, id) {
+			groups = append(groups, id)
+		}
+	}
+	if len(groups) > s.Quotas().SecurityGroupsPerInterface {
+		return nil, Errorf(CodeSecurityGroupsPerInterfaceLimit,
+			"The maximum number of security groups per interface has been reached.")
+	}
+	return groups, nil
+}
+
+func errDifferentNetworks(GroupID) error {
+	return Errorf(CodeInvalidGroupNotFound, "You have specified two resources that belong to different networks.")
+}
+
+// requestHash tells one request from another. in is plain data.
+func requestHash(in any) string {
+	b, err := json.Marshal(in)
+	if err != nil {
+		panic(err) // a type that cannot be marshalled is a mistake in this package
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func errTokenReused() *Error {
+	return Errorf(CodeIdempotentParameterMismatch,
+		"The client token you have provided is associated with a resource that was made with different parameters.")
+}
+
+// findInterface returns the interface with that id, or InvalidNetworkInterfaceId.Malformed or
+// InvalidNetworkInterfaceID.NotFound.
+func (s *State) findInterface(id InterfaceID) (*NetworkInterface, error) {
+	if _, err := ParseInterfaceID(string(id)); err != nil {
+		return nil, err
+	}
+	if eni := s.NetworkInterface(id); eni != nil {
+		return eni, nil
+	}
+	return nil, errInterfaceNotFound(id)
+}
+
+func errInterfaceNotFound(id InterfaceID) *Error {
+	return Errorf(CodeInvalidNetworkInterfaceIDNotFound, "The networkInterface ID '%s' does not exist", id)
+}
+
+// DeleteNetworkInterface removes an interface that is attached to nothing.
+func (s *State) DeleteNetworkInterface(id InterfaceID) (Change, error) {
+	eni, err := s.findInterface(id)
+	if err != nil {
+		return Change{}, err
+	}
+	if eni.Attachment != nil {
+		return Change{}, Errorf(CodeInvalidParameterValue, "Network interface '%s' is currently in use.", id)
+	}
+	d := s.draft()
+	d.delete(eni.Key())
+	return d.change(), nil
+}
+
+// maxInstanceInterfaces is how many interfaces an instance may have: what the largest EC2 instance
+// types allow on one network card.
+const maxInstanceInterfaces = 15
+
+// NewAttachment is what AttachNetworkInterface is told.
+type NewAttachment struct {
+	Interface   InterfaceID
+	Instance    InstanceID
+	DeviceIndex int
+}
+
+// AttachNetworkInterface attaches an interface to a running or stopped lab guest, and returns the
+// interface as it is then. It stays when the instance is terminated.
+func (s *State) AttachNetworkInterface(env Env, in NewAttachment) (*NetworkInterface, Change, error) {
+	eni, err := s.findInterface(in.Interface)
+	if err != nil {
+		return nil, Change{}, err
+	}
+	i, err := s.findInstance(in.Instance)
+	if err != nil {
+		return nil, Change{}, err
+	}
+	if eni.Attachment != nil {
+		return nil, Change{}, errInterfaceInUse(eni.ID)
+	}
+	if i.State != Running && i.State != Stopped {
+		return nil, Change{}, Errorf(CodeIncorrectInstanceState,
+			"The instance '%s' is not in the 'running' or 'stopped' state.", i.ID)
+	}
+	if i.Image == ImageExternal {
+		return nil, Change{}, Errorf(CodeUnsupportedOperation, "The instance '%s' stands for a guest that was not "+
+			"started through this API: bind its device to the interface instead.", i.ID)
+	}
+	if in.DeviceIndex < 0 || in.DeviceIndex >= maxInstanceInterfaces {
+		return nil, Change{}, errValue(in.DeviceIndex, "deviceIndex")
+	}
+	enis := s.InterfacesByIndex(i.ID)
+	for _, other := range enis {
+		switch {
+		case other.Attachment.DeviceIndex == in.DeviceIndex:
+			return nil, Change{}, Errorf(CodeInvalidParameterValue,
+				"Instance '%s' already has an interface attached at device index '%d'.", i.ID, in.DeviceIndex)
+		case other.VPC != eni.VPC:
+			return nil, Change{}, Errorf(CodeInvalidParameterCombination,
+				"You may not attach a network interface to an instance if they are not in the same VPC")
+		case s.Subnet(other.Subnet).Zone != s.Subnet(eni.Subnet).Zone:
+			return nil, Change{}, Errorf(CodeInvalidParameterCombination,
+				"You may not attach a network interface to an instance if they are not in the same availability zone")
+		}
+	}
+	if len(enis) >= maxInstanceInterfaces {
+		return nil, Change{}, Errorf(CodeAttachmentLimitExceeded,
+			"Interface count %d exceeds the limit for %s", len(enis)+1, i.Type)
+	}
+	c := *eni
+	c.Attachment = &Attachment{
+		ID: AttachmentID(env.ID("eni-attach")), Instance: i.ID, DeviceIndex: in.DeviceIndex, Time: env.Now,
+	}
+	d := s.draft()
+	d.put(&c)
+	return &c, d.change(), nil
+}
+
+func errInterfaceInUse(id InterfaceID) *Error {
+	return Errorf(CodeInvalidNetworkInterfaceInUse, "Interface: [%s] in use.", id)
+}
+
+// DetachNetworkInterface ends an attachment. The primary interface of an instance stays, and so does
+// what a host's device carries for a guest that was not started through this API.
+func (s *State) DetachNetworkInterface(id AttachmentID) (Change, error) {
+	if _, err := ParseAttachmentID(string(id)); err != nil {
+		return Change{}, err
+	}
+	eni := s.InterfaceOfAttachment(id)
+	if eni == nil {
+		return Change{}, errNoAttachment(id)
+	}
+	if eni.Attachment.DeviceIndex == 0 {
+		return Change{}, Errorf(CodeOperationNotPermitted,
+			"The network interface at device index 0 and networkCard index 0 cannot be detached.")
+	}
+	if i := s.Instance(eni.Attachment.Instance); i != nil && i.Image == ImageExternal && eni.Binding != nil {
+		return Change{}, Errorf(CodeUnsupportedOperation,
+			"Device %s of host %s carries the network interface: unbind it there.", eni.Binding.Device, eni.Binding.Host)
+	}
+	c := *eni
+	c.Attachment = nil
+	d := s.draft()
+	d.put(&c)
+	return d.change(), nil
+}
+
+func errNoAttachment(id AttachmentID) *Error {
+	return Errorf(CodeInvalidAttachmentIDNotFound, "The network interface attachment ID '%s' does not exist", id)
+}
+
+// InterfaceChange is what ModifyNetworkInterfaceAttribute is told: exactly one field is set.
+type InterfaceChange struct {
+	Groups          []GroupID // replace the interface's
+	Description     *string
+	SourceDestCheck *bool
+	Attachment      *AttachmentChange
+}
+
+// AttachmentChange changes an attachment.
+type AttachmentChange struct {
+	ID                  AttachmentID
+	DeleteOnTermination bool
+}
+
+// ModifyNetworkInterface changes one attribute of an interface.
+func (s *State) ModifyNetworkInterface(id InterfaceID, in InterfaceChange) (Change, error) {
+	eni, err := s.findInterface(id)
+	if err != nil {
+		return Change{}, err
+	}
+	set := 0
+	for _, given := range []bool{len(in.Groups) > 0, in.Description != nil, in.SourceDestCheck != nil, in.Attachment != nil} {
+		if given {
+			set++
+		}
+	}
+	c := *eni
+	switch {
+	case set == 0:
+		return Change{}, errNoAttributes()
+	case set > 1:
+		return Change{}, errManyAttributes()
+	case in.Description != nil:
+		if err := validInterfaceDescription(*in.Description); err != nil {
+			return Change{}, err
+		}
+		c.Description = *in.Description
+	case in.SourceDestCheck != nil:
+		c.SourceDestCheck = *in.SourceDestCheck
+	case in.Attachment != nil:
+		if _, err := ParseAttachmentID(string(in.Attachment.ID)); err != nil {
+			return Change{}, err
+		}
+		if eni.Attachment == nil || eni.Attachment.ID != in.Attachment.ID {
+			return Change{}, errNoAttachment(in.Attachment.ID)
+		}
+		a := *eni.Attachment
+		a.DeleteOnTermination = in.Attachment.DeleteOnTermination
+		c.Attachment = &a
+	default:
+		if c.Groups, err = s.groupsFor(eni.VPC, in.Groups, errDifferentNetworks); err != nil {
+			return Change{}, err
+		}
+	}
+	d := s.draft()
+	d.put(&c)
+	return d.change(), nil
+}
+
+// Status returns EC2's status of the interface.
+func (e *NetworkInterface) Status() string {
+	if e.Attachment != nil {
+		return "in-use"
+	}
+	return "available"
+}
+
+// InterfaceQuery selects interfaces: those with the ids, or all, that pass the filters.
+type InterfaceQuery struct {
+	IDs     []InterfaceID // not together with Page.Max
+	Filters []Filter
+	Page    Page
+}
+
+// DescribeNetworkInterfaces returns the interfaces in order of creation and the token of the next
+// page. An unknown id fails the whole call.
+func (s *State) DescribeNetworkInterfaces(in InterfaceQuery) ([]*NetworkInterface, string, error) {
+	if len(in.IDs) > 0 && in.Page.Max != nil {
+		return nil, "", errCombination("networkInterfaceIds", "maxResults")
+	}
+	where, err := interfaceFields.Where(s, in.Filters, func(e *NetworkInterface) Tags { return e.Tags })
+	if err != nil {
+		return nil, "", err
+	}
+	out, err := asked(in.IDs, s.NetworkInterfaces(), s.findInterface, where)
+	if err != nil {
+		return nil, "", err
+	}
+	return paginate(out, "network-interface", func(e *NetworkInterface) string { return createdKey(e.Created, e.ID) }, in.Page)
+}
+
+// PrivateDNSName returns the name that EC2 gives an IPv4 address: ip-10-0-0-5.ec2.internal. No server
+// here resolves it.
+func (s *State) PrivateDNSName(ipv4 string) string {
+	domain := s.Installation().Region + ".compute.internal"
+	if s.Installation().Region == "us-east-1" {
+		domain = "ec2.internal"
+	}
+	return "ip-" + strings.ReplaceAll(ipv4, ".", "-") + "." + domain
+}
+
+// apiTime is a time as the API writes it, for filters.
+func apiTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// interfaceFields are the filters of DescribeNetworkInterfaces.
+var interfaceFields = func() Fields[*NetworkInterface] {
+	f := commonInterfaceFields()
+	f["availability-zone-id"] = func(s *State, e *NetworkInterface) []string {
+		return []string{s.ZoneID(s.Subnet(e.Subnet).Zone)}
+	}
+	f["ipv6-addresses.ipv6-address"] = interfaceIPv6
+	f["interface-type"] = constant[*NetworkInterface]("interface")
+	f["operator.managed"] = constant[*NetworkInterface]("false")
+	for _, name := range []string{
+		"operator.principal", "addresses.association.owner-id", "addresses.association.public-ip",
+		"association.allocation-id", "association.association-id",
+	} {
+		f[name] = none[*NetworkInterface]
+	}
+	return f
+}()
+
+func interfaceIPv6(_ *State, e *NetworkInterface) []string { return texts(e.IPv6) }
+
+// texts returns the text forms.
+func texts[T interface{ String() string }](list []T) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = v.String()
+	}
+	return out
+}
+
+// commonInterfaceFields are the filters on an interface which DescribeInstances, with a prefix, has as
+// well.
+func commonInterfaceFields() Fields[*NetworkInterface] {
+	type E = *NetworkInterface
+	attachment := func(value func(*Attachment) string) func(*State, E) []string {
+		return func(_ *State, e E) []string {
+			if e.Attachment == nil {
+				return nil
+			}
+			return []string{value(e.Attachment)}
+		}
+	}
+	f := Fields[E]{
+		"addresses.private-ip-address": func(_ *State, e E) []string { return texts(e.IPv4) },
+		"addresses.primary": func(_ *State, e E) []string {
+			if len(e.IPv4) > 1 {
+				return []string{"true", "false"}
+			}
+			return []string{"true"}
+		},
+		"attachment.attach-time":           attachment(func(a *Attachment) string { return apiTime(a.Time) }),
+		"attachment.attachment-id":         attachment(func(a *Attachment) string { return string(a.ID) }),
+		"attachment.delete-on-termination": attachment(func(a *Attachment) string { return strconv.FormatBool(a.DeleteOnTermination) }),
+		"attachment.device-index":          attachment(func(a *Attachment) string { return strconv.Itoa(a.DeviceIndex) }),
+		"attachment.instance-id":           attachment(func(a *Attachment) string { return string(a.Instance) }),
+		"attachment.instance-owner-id": func(s *State, e E) []string {
+			if e.Attachment == nil {
+				return nil
+			}
+			return owner(s, e)
+		},
+		"attachment.status": func(_ *State, e E) []string {
+			if e.Attachment == nil {
+				return []string{"detached"}
+			}
+			return []string{"attached"}
+		},
+		"availability-zone": func(s *State, e E) []string { return []string{s.Subnet(e.Subnet).Zone} },
+		"description":       func(_ *State, e E) []string { return []string{e.Description} },
+		"group-id": func(_ *State, e E) []string {
+			ids := make([]string, len(e.Groups))
+			for i, g := range e.Groups {
+				ids[i] = string(g)
+			}
+			return ids
+		},
+		"group-name": func(s *State, e E) []string {
+			names := make([]string, len(e.Groups))
+			for i, g := range e.Groups {
+				names[i] = s.SecurityGroup(g).Name
+			}
+			return names
+		},
+		"mac-address":          func(_ *State, e E) []string { return []string{e.MAC.String()} },
+		"network-interface-id": func(_ *State, e E) []string { return []string{string(e.ID)} },
+		"owner-id":             owner[E],
+		"private-dns-name":     func(s *State, e E) []string { return []string{s.PrivateDNSName(e.IPv4[0].String())} },
+		"private-ip-address":   func(_ *State, e E) []string { return texts(e.IPv4) },
+		"requester-managed":    constant[E]("false"),
+		"source-dest-check":    func(_ *State, e E) []string { return boolean(e.SourceDestCheck) },
+		"status":               func(_ *State, e E) []string { return []string{e.Status()} },
+		"subnet-id":            func(_ *State, e E) []string { return []string{string(e.Subnet)} },
+		"vpc-id":               func(_ *State, e E) []string { return []string{string(e.VPC)} },
+	}
+	for _, name := range []string{ // there are no public addresses, and no services that make interfaces
+		"association.ip-owner-id", "association.public-ip", "association.public-dns-name", "requester-id",
+	} {
+		f[name] = none[E]
+	}
+	return f
+}
