@@ -12,8 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
@@ -46,6 +46,7 @@ type Etcd struct {
 	lock     *fileutil.LockedFile
 	temp     string // directory of the socket, if the data directory's path is too long for one
 	endpoint string
+	level    zap.AtomicLevel
 	closing  sync.Once
 }
 
@@ -81,8 +82,8 @@ func StartEtcd(ctx context.Context, dir string, log *slog.Logger) (_ *Etcd, err 
 	client := url.URL{Scheme: "unix", Path: socket}
 	e.endpoint = client.String()
 
-	quiet := &zapToSlog{log: log}
-	quiet.starting.Store(true)
+	// While it starts, etcd warns of choices that were made on purpose.
+	e.level = zap.NewAtomicLevelAt(zap.ErrorLevel)
 	cfg := embed.NewConfig()
 	cfg.Name = memberName
 	cfg.Dir = dir
@@ -98,7 +99,7 @@ func StartEtcd(ctx context.Context, dir string, log *slog.Logger) (_ *Etcd, err 
 	cfg.AutoCompactionMode = embed.CompactorModePeriodic
 	cfg.AutoCompactionRetention = history
 	cfg.EnableGRPCGateway = false
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(quiet))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(&zapToSlog{log: log, level: e.level}))
 	if e.server, err = embed.StartEtcd(cfg); err != nil {
 		e.server = nil
 		return nil, fmt.Errorf("start etcd in %s: %w", dir, err)
@@ -110,7 +111,7 @@ func StartEtcd(ctx context.Context, dir string, log *slog.Logger) (_ *Etcd, err 
 	case <-ctx.Done():
 		return nil, fmt.Errorf("start etcd in %s: %w", dir, context.Cause(ctx))
 	}
-	quiet.starting.Store(false)
+	e.level.SetLevel(zap.WarnLevel)
 	return e, nil
 }
 
@@ -125,7 +126,8 @@ func (e *Etcd) Err() <-chan error { return e.server.Err() }
 func (e *Etcd) Close() {
 	e.closing.Do(func() {
 		if e.server != nil {
-			e.server.Close() // panics when called twice
+			e.level.SetLevel(zap.DPanicLevel) // that its listeners end is an error to etcd
+			e.server.Close()                  // panics when called twice
 		}
 		if e.temp != "" {
 			os.RemoveAll(e.temp)
@@ -144,7 +146,7 @@ func dial(endpoints []string, log *slog.Logger) (*clientv3.Client, error) {
 		DialKeepAliveTimeout: dialKeepAliveT,
 		MaxCallSendMsgSize:   math.MaxInt32, // the server's limit is what counts
 		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(connectParams)},
-		Logger:               zap.New(&zapToSlog{log: log}),
+		Logger:               zap.New(&zapToSlog{log: log, level: zap.NewAtomicLevelAt(zap.WarnLevel)}),
 	})
 }
 

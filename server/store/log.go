@@ -3,31 +3,30 @@ package store
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
+	"slices"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
-// zapToSlog is a zap core that hands etcd's warnings and errors to slog. While etcd starts it
-// warns about choices that were made on purpose; those are left out.
+// zapToSlog is a zap core that hands to slog what etcd logs at a level or above.
 type zapToSlog struct {
-	log      *slog.Logger
-	starting atomic.Bool
-	fields   []zapcore.Field // not changed after With
+	log    *slog.Logger
+	level  zap.AtomicLevel
+	fields []zapcore.Field // not changed after With
 }
 
-func (z *zapToSlog) Enabled(l zapcore.Level) bool {
-	return l >= zapcore.ErrorLevel || l >= zapcore.WarnLevel && !z.starting.Load()
-}
+// harmless is what etcd says of every new data directory, at error level.
+var harmless = []string{"Failed to detect schema version", "failed to update storage version"}
+
+func (z *zapToSlog) Enabled(l zapcore.Level) bool { return z.level.Enabled(l) }
 
 func (z *zapToSlog) With(fields []zapcore.Field) zapcore.Core {
-	n := &zapToSlog{log: z.log, fields: append(z.fields[:len(z.fields):len(z.fields)], fields...)}
-	n.starting.Store(z.starting.Load())
-	return n
+	return &zapToSlog{log: z.log, level: z.level, fields: slices.Concat(z.fields, fields)}
 }
 
 func (z *zapToSlog) Check(e zapcore.Entry, c *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if z.Enabled(e.Level) {
+	if z.Enabled(e.Level) && !slices.Contains(harmless, e.Message) {
 		return c.AddCore(e, z)
 	}
 	return c
@@ -35,7 +34,7 @@ func (z *zapToSlog) Check(e zapcore.Entry, c *zapcore.CheckedEntry) *zapcore.Che
 
 func (z *zapToSlog) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	enc := zapcore.NewMapObjectEncoder()
-	for _, f := range append(z.fields[:len(z.fields):len(z.fields)], fields...) {
+	for _, f := range slices.Concat(z.fields, fields) {
 		f.AddTo(enc)
 	}
 	level := slog.LevelWarn

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -308,6 +310,7 @@ func TestWatch(t *testing.T) {
 	wg.Wait()
 
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	for range s.Watch(ctx) {
 		cancel() // the watch ends with its context
 	}
@@ -334,14 +337,11 @@ func TestReadYourWritesOnAnyServer(t *testing.T) {
 			t.Fatalf("a second host %s: got %v, want Duplicate", id, err)
 		}
 	}
-	var want, got []vpc.Object
-	for o := range read(t, a).Objects() {
-		want = append(want, o)
-	}
+	var got []vpc.Object
 	for o := range read(t, b).Objects() {
 		got = append(got, o)
 	}
-	if fmt.Sprintf("%+v", want) == "" || len(want) != 100 || len(got) != 100 {
-		t.Errorf("got %d and %d objects, want 100 each", len(want), len(got))
+	if want := slices.Collect(read(t, a).Objects()); len(want) != 100 || !reflect.DeepEqual(got, want) {
+		t.Errorf("the two servers hold different objects:\n%v\n%v", want, got)
 	}
 }
