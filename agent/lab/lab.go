@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -98,6 +99,11 @@ func (l *Lab) Reconcile(ctx context.Context, guests []Guest) error {
 		defer mu.Unlock()
 		errs = append(errs, err)
 	}
+	l.mu.Lock()
+	gone := func(id vpc.InstanceID) bool { return !wanted[id] }
+	maps.DeleteFunc(l.told, func(id vpc.InstanceID, _ bool) bool { return gone(id) })
+	maps.DeleteFunc(l.failed, func(id vpc.InstanceID, _ string) bool { return gone(id) })
+	l.mu.Unlock()
 	present, err := l.present()
 	if err != nil {
 		return err
@@ -175,13 +181,6 @@ func (l *Lab) tell(id vpc.InstanceID, running bool, reason string) bool {
 	l.mu.Unlock()
 	l.opts.Status(id, running, reason)
 	return true
-}
-
-// Again makes Reconcile report every guest once more: after a reconnect the server may have missed it.
-func (l *Lab) Again() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	clear(l.told)
 }
 
 // Close removes every guest, bridge, route and rule of the lab from the host. What they were is in

@@ -365,3 +365,6 @@ func outside(a netip.Addr) netip.Addr {
 	i := slices.IndexFunc(Outside, func(p netip.Prefix) bool { return p.Addr().Is4() == a.Is4() })
 	return Outside[i].Addr()
 }
+
+// IsLab reports whether a device belongs to a lab.
+func IsLab(l netlink.Link) bool { return aliased(l) != nil }
