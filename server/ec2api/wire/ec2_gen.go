@@ -284,11 +284,11 @@ func (v *DescribeAvailabilityZonesRequest) decode(d *decoder, n *node) {
 
 // DescribeAvailabilityZonesResult is the result of [DescribeAvailabilityZones].
 type DescribeAvailabilityZonesResult struct {
-	AvailabilityZones []AvailabilityZone
+	AvailabilityZones []AvailabilityZone // nil is answered as empty
 }
 
 func (v *DescribeAvailabilityZonesResult) encode(b []byte) []byte {
-	b = putObjects(b, "availabilityZoneInfo", v.AvailabilityZones, (*AvailabilityZone).encode)
+	b = putObjects(b, "availabilityZoneInfo", orEmpty(v.AvailabilityZones), (*AvailabilityZone).encode)
 	return b
 }
 
@@ -320,11 +320,11 @@ func (v *DescribeRegionsRequest) decode(d *decoder, n *node) {
 
 // DescribeRegionsResult is the result of [DescribeRegions].
 type DescribeRegionsResult struct {
-	Regions []Region
+	Regions []Region // nil is answered as empty
 }
 
 func (v *DescribeRegionsResult) encode(b []byte) []byte {
-	b = putObjects(b, "regionInfo", v.Regions, (*Region).encode)
+	b = putObjects(b, "regionInfo", orEmpty(v.Regions), (*Region).encode)
 	return b
 }
 
@@ -357,12 +357,12 @@ func (v *DescribeTagsRequest) decode(d *decoder, n *node) {
 // DescribeTagsResult is the result of [DescribeTags].
 type DescribeTagsResult struct {
 	NextToken *string
-	Tags      []TagDescription
+	Tags      []TagDescription // nil is answered as empty
 }
 
 func (v *DescribeTagsResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
-	b = putObjects(b, "tagSet", v.Tags, (*TagDescription).encode)
+	b = putObjects(b, "tagSet", orEmpty(v.Tags), (*TagDescription).encode)
 	return b
 }
 

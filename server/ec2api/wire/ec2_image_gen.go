@@ -64,12 +64,12 @@ func (v *DescribeImagesRequest) decode(d *decoder, n *node) {
 
 // DescribeImagesResult is the result of [DescribeImages].
 type DescribeImagesResult struct {
-	Images    []Image
+	Images    []Image // nil is answered as empty
 	NextToken *string
 }
 
 func (v *DescribeImagesResult) encode(b []byte) []byte {
-	b = putObjects(b, "imagesSet", v.Images, (*Image).encode)
+	b = putObjects(b, "imagesSet", orEmpty(v.Images), (*Image).encode)
 	b = putString(b, "nextToken", v.NextToken)
 	return b
 }

@@ -130,12 +130,12 @@ func (v *DescribeInstancesRequest) decode(d *decoder, n *node) {
 // DescribeInstancesResult is the result of [DescribeInstances].
 type DescribeInstancesResult struct {
 	NextToken    *string
-	Reservations []Reservation
+	Reservations []Reservation // nil is answered as empty
 }
 
 func (v *DescribeInstancesResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
-	b = putObjects(b, "reservationSet", v.Reservations, (*Reservation).encode)
+	b = putObjects(b, "reservationSet", orEmpty(v.Reservations), (*Reservation).encode)
 	return b
 }
 
@@ -259,7 +259,7 @@ func (v *IamInstanceProfile) encode(b []byte) []byte {
 type Instance struct {
 	AmiLaunchIndex                          *int32
 	Architecture                            *string
-	BlockDeviceMappings                     []InstanceBlockDeviceMapping
+	BlockDeviceMappings                     []InstanceBlockDeviceMapping // nil is answered as empty
 	BootMode                                *string
 	CapacityBlockId                         *string
 	CapacityReservationId                   *string
@@ -287,7 +287,7 @@ type Instance struct {
 	MaintenanceOptions                      *InstanceMaintenanceOptions
 	MetadataOptions                         *InstanceMetadataOptionsResponse
 	Monitoring                              *Monitoring
-	NetworkInterfaces                       []InstanceNetworkInterface
+	NetworkInterfaces                       []InstanceNetworkInterface // nil is answered as empty
 	NetworkPerformanceOptions               *InstanceNetworkPerformanceOptions
 	Operator                                *OperatorResponse
 	OutpostArn                              *string
@@ -297,14 +297,14 @@ type Instance struct {
 	PrivateDnsName                          *string
 	PrivateDnsNameOptions                   *PrivateDnsNameOptionsResponse
 	PrivateIpAddress                        *string
-	ProductCodes                            []ProductCode
+	ProductCodes                            []ProductCode // nil is answered as empty
 	PublicDnsName                           *string
 	PublicIpAddress                         *string
 	RamdiskId                               *string
 	RootDeviceName                          *string
 	RootDeviceType                          *string
 	SecondaryInterfaces                     []InstanceSecondaryInterface
-	SecurityGroups                          []GroupIdentifier
+	SecurityGroups                          []GroupIdentifier // nil is answered as empty
 	SourceDestCheck                         *bool
 	SpotInstanceRequestId                   *string
 	SriovNetSupport                         *string
@@ -323,7 +323,7 @@ type Instance struct {
 func (v *Instance) encode(b []byte) []byte {
 	b = putNumber(b, "amiLaunchIndex", v.AmiLaunchIndex)
 	b = putString(b, "architecture", v.Architecture)
-	b = putObjects(b, "blockDeviceMapping", v.BlockDeviceMappings, (*InstanceBlockDeviceMapping).encode)
+	b = putObjects(b, "blockDeviceMapping", orEmpty(v.BlockDeviceMappings), (*InstanceBlockDeviceMapping).encode)
 	b = putString(b, "bootMode", v.BootMode)
 	b = putString(b, "capacityBlockId", v.CapacityBlockId)
 	b = putString(b, "capacityReservationId", v.CapacityReservationId)
@@ -351,7 +351,7 @@ func (v *Instance) encode(b []byte) []byte {
 	b = putObject(b, "maintenanceOptions", v.MaintenanceOptions, (*InstanceMaintenanceOptions).encode)
 	b = putObject(b, "metadataOptions", v.MetadataOptions, (*InstanceMetadataOptionsResponse).encode)
 	b = putObject(b, "monitoring", v.Monitoring, (*Monitoring).encode)
-	b = putObjects(b, "networkInterfaceSet", v.NetworkInterfaces, (*InstanceNetworkInterface).encode)
+	b = putObjects(b, "networkInterfaceSet", orEmpty(v.NetworkInterfaces), (*InstanceNetworkInterface).encode)
 	b = putObject(b, "networkPerformanceOptions", v.NetworkPerformanceOptions, (*InstanceNetworkPerformanceOptions).encode)
 	b = putObject(b, "operator", v.Operator, (*OperatorResponse).encode)
 	b = putString(b, "outpostArn", v.OutpostArn)
@@ -361,14 +361,14 @@ func (v *Instance) encode(b []byte) []byte {
 	b = putString(b, "privateDnsName", v.PrivateDnsName)
 	b = putObject(b, "privateDnsNameOptions", v.PrivateDnsNameOptions, (*PrivateDnsNameOptionsResponse).encode)
 	b = putString(b, "privateIpAddress", v.PrivateIpAddress)
-	b = putObjects(b, "productCodes", v.ProductCodes, (*ProductCode).encode)
+	b = putObjects(b, "productCodes", orEmpty(v.ProductCodes), (*ProductCode).encode)
 	b = putString(b, "dnsName", v.PublicDnsName)
 	b = putString(b, "ipAddress", v.PublicIpAddress)
 	b = putString(b, "ramdiskId", v.RamdiskId)
 	b = putString(b, "rootDeviceName", v.RootDeviceName)
 	b = putString(b, "rootDeviceType", v.RootDeviceType)
 	b = putObjects(b, "secondaryInterfaceSet", v.SecondaryInterfaces, (*InstanceSecondaryInterface).encode)
-	b = putObjects(b, "groupSet", v.SecurityGroups, (*GroupIdentifier).encode)
+	b = putObjects(b, "groupSet", orEmpty(v.SecurityGroups), (*GroupIdentifier).encode)
 	b = putBool(b, "sourceDestCheck", v.SourceDestCheck)
 	b = putString(b, "spotInstanceRequestId", v.SpotInstanceRequestId)
 	b = putString(b, "sriovNetSupport", v.SriovNetSupport)
@@ -494,10 +494,10 @@ type InstanceNetworkInterface struct {
 	Attachment                      *InstanceNetworkInterfaceAttachment
 	ConnectionTrackingConfiguration *ConnectionTrackingSpecificationResponse
 	Description                     *string
-	Groups                          []GroupIdentifier
+	Groups                          []GroupIdentifier // nil is answered as empty
 	InterfaceType                   *string
 	Ipv4Prefixes                    []InstanceIpv4Prefix
-	Ipv6Addresses                   []InstanceIpv6Address
+	Ipv6Addresses                   []InstanceIpv6Address // nil is answered as empty
 	Ipv6Prefixes                    []InstanceIpv6Prefix
 	MacAddress                      *string
 	NetworkInterfaceId              *string
@@ -505,7 +505,7 @@ type InstanceNetworkInterface struct {
 	OwnerId                         *string
 	PrivateDnsName                  *string
 	PrivateIpAddress                *string
-	PrivateIpAddresses              []InstancePrivateIpAddress
+	PrivateIpAddresses              []InstancePrivateIpAddress // nil is answered as empty
 	SourceDestCheck                 *bool
 	Status                          *string
 	SubnetId                        *string
@@ -517,10 +517,10 @@ func (v *InstanceNetworkInterface) encode(b []byte) []byte {
 	b = putObject(b, "attachment", v.Attachment, (*InstanceNetworkInterfaceAttachment).encode)
 	b = putObject(b, "connectionTrackingConfiguration", v.ConnectionTrackingConfiguration, (*ConnectionTrackingSpecificationResponse).encode)
 	b = putString(b, "description", v.Description)
-	b = putObjects(b, "groupSet", v.Groups, (*GroupIdentifier).encode)
+	b = putObjects(b, "groupSet", orEmpty(v.Groups), (*GroupIdentifier).encode)
 	b = putString(b, "interfaceType", v.InterfaceType)
 	b = putObjects(b, "ipv4PrefixSet", v.Ipv4Prefixes, (*InstanceIpv4Prefix).encode)
-	b = putObjects(b, "ipv6AddressesSet", v.Ipv6Addresses, (*InstanceIpv6Address).encode)
+	b = putObjects(b, "ipv6AddressesSet", orEmpty(v.Ipv6Addresses), (*InstanceIpv6Address).encode)
 	b = putObjects(b, "ipv6PrefixSet", v.Ipv6Prefixes, (*InstanceIpv6Prefix).encode)
 	b = putString(b, "macAddress", v.MacAddress)
 	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
@@ -528,7 +528,7 @@ func (v *InstanceNetworkInterface) encode(b []byte) []byte {
 	b = putString(b, "ownerId", v.OwnerId)
 	b = putString(b, "privateDnsName", v.PrivateDnsName)
 	b = putString(b, "privateIpAddress", v.PrivateIpAddress)
-	b = putObjects(b, "privateIpAddressesSet", v.PrivateIpAddresses, (*InstancePrivateIpAddress).encode)
+	b = putObjects(b, "privateIpAddressesSet", orEmpty(v.PrivateIpAddresses), (*InstancePrivateIpAddress).encode)
 	b = putBool(b, "sourceDestCheck", v.SourceDestCheck)
 	b = putString(b, "status", v.Status)
 	b = putString(b, "subnetId", v.SubnetId)
@@ -845,16 +845,16 @@ func (v *PrivateDnsNameOptionsResponse) encode(b []byte) []byte {
 }
 
 type Reservation struct {
-	Groups        []GroupIdentifier
-	Instances     []Instance
+	Groups        []GroupIdentifier // nil is answered as empty
+	Instances     []Instance        // nil is answered as empty
 	OwnerId       *string
 	RequesterId   *string
 	ReservationId *string
 }
 
 func (v *Reservation) encode(b []byte) []byte {
-	b = putObjects(b, "groupSet", v.Groups, (*GroupIdentifier).encode)
-	b = putObjects(b, "instancesSet", v.Instances, (*Instance).encode)
+	b = putObjects(b, "groupSet", orEmpty(v.Groups), (*GroupIdentifier).encode)
+	b = putObjects(b, "instancesSet", orEmpty(v.Instances), (*Instance).encode)
 	b = putString(b, "ownerId", v.OwnerId)
 	b = putString(b, "requesterId", v.RequesterId)
 	b = putString(b, "reservationId", v.ReservationId)
@@ -903,11 +903,11 @@ func (v *StartInstancesRequest) decode(d *decoder, n *node) {
 
 // StartInstancesResult is the result of [StartInstances].
 type StartInstancesResult struct {
-	StartingInstances []InstanceStateChange
+	StartingInstances []InstanceStateChange // nil is answered as empty
 }
 
 func (v *StartInstancesResult) encode(b []byte) []byte {
-	b = putObjects(b, "instancesSet", v.StartingInstances, (*InstanceStateChange).encode)
+	b = putObjects(b, "instancesSet", orEmpty(v.StartingInstances), (*InstanceStateChange).encode)
 	return b
 }
 
@@ -943,11 +943,11 @@ func (v *StopInstancesRequest) decode(d *decoder, n *node) {
 
 // StopInstancesResult is the result of [StopInstances].
 type StopInstancesResult struct {
-	StoppingInstances []InstanceStateChange
+	StoppingInstances []InstanceStateChange // nil is answered as empty
 }
 
 func (v *StopInstancesResult) encode(b []byte) []byte {
-	b = putObjects(b, "instancesSet", v.StoppingInstances, (*InstanceStateChange).encode)
+	b = putObjects(b, "instancesSet", orEmpty(v.StoppingInstances), (*InstanceStateChange).encode)
 	return b
 }
 
@@ -980,10 +980,10 @@ func (v *TerminateInstancesRequest) decode(d *decoder, n *node) {
 
 // TerminateInstancesResult is the result of [TerminateInstances].
 type TerminateInstancesResult struct {
-	TerminatingInstances []InstanceStateChange
+	TerminatingInstances []InstanceStateChange // nil is answered as empty
 }
 
 func (v *TerminateInstancesResult) encode(b []byte) []byte {
-	b = putObjects(b, "instancesSet", v.TerminatingInstances, (*InstanceStateChange).encode)
+	b = putObjects(b, "instancesSet", orEmpty(v.TerminatingInstances), (*InstanceStateChange).encode)
 	return b
 }

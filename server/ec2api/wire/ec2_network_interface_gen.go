@@ -319,12 +319,12 @@ func (v *DescribeNetworkInterfacesRequest) decode(d *decoder, n *node) {
 
 // DescribeNetworkInterfacesResult is the result of [DescribeNetworkInterfaces].
 type DescribeNetworkInterfacesResult struct {
-	NetworkInterfaces []NetworkInterface
+	NetworkInterfaces []NetworkInterface // nil is answered as empty
 	NextToken         *string
 }
 
 func (v *DescribeNetworkInterfacesResult) encode(b []byte) []byte {
-	b = putObjects(b, "networkInterfaceSet", v.NetworkInterfaces, (*NetworkInterface).encode)
+	b = putObjects(b, "networkInterfaceSet", orEmpty(v.NetworkInterfaces), (*NetworkInterface).encode)
 	b = putString(b, "nextToken", v.NextToken)
 	return b
 }
@@ -497,11 +497,11 @@ type NetworkInterface struct {
 	ConnectionTrackingConfiguration *ConnectionTrackingConfiguration
 	DenyAllIgwTraffic               *bool
 	Description                     *string
-	Groups                          []GroupIdentifier
+	Groups                          []GroupIdentifier // nil is answered as empty
 	InterfaceType                   *string
 	Ipv4Prefixes                    []Ipv4PrefixSpecification
 	Ipv6Address                     *string
-	Ipv6Addresses                   []NetworkInterfaceIpv6Address
+	Ipv6Addresses                   []NetworkInterfaceIpv6Address // nil is answered as empty
 	Ipv6Native                      *bool
 	Ipv6Prefixes                    []Ipv6PrefixSpecification
 	MacAddress                      *string
@@ -511,7 +511,7 @@ type NetworkInterface struct {
 	OwnerId                         *string
 	PrivateDnsName                  *string
 	PrivateIpAddress                *string
-	PrivateIpAddresses              []NetworkInterfacePrivateIpAddress
+	PrivateIpAddresses              []NetworkInterfacePrivateIpAddress // nil is answered as empty
 	PublicDnsName                   *string
 	PublicIpDnsNameOptions          *PublicIpDnsNameOptions
 	RequesterId                     *string
@@ -519,7 +519,7 @@ type NetworkInterface struct {
 	SourceDestCheck                 *bool
 	Status                          *string
 	SubnetId                        *string
-	TagSet                          []Tag
+	TagSet                          []Tag // nil is answered as empty
 	VpcId                           *string
 }
 
@@ -532,11 +532,11 @@ func (v *NetworkInterface) encode(b []byte) []byte {
 	b = putObject(b, "connectionTrackingConfiguration", v.ConnectionTrackingConfiguration, (*ConnectionTrackingConfiguration).encode)
 	b = putBool(b, "denyAllIgwTraffic", v.DenyAllIgwTraffic)
 	b = putString(b, "description", v.Description)
-	b = putObjects(b, "groupSet", v.Groups, (*GroupIdentifier).encode)
+	b = putObjects(b, "groupSet", orEmpty(v.Groups), (*GroupIdentifier).encode)
 	b = putString(b, "interfaceType", v.InterfaceType)
 	b = putObjects(b, "ipv4PrefixSet", v.Ipv4Prefixes, (*Ipv4PrefixSpecification).encode)
 	b = putString(b, "ipv6Address", v.Ipv6Address)
-	b = putObjects(b, "ipv6AddressesSet", v.Ipv6Addresses, (*NetworkInterfaceIpv6Address).encode)
+	b = putObjects(b, "ipv6AddressesSet", orEmpty(v.Ipv6Addresses), (*NetworkInterfaceIpv6Address).encode)
 	b = putBool(b, "ipv6Native", v.Ipv6Native)
 	b = putObjects(b, "ipv6PrefixSet", v.Ipv6Prefixes, (*Ipv6PrefixSpecification).encode)
 	b = putString(b, "macAddress", v.MacAddress)
@@ -546,7 +546,7 @@ func (v *NetworkInterface) encode(b []byte) []byte {
 	b = putString(b, "ownerId", v.OwnerId)
 	b = putString(b, "privateDnsName", v.PrivateDnsName)
 	b = putString(b, "privateIpAddress", v.PrivateIpAddress)
-	b = putObjects(b, "privateIpAddressesSet", v.PrivateIpAddresses, (*NetworkInterfacePrivateIpAddress).encode)
+	b = putObjects(b, "privateIpAddressesSet", orEmpty(v.PrivateIpAddresses), (*NetworkInterfacePrivateIpAddress).encode)
 	b = putString(b, "publicDnsName", v.PublicDnsName)
 	b = putObject(b, "publicIpDnsNameOptions", v.PublicIpDnsNameOptions, (*PublicIpDnsNameOptions).encode)
 	b = putString(b, "requesterId", v.RequesterId)
@@ -554,7 +554,7 @@ func (v *NetworkInterface) encode(b []byte) []byte {
 	b = putBool(b, "sourceDestCheck", v.SourceDestCheck)
 	b = putString(b, "status", v.Status)
 	b = putString(b, "subnetId", v.SubnetId)
-	b = putObjects(b, "tagSet", v.TagSet, (*Tag).encode)
+	b = putObjects(b, "tagSet", orEmpty(v.TagSet), (*Tag).encode)
 	b = putString(b, "vpcId", v.VpcId)
 	return b
 }

@@ -124,12 +124,12 @@ func (v *AuthorizeSecurityGroupEgressRequest) decode(d *decoder, n *node) {
 // AuthorizeSecurityGroupEgressResult is the result of [AuthorizeSecurityGroupEgress].
 type AuthorizeSecurityGroupEgressResult struct {
 	Return             *bool
-	SecurityGroupRules []SecurityGroupRule
+	SecurityGroupRules []SecurityGroupRule // nil is answered as empty
 }
 
 func (v *AuthorizeSecurityGroupEgressResult) encode(b []byte) []byte {
 	b = putBool(b, "return", v.Return)
-	b = putObjects(b, "securityGroupRuleSet", v.SecurityGroupRules, (*SecurityGroupRule).encode)
+	b = putObjects(b, "securityGroupRuleSet", orEmpty(v.SecurityGroupRules), (*SecurityGroupRule).encode)
 	return b
 }
 
@@ -183,12 +183,12 @@ func (v *AuthorizeSecurityGroupIngressRequest) decode(d *decoder, n *node) {
 // AuthorizeSecurityGroupIngressResult is the result of [AuthorizeSecurityGroupIngress].
 type AuthorizeSecurityGroupIngressResult struct {
 	Return             *bool
-	SecurityGroupRules []SecurityGroupRule
+	SecurityGroupRules []SecurityGroupRule // nil is answered as empty
 }
 
 func (v *AuthorizeSecurityGroupIngressResult) encode(b []byte) []byte {
 	b = putBool(b, "return", v.Return)
-	b = putObjects(b, "securityGroupRuleSet", v.SecurityGroupRules, (*SecurityGroupRule).encode)
+	b = putObjects(b, "securityGroupRuleSet", orEmpty(v.SecurityGroupRules), (*SecurityGroupRule).encode)
 	return b
 }
 
@@ -304,12 +304,12 @@ func (v *DescribeSecurityGroupRulesRequest) decode(d *decoder, n *node) {
 // DescribeSecurityGroupRulesResult is the result of [DescribeSecurityGroupRules].
 type DescribeSecurityGroupRulesResult struct {
 	NextToken          *string
-	SecurityGroupRules []SecurityGroupRule
+	SecurityGroupRules []SecurityGroupRule // nil is answered as empty
 }
 
 func (v *DescribeSecurityGroupRulesResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
-	b = putObjects(b, "securityGroupRuleSet", v.SecurityGroupRules, (*SecurityGroupRule).encode)
+	b = putObjects(b, "securityGroupRuleSet", orEmpty(v.SecurityGroupRules), (*SecurityGroupRule).encode)
 	return b
 }
 
@@ -348,23 +348,23 @@ func (v *DescribeSecurityGroupsRequest) decode(d *decoder, n *node) {
 // DescribeSecurityGroupsResult is the result of [DescribeSecurityGroups].
 type DescribeSecurityGroupsResult struct {
 	NextToken      *string
-	SecurityGroups []SecurityGroup
+	SecurityGroups []SecurityGroup // nil is answered as empty
 }
 
 func (v *DescribeSecurityGroupsResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
-	b = putObjects(b, "securityGroupInfo", v.SecurityGroups, (*SecurityGroup).encode)
+	b = putObjects(b, "securityGroupInfo", orEmpty(v.SecurityGroups), (*SecurityGroup).encode)
 	return b
 }
 
 type IpPermission struct {
 	FromPort         *int32
 	IpProtocol       *string
-	IpRanges         []IpRange
-	Ipv6Ranges       []Ipv6Range
-	PrefixListIds    []PrefixListId
+	IpRanges         []IpRange      // nil is answered as empty
+	Ipv6Ranges       []Ipv6Range    // nil is answered as empty
+	PrefixListIds    []PrefixListId // nil is answered as empty
 	ToPort           *int32
-	UserIdGroupPairs []UserIdGroupPair // Groups or UserIdGroupPairs in a request
+	UserIdGroupPairs []UserIdGroupPair // Groups or UserIdGroupPairs in a request; nil is answered as empty
 }
 
 func (v *IpPermission) decode(d *decoder, n *node) {
@@ -398,11 +398,11 @@ func (v *IpPermission) decode(d *decoder, n *node) {
 func (v *IpPermission) encode(b []byte) []byte {
 	b = putNumber(b, "fromPort", v.FromPort)
 	b = putString(b, "ipProtocol", v.IpProtocol)
-	b = putObjects(b, "ipRanges", v.IpRanges, (*IpRange).encode)
-	b = putObjects(b, "ipv6Ranges", v.Ipv6Ranges, (*Ipv6Range).encode)
-	b = putObjects(b, "prefixListIds", v.PrefixListIds, (*PrefixListId).encode)
+	b = putObjects(b, "ipRanges", orEmpty(v.IpRanges), (*IpRange).encode)
+	b = putObjects(b, "ipv6Ranges", orEmpty(v.Ipv6Ranges), (*Ipv6Range).encode)
+	b = putObjects(b, "prefixListIds", orEmpty(v.PrefixListIds), (*PrefixListId).encode)
 	b = putNumber(b, "toPort", v.ToPort)
-	b = putObjects(b, "groups", v.UserIdGroupPairs, (*UserIdGroupPair).encode)
+	b = putObjects(b, "groups", orEmpty(v.UserIdGroupPairs), (*UserIdGroupPair).encode)
 	return b
 }
 
@@ -546,13 +546,13 @@ func (v *RevokeSecurityGroupEgressRequest) decode(d *decoder, n *node) {
 // RevokeSecurityGroupEgressResult is the result of [RevokeSecurityGroupEgress].
 type RevokeSecurityGroupEgressResult struct {
 	Return                    *bool
-	RevokedSecurityGroupRules []RevokedSecurityGroupRule
+	RevokedSecurityGroupRules []RevokedSecurityGroupRule // nil is answered as empty
 	UnknownIpPermissions      []IpPermission
 }
 
 func (v *RevokeSecurityGroupEgressResult) encode(b []byte) []byte {
 	b = putBool(b, "return", v.Return)
-	b = putObjects(b, "revokedSecurityGroupRuleSet", v.RevokedSecurityGroupRules, (*RevokedSecurityGroupRule).encode)
+	b = putObjects(b, "revokedSecurityGroupRuleSet", orEmpty(v.RevokedSecurityGroupRules), (*RevokedSecurityGroupRule).encode)
 	b = putObjects(b, "unknownIpPermissionSet", v.UnknownIpPermissions, (*IpPermission).encode)
 	return b
 }
@@ -607,13 +607,13 @@ func (v *RevokeSecurityGroupIngressRequest) decode(d *decoder, n *node) {
 // RevokeSecurityGroupIngressResult is the result of [RevokeSecurityGroupIngress].
 type RevokeSecurityGroupIngressResult struct {
 	Return                    *bool
-	RevokedSecurityGroupRules []RevokedSecurityGroupRule
+	RevokedSecurityGroupRules []RevokedSecurityGroupRule // nil is answered as empty
 	UnknownIpPermissions      []IpPermission
 }
 
 func (v *RevokeSecurityGroupIngressResult) encode(b []byte) []byte {
 	b = putBool(b, "return", v.Return)
-	b = putObjects(b, "revokedSecurityGroupRuleSet", v.RevokedSecurityGroupRules, (*RevokedSecurityGroupRule).encode)
+	b = putObjects(b, "revokedSecurityGroupRuleSet", orEmpty(v.RevokedSecurityGroupRules), (*RevokedSecurityGroupRule).encode)
 	b = putObjects(b, "unknownIpPermissionSet", v.UnknownIpPermissions, (*IpPermission).encode)
 	return b
 }
@@ -651,8 +651,8 @@ type SecurityGroup struct {
 	Description         *string
 	GroupId             *string
 	GroupName           *string
-	IpPermissions       []IpPermission
-	IpPermissionsEgress []IpPermission
+	IpPermissions       []IpPermission // nil is answered as empty
+	IpPermissionsEgress []IpPermission // nil is answered as empty
 	OwnerId             *string
 	SecurityGroupArn    *string
 	Tags                []Tag
@@ -663,8 +663,8 @@ func (v *SecurityGroup) encode(b []byte) []byte {
 	b = putString(b, "groupDescription", v.Description)
 	b = putString(b, "groupId", v.GroupId)
 	b = putString(b, "groupName", v.GroupName)
-	b = putObjects(b, "ipPermissions", v.IpPermissions, (*IpPermission).encode)
-	b = putObjects(b, "ipPermissionsEgress", v.IpPermissionsEgress, (*IpPermission).encode)
+	b = putObjects(b, "ipPermissions", orEmpty(v.IpPermissions), (*IpPermission).encode)
+	b = putObjects(b, "ipPermissionsEgress", orEmpty(v.IpPermissionsEgress), (*IpPermission).encode)
 	b = putString(b, "ownerId", v.OwnerId)
 	b = putString(b, "securityGroupArn", v.SecurityGroupArn)
 	b = putObjects(b, "tagSet", v.Tags, (*Tag).encode)

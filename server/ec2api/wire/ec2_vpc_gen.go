@@ -285,12 +285,12 @@ func (v *DescribeSubnetsRequest) decode(d *decoder, n *node) {
 // DescribeSubnetsResult is the result of [DescribeSubnets].
 type DescribeSubnetsResult struct {
 	NextToken *string
-	Subnets   []Subnet
+	Subnets   []Subnet // nil is answered as empty
 }
 
 func (v *DescribeSubnetsResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
-	b = putObjects(b, "subnetSet", v.Subnets, (*Subnet).encode)
+	b = putObjects(b, "subnetSet", orEmpty(v.Subnets), (*Subnet).encode)
 	return b
 }
 
@@ -326,12 +326,12 @@ func (v *DescribeVpcsRequest) decode(d *decoder, n *node) {
 // DescribeVpcsResult is the result of [DescribeVpcs].
 type DescribeVpcsResult struct {
 	NextToken *string
-	Vpcs      []Vpc
+	Vpcs      []Vpc // nil is answered as empty
 }
 
 func (v *DescribeVpcsResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
-	b = putObjects(b, "vpcSet", v.Vpcs, (*Vpc).encode)
+	b = putObjects(b, "vpcSet", orEmpty(v.Vpcs), (*Vpc).encode)
 	return b
 }
 
@@ -415,7 +415,7 @@ type Subnet struct {
 	DefaultForAz                  *bool
 	EnableDns64                   *bool
 	EnableLniAtDeviceIndex        *int32
-	Ipv6CidrBlockAssociationSet   []SubnetIpv6CidrBlockAssociation
+	Ipv6CidrBlockAssociationSet   []SubnetIpv6CidrBlockAssociation // nil is answered as empty
 	Ipv6Native                    *bool
 	MapCustomerOwnedIpOnLaunch    *bool
 	MapPublicIpOnLaunch           *bool
@@ -441,7 +441,7 @@ func (v *Subnet) encode(b []byte) []byte {
 	b = putBool(b, "defaultForAz", v.DefaultForAz)
 	b = putBool(b, "enableDns64", v.EnableDns64)
 	b = putNumber(b, "enableLniAtDeviceIndex", v.EnableLniAtDeviceIndex)
-	b = putObjects(b, "ipv6CidrBlockAssociationSet", v.Ipv6CidrBlockAssociationSet, (*SubnetIpv6CidrBlockAssociation).encode)
+	b = putObjects(b, "ipv6CidrBlockAssociationSet", orEmpty(v.Ipv6CidrBlockAssociationSet), (*SubnetIpv6CidrBlockAssociation).encode)
 	b = putBool(b, "ipv6Native", v.Ipv6Native)
 	b = putBool(b, "mapCustomerOwnedIpOnLaunch", v.MapCustomerOwnedIpOnLaunch)
 	b = putBool(b, "mapPublicIpOnLaunch", v.MapPublicIpOnLaunch)

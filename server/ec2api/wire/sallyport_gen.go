@@ -146,7 +146,7 @@ func (v *DescribeEnforcementRequest) write(w *formWriter) {
 
 // DescribeEnforcementResult is the result of [DescribeEnforcement].
 type DescribeEnforcementResult struct {
-	Enforcements []Enforcement
+	Enforcements []Enforcement // nil is answered as empty
 	// On all of them.
 	InForce   *bool
 	NextToken *string
@@ -155,7 +155,7 @@ type DescribeEnforcementResult struct {
 }
 
 func (v *DescribeEnforcementResult) encode(b []byte) []byte {
-	b = putObjects(b, "enforcementSet", v.Enforcements, (*Enforcement).encode)
+	b = putObjects(b, "enforcementSet", orEmpty(v.Enforcements), (*Enforcement).encode)
 	b = putBool(b, "inForce", v.InForce)
 	b = putString(b, "nextToken", v.NextToken)
 	b = putNumber(b, "revision", v.Revision)

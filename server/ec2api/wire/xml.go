@@ -106,6 +106,14 @@ func putValues[T any](b []byte, name string, list []T, put func([]byte, string, 
 	return append(append(append(b, "</"...), name...), '>')
 }
 
+// orEmpty makes a list that is absent one that is written.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
 // appendEscaped writes s as character data. What XML cannot carry becomes U+FFFD, as in encoding/xml; white space other
 // than blanks is written by number, or a parser would normalise it.
 func appendEscaped(b []byte, s string) []byte {

@@ -151,6 +151,9 @@ func (m *member) comment(s *structure) string {
 	if m.enum != nil {
 		facts = append(facts, strings.Join(m.enum, ", "))
 	}
+	if m.always && s.encoded {
+		facts = append(facts, "nil is answered as empty")
+	}
 	switch {
 	case m.min != nil && m.max != nil:
 		facts = append(facts, fmt.Sprintf("%d to %d", *m.min, *m.max))
@@ -285,11 +288,15 @@ func (e *emitter) encoder(d *description, s *structure) {
 		if m.kind == "int" || m.kind == "long" {
 			put = "putNumber"
 		}
+		value := "v." + m.name
+		if m.always {
+			value = "orEmpty(" + value + ")"
+		}
 		switch codec := m.codec(); {
 		case m.list && codec == "":
-			e.p("b = putObjects(b, %q, v.%s, (*%s).encode)", m.out, m.name, m.kind)
+			e.p("b = putObjects(b, %q, %s, (*%s).encode)", m.out, value, m.kind)
 		case m.list:
-			e.p("b = putValues(b, %q, v.%s, %s)", m.out, m.name, put)
+			e.p("b = putValues(b, %q, %s, %s)", m.out, value, put)
 		case codec == "":
 			e.p("b = putObject(b, %q, v.%s, (*%s).encode)", m.out, m.name, m.kind)
 		default:

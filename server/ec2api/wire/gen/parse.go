@@ -59,6 +59,7 @@ type member struct {
 	doc        []string
 
 	required, token, sensitive bool
+	always                     bool // a list that is written even when nil
 	min, max                   *int64
 	enum                       []string
 	in                         []string // wire names in a request; never empty
@@ -243,6 +244,9 @@ func (p *parser) member(words, doc []string) (*member, error) {
 	if m.sensitive && (m.list || m.kind != "string" && m.kind != "blob") {
 		return nil, fmt.Errorf("sensitive is for a string or a blob")
 	}
+	if m.always && !m.list {
+		return nil, fmt.Errorf("always is for lists")
+	}
 	stem, plural := strings.CutSuffix(m.name, "s")
 	if m.in == nil {
 		m.in = []string{m.name}
@@ -271,7 +275,7 @@ func isType(w string) bool {
 
 func (m *member) fact(w string) error {
 	key, value, has := strings.Cut(w, "=")
-	if has == slices.Contains([]string{"required", "token", "sensitive"}, key) {
+	if has == slices.Contains([]string{"required", "token", "sensitive", "always"}, key) {
 		return fmt.Errorf("fact %q: with or without a value?", w)
 	}
 	number := func() (*int64, error) {
@@ -286,6 +290,8 @@ func (m *member) fact(w string) error {
 		m.token = true
 	case "sensitive":
 		m.sensitive = true
+	case "always":
+		m.always = true
 	case "min":
 		m.min, err = number()
 	case "max":
@@ -364,8 +370,9 @@ func (op *operation) checkPaged() error {
 	if op.paged == "" {
 		return nil
 	}
-	if op.in.member("NextToken", "string") && op.in.member("MaxResults", "int") && op.out.member("NextToken", "string") &&
-		slices.ContainsFunc(op.out.members, func(m *member) bool { return m.name == op.paged && m.list }) {
+	i := slices.IndexFunc(op.out.members, func(m *member) bool { return m.name == op.paged && m.list })
+	if i >= 0 && op.in.member("NextToken", "string") && op.in.member("MaxResults", "int") && op.out.member("NextToken", "string") {
+		op.out.members[i].always = true
 		return nil
 	}
 	return fmt.Errorf("%s: a paged operation needs NextToken, MaxResults, and the list %s", op.in.where, op.paged)
