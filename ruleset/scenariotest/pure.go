@@ -1,0 +1,116 @@
+package scenariotest
+
+import (
+	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// Judge judges a packet at one gate of one interface, without connections.
+type Judge func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict
+
+// pure is an engine in memory: a Judge per View, and the set of tracked connections.
+type pure struct {
+	name    string
+	judges  func() func(*ruleset.View) Judge
+	next    func(*ruleset.View) Judge
+	view    *ruleset.View
+	judge   Judge
+	tracked map[connection]bool
+}
+
+// connection is the entry of one flow at one interface. Flows of a scenario differ by name.
+type connection struct {
+	eni  vpc.InterfaceID
+	flow string
+}
+
+// Evaluate returns the engine that asks the slow evaluator.
+func Evaluate() Engine {
+	return Pure("evaluate", func() func(*ruleset.View) Judge {
+		return func(v *ruleset.View) Judge {
+			return func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
+				return ruleset.Evaluate(v, eni, d, p)
+			}
+		}
+	})
+}
+
+// Table returns the engine that asks compiled tables, with one Compiler through all changes.
+func Table() Engine {
+	return Pure("table", func() func(*ruleset.View) Judge {
+		var c ruleset.Compiler
+		return func(v *ruleset.View) Judge {
+			tables, members := c.Compile(v)
+			return func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
+				return tables.Judge(members, eni, d, p)
+			}
+		}
+	})
+}
+
+// Pure returns an engine that adds connections to a Judge. It calls judges once for each scenario,
+// and what that returns for each View.
+func Pure(name string, judges func() func(*ruleset.View) Judge) Engine {
+	return &pure{name: name, judges: judges}
+}
+
+func (e *pure) Name() string { return e.name }
+
+func (e *pure) Verdicts() bool { return true }
+
+func (e *pure) Load(w *World) error {
+	e.view, e.tracked, e.next = nil, map[connection]bool{}, e.judges()
+	return e.Change(w, Change{})
+}
+
+// Change follows a World as an agent does: by a Delta.
+func (e *pure) Change(w *World, _ Change) error {
+	v, err := e.view.Apply(ruleset.Diff(e.view, ruleset.Resolve(w.State(), Host)))
+	if err != nil {
+		return err
+	}
+	e.view, e.judge = v, e.next(v)
+	return nil
+}
+
+func (e *pure) Start(f Flow) (Outcome, error) { return e.pass(f, f.From, f.To, f.Packet), nil }
+
+func (e *pure) Send(f Flow, reply bool) (Outcome, error) {
+	if !reply {
+		return e.pass(f, f.From, f.To, f.Packet), nil
+	}
+	p, err := f.Reply()
+	if err != nil {
+		return Outcome{}, err
+	}
+	return e.pass(f, f.To, f.From, p), nil
+}
+
+func (e *pure) pass(f Flow, from, to End, p ruleset.Packet) (o Outcome) {
+	if from.ENI != "" {
+		v := e.gate(f, from.ENI, ruleset.Egress, p)
+		if o.Egress = &v; v.Action == ruleset.Drop {
+			return o
+		}
+	}
+	if to.ENI != "" {
+		v := e.gate(f, to.ENI, ruleset.Ingress, p)
+		if o.Ingress = &v; v.Action == ruleset.Drop {
+			return o
+		}
+	}
+	o.Passed = true
+	return o
+}
+
+func (e *pure) gate(f Flow, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
+	c := connection{eni, f.Name}
+	if e.tracked[c] {
+		return ruleset.Verdict{Action: ruleset.Allow, Reason: ruleset.ReasonTracked}
+	}
+	v := e.judge(eni, d, p)
+	if v.Action != ruleset.Drop && f.Name != "" {
+		e.tracked[c] = true
+	}
+	return v
+}
