@@ -39,6 +39,9 @@ func (d *draft) numberRules(env Env, rules []Rule) error {
 	return nil
 }
 
+// RuleARN returns the ARN of a rule.
+func (s *State) RuleARN(r Rule) string { return s.arn("security-group-rule", string(r.ID)) }
+
 // NewRules is what AuthorizeSecurityGroupIngress and -Egress are told.
 type NewRules struct {
 	Group             GroupRef

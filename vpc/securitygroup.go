@@ -128,6 +128,11 @@ func errDependentObject(id GroupID) *Error {
 	return Errorf(CodeDependencyViolation, "resource %s has a dependent object", id)
 }
 
+// SecurityGroupARN returns the ARN of a group.
+func (s *State) SecurityGroupARN(g *SecurityGroup) string {
+	return s.arn("security-group", string(g.ID))
+}
+
 // findGroup returns the group with that id, or InvalidGroupId.Malformed or InvalidGroup.NotFound.
 func (s *State) findGroup(id GroupID) (*SecurityGroup, error) {
 	if _, err := ParseGroupID(string(id)); err != nil {

@@ -1,0 +1,313 @@
+// Package ec2api serves the EC2 Query API: form in, XML out. A request is verified, authorized,
+// decoded, handed to one action, and answered; an action maps the request to a method of vpc.State
+// and its result to the answer, and decides nothing itself.
+package ec2api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sallyport/sallyport/server/ec2api/sigv4"
+	"github.com/sallyport/sallyport/server/ec2api/wire"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+const maxBody = 1 << 20 // bytes
+
+// Store is where the state is.
+type Store interface {
+	// Read returns the State with every write that was acknowledged before the call.
+	Read(context.Context) (*vpc.State, error)
+	// Update writes what fn makes of the newest State and returns the revision of the write. fn may
+	// run again. Its error comes back unchanged.
+	Update(context.Context, func(*vpc.State) (vpc.Change, error)) (revision int64, err error)
+}
+
+// Enforcement knows what hosts have in force.
+type Enforcement interface {
+	// InForce returns the newest revision that a host has in force, whether the host is connected
+	// now, and what it reports as wrong, "" if nothing.
+	InForce(vpc.HostID) (revision int64, connected bool, problem string)
+}
+
+// Config is what the API needs. All but Env and RequestID are required.
+type Config struct {
+	Store       Store
+	Enforcement Enforcement
+	// Verify says who signed a request: the method of a sigv4.Verifier.
+	Verify func(r *http.Request, body []byte) (sigv4.Identity, error)
+	// Authorize returns nil if the key's owner may call the action, else a *vpc.Error.
+	Authorize func(key vpc.AccessKeyID, action string) error
+	Log       *slog.Logger
+
+	Env       func() vpc.Env // of one request; nil: the clock and random ids
+	RequestID func() string  // nil: random
+}
+
+// api is the handler.
+type api struct {
+	Config
+	actions map[*wire.Operation]action
+}
+
+// action decodes a request, runs it and encodes its answer.
+type action func(c *call, f *wire.Form) (answer []byte, err error)
+
+// New returns the handler of the endpoint.
+func New(c Config) (http.Handler, error) {
+	if c.Store == nil || c.Enforcement == nil || c.Verify == nil || c.Authorize == nil || c.Log == nil {
+		return nil, errors.New("ec2api: the config lacks a part")
+	}
+	if c.Env == nil {
+		c.Env = func() vpc.Env { return vpc.Env{Now: time.Now().UTC(), ID: vpc.RandomID} }
+	}
+	if c.RequestID == nil {
+		c.RequestID = uuid.NewString
+	}
+	a := &api{Config: c, actions: map[*wire.Operation]action{}}
+	a.stsActions()
+	a.regionActions()
+	a.securityGroupActions()
+	a.securityGroupRuleActions()
+	return a, nil
+}
+
+// handle makes fn the implementation of op.
+func handle[In, Out any](a *api, op wire.Op[In, Out], fn func(*call, *In) (*Out, error)) {
+	a.actions[op.Operation] = func(c *call, f *wire.Form) ([]byte, error) {
+		in, err := op.Decode(f)
+		if err != nil {
+			return nil, err
+		}
+		if d, ok := any(in).(wire.DryRunner); ok {
+			c.dryRun = d.IsDryRun()
+		}
+		out, err := fn(c, in)
+		if err != nil {
+			return nil, err
+		}
+		if c.dryRun {
+			return nil, vpc.Errorf(vpc.CodeDryRunOperation, "Request would have succeeded, but DryRun flag is set.")
+		}
+		return op.Encode(nil, c.requestID, out), nil
+	}
+}
+
+// call is one request on its way.
+type call struct {
+	*api
+	ctx       context.Context
+	env       vpc.Env
+	requestID string
+	host      string // by which the client called
+	service   *wire.Service
+	identity  sigv4.Identity
+	action    string
+	dryRun    bool  // nothing may be written: the answer is an error in any case
+	revision  int64 // that the answer shows; 0: none was read yet
+	wrote     bool
+}
+
+// read returns the newest State.
+func (c *call) read() (*vpc.State, error) {
+	s, err := c.Store.Read(c.ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	c.revision = s.Revision()
+	return s, nil
+}
+
+// update writes what fn makes of the newest State. What fn returns through variables is that of its
+// last run. In a dry run it is only tried.
+func (c *call) update(fn func(*vpc.State) (vpc.Change, error)) error {
+	if c.dryRun {
+		s, err := c.read()
+		if err == nil {
+			_, err = fn(s)
+		}
+		return err
+	}
+	revision, err := c.Store.Update(c.ctx, func(s *vpc.State) (vpc.Change, error) {
+		change, err := fn(s)
+		c.wrote = !change.Empty()
+		return change, err
+	})
+	if err == nil {
+		c.revision = revision
+	}
+	return err
+}
+
+// ServeHTTP implements http.Handler.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path != "/":
+		http.NotFound(w, r)
+		return
+	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	case r.Method != http.MethodPost && r.URL.RawQuery == "":
+		frontPage(w, r)
+		return
+	}
+	start := time.Now()
+	c := &call{
+		api: a, ctx: r.Context(), env: a.Env(), requestID: a.RequestID(), host: r.Host, service: &wire.EC2,
+	}
+	body, err := c.serve(w, r)
+	status := http.StatusOK
+	if err != nil {
+		var code, message string
+		code, message, status = c.refusal(err)
+		body = c.service.AppendError(nil, c.requestID, code, message, status)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/xml;charset=UTF-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("x-amzn-RequestId", c.requestID)
+	if c.revision != 0 {
+		h.Set("x-sallyport-revision", strconv.FormatInt(c.revision, 10))
+	}
+	w.WriteHeader(status)
+	_, writeErr := w.Write(body)
+	c.log(status, err, writeErr, time.Since(start))
+}
+
+// serve returns the answer, or why there is none. A panic is an error of this request alone.
+func (c *call) serve(w http.ResponseWriter, r *http.Request) (answer []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			answer, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, vpc.Errorf(vpc.CodeInvalidRequest, "The request is larger than %d bytes.", maxBody)
+	} else if err != nil {
+		return nil, vpc.Errorf(vpc.CodeInvalidRequest, "The request received was invalid.")
+	}
+	// Who asks is settled before what: the form is only looked at for the style of the answer.
+	form, formErr := wire.ParseForm(r.URL.RawQuery, string(body))
+	if formErr == nil {
+		c.service = wire.ServiceOf(form.Version())
+		c.action = form.Action()
+	}
+	if c.identity, err = c.Verify(r, body); err != nil {
+		return nil, err
+	}
+	if formErr != nil {
+		return nil, formErr
+	}
+	op, err := wire.Lookup(form)
+	if err != nil {
+		return nil, err
+	}
+	if (c.identity.Service == wire.STS.Name) != (op.Service == &wire.STS) {
+		return nil, &sigv4.Error{Kind: sigv4.BadScope, Reason: fmt.Sprintf(
+			"Credential should be scoped to correct service: '%s'.", op.Service.Name)}
+	}
+	run := c.actions[op]
+	if run == nil {
+		return nil, wire.InvalidAction(op.Name)
+	}
+	if op != wire.GetCallerIdentity.Operation { // to ask who one is needs no permission
+		if err := c.Authorize(vpc.AccessKeyID(c.identity.AccessKeyID), op.Name); err != nil {
+			return nil, err
+		}
+	}
+	return run(c, form)
+}
+
+// refusal says how an error is answered.
+func (c *call) refusal(err error) (code, message string, status int) {
+	var (
+		refused   *vpc.Error
+		badForm   *wire.Error
+		badSigner *sigv4.Error
+	)
+	switch {
+	case errors.As(err, &refused):
+		return string(refused.Code), refused.Message, statusOf(refused.Code)
+	case errors.As(err, &badForm):
+		return badForm.Code, badForm.Message, http.StatusBadRequest
+	case errors.As(err, &badSigner):
+		return badSigner.For(c.service.Name)
+	default:
+		return string(vpc.CodeInternalError), "An internal error has occurred", http.StatusInternalServerError
+	}
+}
+
+// statusOf returns the HTTP status of a refusal.
+func statusOf(code vpc.Code) int {
+	switch code {
+	case vpc.CodeAuthFailure:
+		return http.StatusUnauthorized
+	case vpc.CodeUnauthorizedOperation:
+		return http.StatusForbidden
+	case vpc.CodeDryRunOperation:
+		return http.StatusPreconditionFailed
+	case vpc.CodeInternalError, vpc.CodeInsufficientInstanceCapacity:
+		return http.StatusInternalServerError
+	case vpc.CodeUnavailable, vpc.CodeRequestLimitExceeded:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusBadRequest
+	}
+}
+
+func (c *call) log(status int, err, writeErr error, took time.Duration) {
+	level, attrs := slog.LevelDebug, []slog.Attr{
+		slog.String("request_id", c.requestID),
+		slog.String("action", fmt.Sprintf("%.64q", c.action)),
+		slog.String("key", c.identity.AccessKeyID),
+		slog.Int("status", status),
+		slog.Duration("took", took),
+	}
+	switch {
+	case c.revision != 0 && c.wrote && err == nil:
+		level = slog.LevelInfo
+		attrs = append(attrs, slog.Int64("revision", c.revision))
+	case status >= http.StatusInternalServerError && c.ctx.Err() == nil:
+		level = slog.LevelError
+	}
+	if err != nil {
+		attrs = append(attrs, slog.Any("err", err))
+	}
+	if writeErr != nil {
+		attrs = append(attrs, slog.Any("write_err", writeErr))
+	}
+	c.Log.LogAttrs(c.ctx, level, "api request", attrs...)
+}
+
+const frontPageText = `<!doctype html>
+<html lang="en">
+<title>Sallyport</title>
+<h1>Sallyport</h1>
+<p>This is an endpoint of the EC2 API for security groups. Point an AWS client at it:</p>
+<pre>aws ec2 describe-security-groups --endpoint-url http://127.0.0.1:4580</pre>
+<p><code>sallyport env</code> prints the settings that AWS clients need.</p>
+</html>
+`
+
+func frontPage(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if r.Method != http.MethodHead {
+		_, _ = io.WriteString(w, frontPageText) // a client that is gone needs no answer
+	}
+}
