@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 
@@ -18,6 +19,8 @@ type zapToSlog struct {
 
 // harmless is what etcd says of every new data directory, at error level.
 var harmless = []string{"Failed to detect schema version", "failed to update storage version"}
+
+const maxFieldBytes = 256
 
 func (z *zapToSlog) Enabled(l zapcore.Level) bool { return z.level.Enabled(l) }
 
@@ -36,6 +39,11 @@ func (z *zapToSlog) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	enc := zapcore.NewMapObjectEncoder()
 	for _, f := range slices.Concat(z.fields, fields) {
 		f.AddTo(enc)
+	}
+	for name, value := range enc.Fields { // a slow request is told whole, which may be megabytes
+		if text := fmt.Sprint(value); len(text) > maxFieldBytes {
+			enc.Fields[name] = text[:maxFieldBytes] + "…"
+		}
 	}
 	level := slog.LevelWarn
 	if e.Level >= zapcore.ErrorLevel {
