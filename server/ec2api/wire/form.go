@@ -17,6 +17,8 @@ const (
 	maxName       = 512    // bytes of a name
 )
 
+var tooMany = refuse("InvalidRequest", "The request has more than %d parameters.", maxParameters)
+
 // Form holds the parameters of one request as a tree. It is immutable.
 type Form struct{ root node }
 
@@ -33,6 +35,9 @@ type node struct {
 // ParseForm reads the parameters of the query string and of the body of one request. Errors are of type *[Error]:
 // MalformedQueryString (bad escapes, a name twice), InvalidCharacter (what XML cannot carry), InvalidRequest (bounds).
 func ParseForm(query, body string) (*Form, error) {
+	if strings.Count(query, "&")+strings.Count(body, "&") >= maxParameters { // before anything is allocated for them
+		return nil, tooMany
+	}
 	all, err := url.ParseQuery(query)
 	if err != nil {
 		return nil, refuse("MalformedQueryString", "The query string contains a syntax error.")
@@ -50,7 +55,7 @@ func ParseForm(query, body string) (*Form, error) {
 // NewForm builds the tree of parsed parameters. Errors: as of [ParseForm].
 func NewForm(values url.Values) (*Form, error) {
 	if len(values) > maxParameters {
-		return nil, refuse("InvalidRequest", "The request has more than %d parameters.", maxParameters)
+		return nil, tooMany
 	}
 	params := make([]param, 0, len(values))
 	for k, v := range values {

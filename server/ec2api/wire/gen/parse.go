@@ -274,9 +274,14 @@ func isType(w string) bool {
 }
 
 func (m *member) fact(w string) error {
-	key, value, has := strings.Cut(w, "=")
-	if has == slices.Contains([]string{"required", "token", "sensitive", "always"}, key) {
-		return fmt.Errorf("fact %q: with or without a value?", w)
+	flags := map[string]*bool{"required": &m.required, "token": &m.token, "sensitive": &m.sensitive, "always": &m.always}
+	if flag := flags[w]; flag != nil {
+		*flag = true
+		return nil
+	}
+	key, value, _ := strings.Cut(w, "=")
+	if value == "" {
+		return fmt.Errorf("unknown fact %q", w)
 	}
 	number := func() (*int64, error) {
 		n, err := strconv.ParseInt(value, 10, 64)
@@ -284,14 +289,6 @@ func (m *member) fact(w string) error {
 	}
 	var err error
 	switch key {
-	case "required":
-		m.required = true
-	case "token":
-		m.token = true
-	case "sensitive":
-		m.sensitive = true
-	case "always":
-		m.always = true
 	case "min":
 		m.min, err = number()
 	case "max":

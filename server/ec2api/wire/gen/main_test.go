@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestUpToDate: generating again changes no byte.
+func TestUpToDate(t *testing.T) {
+	descriptions, err := filepath.Glob("../*.api")
+	if err != nil || len(descriptions) == 0 {
+		t.Fatalf("descriptions: %v, %v", descriptions, err)
+	}
+	line, err := os.ReadFile("../wire.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]byte{}
+	generated, err := filepath.Glob("../*_gen.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range generated {
+		if want[filepath.Base(path)], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	var names []string
+	for _, path := range descriptions {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Base(path)
+		if !strings.Contains(string(line), " "+name) {
+			t.Errorf("the go:generate line of wire.go does not name %s", name)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	t.Chdir(dir)
+	if err := run(names); err != nil {
+		t.Fatal(err)
+	}
+	got, err := filepath.Glob("*_gen.go")
+	if err != nil || len(got) != len(want) {
+		t.Errorf("%d files are generated, %d are there (%v)", len(got), len(want), err)
+	}
+	for _, name := range got {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(text, want[name]) {
+			t.Errorf("%s is not what the descriptions say: run go generate", name)
+		}
+	}
+}
+
+const head = "service a\nversion 2026-01-01\nnamespace n\n"
+
+func TestRefuses(t *testing.T) {
+	for text, want := range map[string]string{
+		"op A":                                    "x.api:1: \"op\" before the line that names the service",
+		"service a\nop A":                         "service a has no version or namespace",
+		"service":                                 "x.api:1: service of what?",
+		head + "style smithy":                     `x.api:4: unknown style "smithy"`,
+		head + "operation A":                      `x.api:4: unknown line "operation"`,
+		head + "op":                               "x.api:4: want op NAME",
+		head + "op A limit=3":                     `x.api:4: unknown fact "limit=3" of an operation`,
+		head + "\tA":                              "x.api:4: a member outside of op and type",
+		head + "op A\nop A":                       "x.api:5: ARequest is already declared at x.api:4",
+		head + "op A\n\tB C":                      `x.api:4: ARequest.B: no type "C"`,
+		head + "op A\n\tB integer":                `x.api:5: unknown fact "integer"`,
+		head + "op A\n\tB\n\tB int":               "x.api:6: ARequest has B twice",
+		head + "op A\n\tB required=true":          `x.api:5: unknown fact "required=true"`,
+		head + "op A\n\tB in":                     `x.api:5: unknown fact "in"`,
+		head + "op A\n\tB min=1":                  "x.api:5: min and max are for int and long",
+		head + "op A\n\tB int min=x":              `x.api:5: strconv.ParseInt: parsing "x": invalid syntax`,
+		head + "op A\n\tB int enum=1|2":           "x.api:5: enum is for strings",
+		head + "op A\n\tB int sensitive":          "x.api:5: sensitive is for a string or a blob",
+		head + "op A\n\tB always":                 "x.api:5: always is for lists",
+		head + "op A\n\tB []blob":                 "x.api:5: no list of blobs so far",
+		head + "op A\n\t=>\n\t=>":                 "x.api:6: => belongs into an operation, once",
+		head + "type T\n\t=>":                     "x.api:5: => belongs into an operation, once",
+		head + "op A\n\t=> T":                     `x.api:4: no type "T"`,
+		head + "op A\ntype T\n\tB":                "x.api:5: nothing uses type T",
+		head + "op T\n\tB T\ntype T":              "x.api:4: the name T is taken",
+		head + "op A paged=B\n\t=>\n\tB []string": "x.api:4: a paged operation needs NextToken, MaxResults, and the list B",
+		head + "style query\nop A\n\tB []string":  "x.api:5: ARequest.B: style query knows no lists here",
+	} {
+		d := &description{structs: map[string]*structure{}}
+		err := d.parse("x", strings.NewReader(text))
+		if err == nil {
+			err = d.resolve()
+		}
+		if err == nil || err.Error() != want {
+			t.Errorf("%s\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
