@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -255,9 +256,7 @@ func (a *agent) apply(ctx context.Context, u *feed.Update) error {
 	if u.Snapshot {
 		clear(a.guests)
 	}
-	for id, g := range u.Guests {
-		a.guests[id] = g
-	}
+	maps.Copy(a.guests, u.Guests)
 	for _, id := range u.RemovedGuests {
 		delete(a.guests, id)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -163,10 +164,12 @@ func TestForeignAgentIsNoHost(t *testing.T) {
 	c := feed.NewClient(feed.ClientOptions{Server: w.addr, TLS: conf, Log: testLog(t)})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	c.Follow(ctx, func(context.Context, *feed.Update) error {
+	if err := c.Follow(ctx, func(context.Context, *feed.Update) error {
 		t.Error("an agent of another authority got an update")
 		return nil
-	})
+	}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Follow = %v, want %v", err, context.DeadlineExceeded)
+	}
 	if w.state().Host("h1") != nil {
 		t.Error("an agent of another authority is registered")
 	}

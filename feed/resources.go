@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -156,9 +157,7 @@ func difference(have versions, want map[key]*feedpb.Resource) *feedpb.Delta {
 func (vs versions) after(d *feedpb.Delta) (versions, error) {
 	n := versions{}
 	if !d.GetSnapshot() {
-		for k, v := range vs {
-			n[k] = v
-		}
+		maps.Copy(n, vs)
 	}
 	for _, p := range d.GetRemoved() {
 		k, err := keyFromPB(p)

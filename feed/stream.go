@@ -304,10 +304,8 @@ func (st *stream) bindings(ctx context.Context, p *feedpb.Bindings) error {
 	if err != nil {
 		return &malformedError{err}
 	}
-	for _, eni := range p.GetUnbound() {
-		if eni == "" {
-			return malformed("unbinds an ENI without id")
-		}
+	if slices.Contains(p.GetUnbound(), "") {
+		return malformed("unbinds an ENI without id")
 	}
 	for _, eni := range p.GetUnbound() {
 		if err := st.unbind(ctx, vpc.InterfaceID(eni)); err != nil {
