@@ -1,0 +1,209 @@
+package ec2api_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/server/ec2api"
+	"github.com/sallyport/sallyport/server/ec2api/sigv4"
+	"github.com/sallyport/sallyport/server/ec2api/wire"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+const describe = "Action=DescribeSecurityGroups&Version=2016-11-15"
+
+func TestWhoMayNotPass(t *testing.T) {
+	e := newEndpoint(t)
+	unsigned, _ := http.NewRequest(http.MethodPost, e.url, strings.NewReader(describe))
+	changed := e.signed(http.MethodPost, "", describe, adminKey, "ec2")
+	changed.Body = http.NoBody
+	changed.ContentLength = 0
+	changed.URL.RawQuery = describe
+	late := e.signed(http.MethodPost, "", describe, adminKey, "ec2")
+	tests := []struct {
+		name   string
+		r      *http.Request
+		status int
+		code   string
+	}{
+		{"unsigned", unsigned, 403, "MissingAuthenticationToken"},
+		{"changed on the way", changed, 401, "AuthFailure"},
+		{"unknown key", e.signed(http.MethodPost, "", describe, "AKIAUNKNOWN", "ec2"), 401, "AuthFailure"},
+		{"not allowed", e.signed(http.MethodPost, "", describe, guestKey, "ec2"), 403, "UnauthorizedOperation"},
+		{"not allowed, dry run", e.signed(http.MethodPost, "", describe+"&DryRun=true", guestKey, "ec2"), 403, "UnauthorizedOperation"},
+		{"signed for another service", e.signed(http.MethodPost, "", describe, adminKey, "sts"), 401, "AuthFailure"},
+		{"signed for EC2, not STS", e.signed(http.MethodPost, "", "Action=GetCallerIdentity&Version=2011-06-15", adminKey, "ec2"), 403, "SignatureDoesNotMatch"},
+		{"unknown key at STS", e.signed(http.MethodPost, "", "Action=GetCallerIdentity&Version=2011-06-15", "AKIAUNKNOWN", "sts"), 403, "InvalidClientTokenId"},
+		{"no action", e.signed(http.MethodPost, "", "Version=2016-11-15", adminKey, "ec2"), 400, "MissingAction"},
+		{"bad escapes", e.signed(http.MethodPost, "", describe+"&x=%zz", adminKey, "ec2"), 400, "MalformedQueryString"},
+		{"too large", e.signed(http.MethodPost, "", describe+"&x="+strings.Repeat("x", 1<<20), adminKey, "ec2"), 400, "InvalidRequest"},
+		{"twice", e.signed(http.MethodPost, "?"+describe, describe, adminKey, "ec2"), 400, "MalformedQueryString"},
+		{"signed long ago", late, 400, "RequestExpired"},
+	}
+	before := e.state()
+	for _, tt := range tests {
+		if tt.r == late {
+			e.mu.Lock()
+			e.now = e.now.Add(time.Hour)
+			e.mu.Unlock()
+		}
+		r, body := e.send(tt.r)
+		refusal, id, err := wire.ParseError([]byte(body))
+		if err != nil || r.StatusCode != tt.status || refusal.Code != tt.code {
+			t.Errorf("%s: got %d %v %v, want %d %s", tt.name, r.StatusCode, refusal, err, tt.status, tt.code)
+		}
+		if id == "" || id != r.Header.Get("x-amzn-RequestId") {
+			t.Errorf("%s: request id %q in the body, %q in the header", tt.name, id, r.Header.Get("x-amzn-RequestId"))
+		}
+	}
+	if d := difference(before, e.state()); d != "" {
+		t.Errorf("the state changed:\n%s", d)
+	}
+}
+
+func TestGuestMayAskWhoItIs(t *testing.T) {
+	e := newEndpoint(t)
+	r, body := e.send(e.signed(http.MethodPost, "", "Action=GetCallerIdentity&Version=2011-06-15", guestKey, "sts"))
+	if r.StatusCode != 200 || !strings.Contains(body, "<Arn>arn:aws:iam::123456789012:user/guest</Arn>") {
+		t.Errorf("got %d\n%s", r.StatusCode, body)
+	}
+}
+
+func TestAnswerHeaders(t *testing.T) {
+	e := newEndpoint(t)
+	r, body := e.send(e.signed(http.MethodGet, "?"+describe, "", adminKey, "ec2"))
+	if r.StatusCode != 200 {
+		t.Fatalf("GET with a query string: got %d\n%s", r.StatusCode, body)
+	}
+	if got, want := r.Header.Get("x-sallyport-revision"), strconv.FormatInt(e.state().Revision(), 10); got != want {
+		t.Errorf("revision of a read: got %q, want %q", got, want)
+	}
+	if _, err := http.ParseTime(r.Header.Get("Date")); err != nil {
+		t.Errorf("the Date header, by which clients set their clocks: %v", err)
+	}
+	if got := r.Header.Get("Content-Type"); got != "text/xml;charset=UTF-8" {
+		t.Errorf("content type: got %q", got)
+	}
+	if id := r.Header.Get("x-amzn-RequestId"); id == "" || !strings.Contains(body, "<requestId>"+id+"</requestId>") {
+		t.Errorf("request id %q is not that of the body", id)
+	}
+	r, _ = e.call(url.Values{"Action": {"CreateSecurityGroup"}, "GroupName": {"g"}, "GroupDescription": {"g"}})
+	if got, want := r.Header.Get("x-sallyport-revision"), strconv.FormatInt(e.state().Revision(), 10); got != want {
+		t.Errorf("revision of a write: got %q, want %q", got, want)
+	}
+}
+
+func TestFrontPage(t *testing.T) {
+	e := newEndpoint(t)
+	tests := []struct {
+		method, path string
+		status       int
+		text         string
+	}{
+		{http.MethodGet, "/", 200, "EC2 API"},
+		{http.MethodHead, "/", 200, ""},
+		{http.MethodGet, "/favicon.ico", 404, ""},
+		{http.MethodPut, "/", 405, ""},
+	}
+	for _, tt := range tests {
+		r, err := http.NewRequest(tt.method, e.url+tt.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, body := e.send(r)
+		if answer.StatusCode != tt.status || !strings.Contains(body, tt.text) {
+			t.Errorf("%s %s: got %d %s, want %d %s", tt.method, tt.path, answer.StatusCode, body, tt.status, tt.text)
+		}
+	}
+}
+
+// Of many clients that want the same name, one gets it; the others are told so; and no rule number
+// is given twice.
+func TestConcurrentCalls(t *testing.T) {
+	e := newEndpoint(t)
+	const clients = 20
+	status := make([]int, clients)
+	var wg sync.WaitGroup
+	for i := range clients {
+		wg.Go(func() {
+			r, _ := e.call(url.Values{"Action": {"CreateSecurityGroup"}, "GroupName": {"one"}, "GroupDescription": {"d"}})
+			status[i] = r.StatusCode
+			r, body := e.call(url.Values{
+				"Action": {"CreateSecurityGroup"}, "GroupName": {fmt.Sprint("own-", i)}, "GroupDescription": {"d"},
+			})
+			if r.StatusCode != 200 {
+				t.Errorf("own name: got %d\n%s", r.StatusCode, body)
+			}
+		})
+	}
+	wg.Wait()
+	won := 0
+	for _, s := range status {
+		if s == 200 {
+			won++
+		} else if s != 400 {
+			t.Errorf("got status %d, want 200 or 400", s)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d calls got the name, want 1", won)
+	}
+	numbers := map[uint32]bool{}
+	for g := range e.state().SecurityGroups() {
+		for _, r := range g.Rules {
+			if numbers[r.Number] || r.Number == 0 {
+				t.Errorf("rule number %d is given twice, or 0", r.Number)
+			}
+			numbers[r.Number] = true
+		}
+	}
+}
+
+// brokenStore fails as it is told: no store that works can be made to.
+type brokenStore struct{ fail func() error }
+
+func (b brokenStore) Read(context.Context) (*vpc.State, error) { return nil, b.fail() }
+func (b brokenStore) Update(context.Context, func(*vpc.State) (vpc.Change, error)) (int64, error) {
+	return 0, b.fail()
+}
+
+func TestServerErrorsTellNothing(t *testing.T) {
+	for name, fail := range map[string]func() error{
+		"error": func() error { return fmt.Errorf("etcd at /secret/path is gone") },
+		"panic": func() error { panic("at /secret/path") },
+	} {
+		var log strings.Builder
+		api, err := ec2api.New(ec2api.Config{
+			Store: brokenStore{fail}, Enforcement: hosts{},
+			Verify: func(*http.Request, []byte) (sigv4.Identity, error) {
+				return sigv4.Identity{AccessKeyID: adminKey, Service: "ec2"}, nil
+			},
+			Authorize: func(vpc.AccessKeyID, string) error { return nil },
+			Log:       slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, form := range []string{describe, "Action=DeleteSecurityGroup&Version=2016-11-15&GroupId=sg-12345678"} {
+			log.Reset()
+			w := httptest.NewRecorder()
+			api.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(form)))
+			refusal, id, err := wire.ParseError(w.Body.Bytes())
+			if err != nil || w.Code != 500 || refusal.Code != "InternalError" || strings.Contains(w.Body.String(), "secret") {
+				t.Errorf("%s: got %d %s, want 500 InternalError without details", name, w.Code, w.Body)
+			}
+			if !strings.Contains(log.String(), id) || !strings.Contains(log.String(), "/secret/path") || !strings.Contains(log.String(), "level=ERROR") {
+				t.Errorf("%s: the log does not tell: %s", name, log.String())
+			}
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package ec2api_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/sallyport/sallyport/server/ec2api"
+	"github.com/sallyport/sallyport/server/ec2api/sigv4"
+	"github.com/sallyport/sallyport/server/ec2api/wire"
+	"github.com/sallyport/sallyport/server/store"
+	"github.com/sallyport/sallyport/server/store/storetest"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+const (
+	adminKey = "AKIAIOSFODNN7ADMIN00" // may everything
+	guestKey = "AKIAIOSFODNN7GUEST00" // may nothing
+	secret   = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+)
+
+// endpoint is the API on a real store and a real socket, with a clock and ids that count.
+type endpoint struct {
+	t     testing.TB
+	store *store.Store
+	url   string
+	hosts hosts
+
+	mu    sync.Mutex
+	now   time.Time
+	count map[string]int // ids given, by prefix
+}
+
+// newEndpoint starts one with the objects of a first start, and two keys.
+func newEndpoint(t testing.TB) *endpoint {
+	t.Helper()
+	e := &endpoint{
+		t: t, store: storetest.New(t), hosts: hosts{},
+		now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), count: map[string]int{},
+	}
+	verifier, err := sigv4.New(sigv4.Options{
+		Region: storetest.Region,
+		Now:    e.clock,
+		Lookup: func(id string) (string, bool) { return secret, id == adminKey || id == guestKey },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, err := ec2api.New(ec2api.Config{
+		Store:       e.store,
+		Enforcement: e.hosts,
+		Verify:      verifier.Verify,
+		Authorize: func(key vpc.AccessKeyID, _ string) error {
+			if key == adminKey {
+				return nil
+			}
+			return vpc.Errorf(vpc.CodeUnauthorizedOperation, "You are not authorized to perform this operation.")
+		},
+		Log:       slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Env:       e.env,
+		RequestID: func() string { return e.id("00000000-0000-0000-0000", 12) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	e.url = server.URL
+	e.update(func(s *vpc.State) (vpc.Change, error) {
+		change, err := s.Bootstrap(e.env(), vpc.NewInstallation{
+			Account: storetest.Account, Region: storetest.Region, ULA: netip.MustParsePrefix("fd00:5a11:9007::/48"),
+		})
+		change.Puts = append(change.Puts,
+			&vpc.AccessKey{ID: adminKey, User: "admin"}, &vpc.AccessKey{ID: guestKey, User: "guest"})
+		return change, err
+	})
+	return e
+}
+
+func (e *endpoint) clock() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.now
+}
+
+// env is a second later each time.
+func (e *endpoint) env() vpc.Env {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.now = e.now.Add(time.Second)
+	return vpc.Env{Now: e.now, ID: func(prefix string) string { return e.id(prefix, 17) }}
+}
+
+// id counts the ids of each prefix from 1.
+func (e *endpoint) id(prefix string, digits int) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.count[prefix]++
+	return fmt.Sprintf("%s-%0*x", prefix, digits, e.count[prefix])
+}
+
+func (e *endpoint) update(fn func(*vpc.State) (vpc.Change, error)) {
+	e.t.Helper()
+	if _, err := e.store.Update(context.Background(), fn); err != nil {
+		e.t.Fatalf("update: %v", err)
+	}
+}
+
+func (e *endpoint) state() *vpc.State {
+	e.t.Helper()
+	s, err := e.store.Read(context.Background())
+	if err != nil {
+		e.t.Fatalf("read: %v", err)
+	}
+	return s
+}
+
+// call signs a form as the service of its action wants it, posts it, and returns the answer.
+func (e *endpoint) call(form url.Values) (*http.Response, string) {
+	e.t.Helper()
+	service := "ec2"
+	if op := wire.Operations[form.Get("Action")]; op != nil {
+		if !form.Has("Version") {
+			form.Set("Version", op.Service.Version)
+		}
+		if op.Service == &wire.STS {
+			service = "sts"
+		}
+	} else if !form.Has("Version") {
+		form.Set("Version", wire.EC2.Version)
+	}
+	return e.send(e.signed(http.MethodPost, "", form.Encode(), adminKey, service))
+}
+
+// signed makes a request with Amazon's own signer.
+func (e *endpoint) signed(method, query, body, key, service string) *http.Request {
+	e.t.Helper()
+	r, err := http.NewRequest(method, e.url+"/"+query, strings.NewReader(body))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	r.Host = "localhost:4580"
+	if body != "" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	}
+	sum := sha256.Sum256([]byte(body))
+	creds := aws.Credentials{AccessKeyID: key, SecretAccessKey: secret}
+	err = v4.NewSigner().SignHTTP(context.Background(), creds, r, hex.EncodeToString(sum[:]), service, storetest.Region, e.clock())
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return r
+}
+
+func (e *endpoint) send(r *http.Request) (*http.Response, string) {
+	e.t.Helper()
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var b bytes.Buffer
+	if _, err := io.Copy(&b, answer.Body); err != nil {
+		e.t.Fatal(err)
+	}
+	return answer, b.String()
+}
+
+// hosts says what hosts have in force, as a test set it.
+type hosts map[vpc.HostID]host
+
+type host struct {
+	revision  int64
+	connected bool
+	problem   string
+}
+
+func (h hosts) InForce(id vpc.HostID) (revision int64, connected bool, problem string) {
+	return h[id].revision, h[id].connected, h[id].problem
+}
