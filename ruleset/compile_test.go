@@ -317,6 +317,43 @@ func TestPortsOf(t *testing.T) {
 	}
 }
 
+// TestJudgedBeforeTheRules: what an interface may not send or receive whatever its rules say.
+func TestJudgedBeforeTheRules(t *testing.T) {
+	everything := []vpc.Rule{
+		rule("sgr-1", 1, vpc.AllProtocols, -1, -1, "0.0.0.0/0"), rule("sgr-2", 2, vpc.AllProtocols, -1, -1, "::/0"),
+		egress(rule("sgr-3", 3, vpc.AllProtocols, -1, -1, "0.0.0.0/0")), egress(rule("sgr-4", 4, vpc.AllProtocols, -1, -1, "::/0")),
+	}
+	drop := func(r ruleset.Reason) ruleset.Verdict { return ruleset.Verdict{Reason: r} }
+	for name, tt := range map[string]struct {
+		check     bool
+		direction ruleset.Direction
+		packet    ruleset.Packet
+		want      ruleset.Verdict
+	}{
+		"own source":           {true, ruleset.Egress, tcp("10.0.0.5", "10.0.0.9", 80), allowed(3)},
+		"own source, IPv6":     {true, ruleset.Egress, tcp("fd00::5", "fd00::9", 80), allowed(4)},
+		"own destination":      {true, ruleset.Ingress, tcp("10.0.0.9", "10.0.0.5", 80), allowed(1)},
+		"forged source":        {true, ruleset.Egress, tcp("10.0.0.6", "10.0.0.9", 80), drop(ruleset.ReasonSourceAddress)},
+		"forged source, IPv6":  {true, ruleset.Egress, tcp("fd00::6", "fd00::9", 80), drop(ruleset.ReasonSourceAddress)},
+		"other destination":    {true, ruleset.Ingress, tcp("10.0.0.9", "10.0.0.6", 80), drop(ruleset.ReasonDestinationAddress)},
+		"router's source":      {false, ruleset.Egress, tcp("10.0.0.6", "10.0.0.9", 80), allowed(3)},
+		"router's destination": {false, ruleset.Ingress, tcp("10.0.0.9", "10.0.0.6", 80), allowed(1)},
+		"two families":         {false, ruleset.Ingress, tcp("10.0.0.9", "fd00::5", 80), drop(ruleset.ReasonMalformed)},
+		"mapped source":        {false, ruleset.Ingress, tcp("::ffff:10.0.0.9", "fd00::5", 80), drop(ruleset.ReasonMalformed)},
+		"mapped destination":   {false, ruleset.Egress, tcp("fd00::5", "::ffff:10.0.0.9", 80), drop(ruleset.ReasonMalformed)},
+		"no addresses":         {false, ruleset.Egress, ruleset.Packet{Protocol: 6}, drop(ruleset.ReasonMalformed)},
+		"no destination":       {false, ruleset.Egress, ruleset.Packet{Src: addresses4[0]}, drop(ruleset.ReasonMalformed)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := oneENI(map[vpc.GroupID][]vpc.Rule{"sg-1": everything})
+			e := v.ENIs["eni-1"]
+			e.SourceDestCheck = tt.check
+			v.ENIs["eni-1"] = e
+			both(t, v, tt.direction, tt.packet, tt.want)
+		})
+	}
+}
+
 func TestExplain(t *testing.T) {
 	v := oneENI(map[vpc.GroupID][]vpc.Rule{
 		"sg-1": {rule("sgr-1", 1, vpc.TCP, 80, 80, "sg-x"), rule("sgr-2", 2, vpc.TCP, 80, 80, "10.0.0.0/8")},

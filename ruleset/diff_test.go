@@ -1,6 +1,8 @@
 package ruleset_test
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,5 +84,68 @@ func TestApplyRefuses(t *testing.T) {
 				t.Errorf("Apply = %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestDiffSeesEveryField: what a host must know makes a Delta, and nothing else does.
+func TestDiffSeesEveryField(t *testing.T) {
+	view := func() (*ruleset.View, *ruleset.ENI, *vpc.Rule, *ruleset.Member) {
+		r := rule("sgr-1", 1, vpc.TCP, 80, 80, "sg-x")
+		r.Description, r.Tags = "web", vpc.Tags{"k": "v"}
+		v := oneENI(map[vpc.GroupID][]vpc.Rule{"sg-1": {r}}, member("eni-9", "10.0.0.9", "sg-x"))
+		e, m := v.ENIs["eni-1"], v.Members["eni-9"]
+		return v, &e, &v.Groups["sg-1"].Rules[0], &m
+	}
+	for name, tt := range map[string]struct {
+		change func(*ruleset.ENI, *vpc.Rule, *ruleset.Member)
+		silent bool
+	}{
+		"nothing":            {func(*ruleset.ENI, *vpc.Rule, *ruleset.Member) {}, true},
+		"rule description":   {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.Description = "" }, true},
+		"rule tags":          {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.Tags = nil }, true},
+		"domain":             {func(e *ruleset.ENI, _ *vpc.Rule, _ *ruleset.Member) { e.Domain = "vpc-b" }, false},
+		"MAC":                {func(e *ruleset.ENI, _ *vpc.Rule, _ *ruleset.Member) { e.MAC[5]++ }, false},
+		"addresses":          {func(e *ruleset.ENI, _ *vpc.Rule, _ *ruleset.Member) { e.Addresses = e.Addresses[:1] }, false},
+		"routers":            {func(e *ruleset.ENI, _ *vpc.Rule, _ *ruleset.Member) { e.Routers = addrs("10.0.0.1") }, false},
+		"groups":             {func(e *ruleset.ENI, _ *vpc.Rule, _ *ruleset.Member) { e.Groups = []vpc.GroupID{"sg-2"} }, false},
+		"source/dest check":  {func(e *ruleset.ENI, _ *vpc.Rule, _ *ruleset.Member) { e.SourceDestCheck = false }, false},
+		"rule id":            {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.ID = "sgr-2" }, false},
+		"rule number":        {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.Number = 2 }, false},
+		"direction":          {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.Egress = true }, false},
+		"protocol":           {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.Protocol = vpc.UDP }, false},
+		"from":               {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.From = 79 }, false},
+		"to":                 {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.To = 81 }, false},
+		"peer group":         {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.Peer.Group = "sg-y" }, false},
+		"peer CIDR":          {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.Peer = vpc.Peer{CIDR: cidrs[0]} }, false},
+		"peer list":          {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.Peer = vpc.Peer{PrefixList: "pl-1"} }, false},
+		"member's domains":   {func(_ *ruleset.ENI, _ *vpc.Rule, m *ruleset.Member) { m.Domains = vpcs }, false},
+		"member's addresses": {func(_ *ruleset.ENI, _ *vpc.Rule, m *ruleset.Member) { m.Addresses = addresses4[:1] }, false},
+		"member's groups":    {func(_ *ruleset.ENI, _ *vpc.Rule, m *ruleset.Member) { m.Groups = []vpc.GroupID{"sg-y"} }, false},
+		"no group any more":  {func(_ *ruleset.ENI, _ *vpc.Rule, m *ruleset.Member) { m.Groups = nil }, false},
+		"another address too": {func(e *ruleset.ENI, _ *vpc.Rule, _ *ruleset.Member) {
+			e.Addresses = append(slices.Clone(e.Addresses), netip.IPv6Unspecified())
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from, _, _, _ := view()
+			to, e, r, m := view()
+			tt.change(e, r, m)
+			to.ENIs["eni-1"], to.Members["eni-9"] = *e, *m
+			if d := ruleset.Diff(from, to); d.Empty() != tt.silent {
+				t.Errorf("Diff = %+v, want an empty one: %v", d, tt.silent)
+			}
+		})
+	}
+}
+
+// TestResolveLeavesOut: a View, which is compared and sent for every change, has no text of rules.
+func TestResolveLeavesOut(t *testing.T) {
+	s := newUniverse(3).state()
+	for _, g := range ruleset.Resolve(s, hosts[0]).Groups {
+		for _, r := range g.Rules {
+			if r.Description != "" || r.Tags != nil {
+				t.Fatalf("rule %s of %s has its description or tags", r.ID, g.ID)
+			}
+		}
 	}
 }

@@ -67,8 +67,8 @@ func groupsOf(v vpc.VPCID) (ids []vpc.GroupID) {
 func (u universe) state() *vpc.State {
 	var c vpc.Change
 	number := uint32(0)
-	for _, v := range vpcs {
-		groups := groupsOf(v)
+	for i, v := range vpcs {
+		groups, foreign := groupsOf(v), groupsOf(vpcs[1-i])
 		subnet := &vpc.Subnet{
 			ID: vpc.SubnetID("subnet-" + v[4:]), VPC: v, CIDR: netip.MustParsePrefix("10.0.0.0/24"),
 			IPv6CIDRs: []vpc.CIDRAssociation{{CIDR: netip.MustParsePrefix("fd00::/64")}},
@@ -78,7 +78,7 @@ func (u universe) state() *vpc.State {
 			g := &vpc.SecurityGroup{ID: id, VPC: v}
 			for range u.IntN(9) {
 				number++
-				g.Rules = append(g.Rules, u.rule(number, groups))
+				g.Rules = append(g.Rules, u.rule(number, append(groups, foreign[0])))
 			}
 			c.Puts = append(c.Puts, g)
 		}
@@ -86,8 +86,9 @@ func (u universe) state() *vpc.State {
 		for i := range 6 {
 			e := &vpc.NetworkInterface{
 				ID: vpc.InterfaceID(fmt.Sprintf("eni-%s-%d", v[4:], i)), VPC: v, Subnet: subnet.ID,
-				MAC:             vpc.MAC{2, 0, 0, 0, byte(v[4]), byte(i)},
-				Groups:          some(u, 1+u.IntN(3), groups[:4]),
+				MAC: vpc.MAC{2, 0, 0, 0, byte(v[4]), byte(i)},
+				// The last is a group of the other VPC, as associations between VPCs will allow.
+				Groups:          some(u, 1+u.IntN(3), append(slices.Clone(groups[:4]), foreign[0])),
 				SourceDestCheck: u.IntN(5) > 0,
 			}
 			n4, n6 := 1, min(u.IntN(3), len(free6))
