@@ -1,18 +1,22 @@
 package feed_test
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+
 	"github.com/sallyport/sallyport/feed"
+	"github.com/sallyport/sallyport/feed/feedpb"
 	"github.com/sallyport/sallyport/vpc"
 )
 
@@ -161,14 +165,17 @@ func TestForeignAgentIsNoHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := feed.NewClient(feed.ClientOptions{Server: w.addr, TLS: conf, Log: testLog(t)})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	if err := c.Follow(ctx, func(context.Context, *feed.Update) error {
-		t.Error("an agent of another authority got an update")
-		return nil
-	}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Follow = %v, want %v", err, context.DeadlineExceeded)
+	conn, err := grpc.NewClient("passthrough:///"+w.addr, grpc.WithTransportCredentials(credentials.NewTLS(conf)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	rpc, err := feedpb.NewFeedClient(conn).Stream(t.Context())
+	if err == nil {
+		_, err = rpc.Recv()
+	}
+	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "unknown certificate authority") {
+		t.Errorf("a stream of a foreign agent: %v, want it refused for its authority", err)
 	}
 	if w.state().Host("h1") != nil {
 		t.Error("an agent of another authority is registered")
