@@ -111,15 +111,15 @@ func (c call) sign(t testing.TB) *http.Request {
 				r.Header[k] = v
 			}
 		}
-		return wire(t, r)
+		return travel(t, r)
 	}
 	if err := signer.SignHTTP(context.Background(), c.creds, r, c.payload, c.service, c.region, c.at); err != nil {
 		t.Fatal(err)
 	}
-	return wire(t, r)
+	return travel(t, r)
 }
 
-func wire(t testing.TB, r *http.Request) *http.Request {
+func travel(t testing.TB, r *http.Request) *http.Request {
 	t.Helper()
 	var b bytes.Buffer
 	if err := r.Write(&b); err != nil {
@@ -200,11 +200,10 @@ func TestVerifyAgreesWithSDK(t *testing.T) {
 }
 
 func kind(err error) sigv4.Kind {
-	var e *sigv4.Error
-	if !errors.As(err, &e) {
-		return 0
+	if e, ok := errors.AsType[*sigv4.Error](err); ok {
+		return e.Kind
 	}
-	return e.Kind
+	return 0
 }
 
 func TestVerifyRefuses(t *testing.T) {

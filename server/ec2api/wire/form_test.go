@@ -135,8 +135,7 @@ func TestDecodeRefuses(t *testing.T) {
 		many(10_001, "IpPermissions.%d.ToPort="): "InvalidRequest: The request has more than 10000 parameters.",
 	} {
 		_, err := decode(t, wire.AuthorizeSecurityGroupEgress, body)
-		var e *wire.Error
-		if !errors.As(err, &e) || e.Error() != want {
+		if e, ok := errors.AsType[*wire.Error](err); !ok || e.Error() != want {
 			t.Errorf("Decode(%.80s)\n got %v\nwant %s", body, err, want)
 		}
 	}
@@ -326,8 +325,7 @@ func FuzzDecode(f *testing.F) {
 
 func typed(t *testing.T, err error) {
 	t.Helper()
-	var e *wire.Error
-	if !errors.As(err, &e) || e.Code == "" || e.Message == "" {
+	if e, ok := errors.AsType[*wire.Error](err); !ok || e.Code == "" || e.Message == "" {
 		t.Fatalf("not a *wire.Error with code and message: %v", err)
 	}
 }

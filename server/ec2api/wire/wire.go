@@ -8,7 +8,7 @@
 // is absent, and an empty one is written as an empty element, as EC2 does for most of its lists.
 package wire
 
-//go:generate go run ./gen ec2.api ec2_image.api ec2_instance.api ec2_network_interface.api ec2_run_instances.api ec2_security_group.api ec2_vpc.api sallyport.api sts.api
+//go:generate go run ./gen
 
 import (
 	"fmt"

@@ -130,7 +130,7 @@ func (f *filler) fill(v reflect.Value) {
 		v.Set(reflect.ValueOf(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Add(time.Duration(f.n) * 61 * time.Second)))
 		return
 	case v.Type() == reflect.TypeFor[[]byte]():
-		v.SetBytes([]byte(fmt.Sprintf("bytes \x00\xff %d", f.n)))
+		v.SetBytes(fmt.Appendf(nil, "bytes \x00\xff %d", f.n))
 		return
 	}
 	switch v.Kind() {

@@ -1,30 +1,35 @@
-// Gen turns the interface descriptions *.api into Go: types, form decoders, XML encoders, and a registry. The head of
-// ec2.api explains their format. Run it by go generate; it writes NAME_gen.go beside each NAME.api, and registry_gen.go.
+// Gen turns the interface descriptions *.api of the folder that it runs in into Go: types, form decoders, XML encoders,
+// and a registry. The head of ec2.api explains their format. go generate runs it; it writes NAME_gen.go beside each
+// NAME.api, and registry_gen.go.
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(paths []string) error {
+func run() error {
+	paths, err := filepath.Glob("*.api") // sorted
+	if err != nil {
+		return err
+	}
 	d := &description{structs: map[string]*structure{}}
 	for _, path := range paths {
-		f, err := os.Open(path)
+		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		err = d.parse(strings.TrimSuffix(path, ".api"), f)
-		f.Close()
-		if err != nil {
+		if err := d.parse(strings.TrimSuffix(path, ".api"), bytes.NewReader(text)); err != nil {
 			return err
 		}
 	}

@@ -14,10 +14,6 @@ func TestUpToDate(t *testing.T) {
 	if err != nil || len(descriptions) == 0 {
 		t.Fatalf("descriptions: %v, %v", descriptions, err)
 	}
-	line, err := os.ReadFile("../wire.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	want := map[string][]byte{}
 	generated, err := filepath.Glob("../*_gen.go")
 	if err != nil {
@@ -29,23 +25,17 @@ func TestUpToDate(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	var names []string
 	for _, path := range descriptions {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		name := filepath.Base(path)
-		if !strings.Contains(string(line), " "+name) {
-			t.Errorf("the go:generate line of wire.go does not name %s", name)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), text, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		names = append(names, name)
 	}
 	t.Chdir(dir)
-	if err := run(names); err != nil {
+	if err := run(); err != nil {
 		t.Fatal(err)
 	}
 	got, err := filepath.Glob("*_gen.go")
