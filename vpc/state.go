@@ -162,6 +162,9 @@ func (s *State) Apply(c Change, revision int64) *State {
 		if old, ok := n.objects.Delete(k.path()); ok {
 			n.unindex(old)
 			n.counts[k.Kind]--
+			if k.Kind == KindInstallation {
+				n.installation = nil
+			}
 		}
 	}
 	for _, o := range c.Puts {

@@ -1,0 +1,188 @@
+package vpc
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+// randomObject returns an object of one of few ids, so that they are often replaced, with index
+// values of few kinds, so that they are often shared.
+func randomObject(r *rand.Rand) Object {
+	some := func(prefix string) string { return fmt.Sprintf("%s-%d", prefix, r.IntN(5)) }
+	switch r.IntN(6) {
+	case 0:
+		return &VPC{ID: VPCID(some("vpc"))}
+	case 1:
+		return &Subnet{ID: SubnetID(some("subnet")), VPC: VPCID(some("vpc"))}
+	case 2:
+		g := &SecurityGroup{ID: GroupID(some("sg")), VPC: VPCID(some("vpc")), Name: some("Name")}
+		for range r.IntN(4) {
+			g.Rules = append(g.Rules, Rule{ID: RuleID(some("sgr")), Peer: Peer{Group: GroupID(some("sg"))}})
+		}
+		return g
+	case 3:
+		e := &NetworkInterface{ID: InterfaceID(some("eni")), VPC: VPCID(some("vpc")), Subnet: SubnetID(some("subnet"))}
+		e.Groups = []GroupID{GroupID(some("sg")), GroupID(some("sg"))} // perhaps the same twice
+		e.IPv4 = []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, byte(r.IntN(5))})}
+		if r.IntN(2) == 0 {
+			e.Attachment = &Attachment{ID: AttachmentID(some("eni-attach")), Instance: InstanceID(some("i"))}
+			e.Binding = &Binding{Host: HostID(some("host"))}
+			e.ClientToken = some("token")
+		}
+		return e
+	case 4:
+		return &Instance{ID: InstanceID(some("i")), Host: HostID(some("host")), ClientToken: some("token")}
+	default:
+		return &Installation{NextRule: r.Uint32()}
+	}
+}
+
+// However a State came to be, its index and counts are those of a State made of its objects at once.
+func TestApplyKeepsTheIndexTrue(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	s := new(State)
+	for range 2000 {
+		before := dump(s)
+		var c Change
+		used := map[Key]bool{}
+		for range r.IntN(5) {
+			if o := randomObject(r); !used[o.Key()] {
+				used[o.Key()] = true
+				if r.IntN(3) == 0 {
+					c.Deletes = append(c.Deletes, o.Key())
+				} else {
+					c.Puts = append(c.Puts, o)
+				}
+			}
+		}
+		next := s.Apply(c, s.Revision()+1)
+		if after := dump(s); !slices.Equal(before, after) {
+			t.Fatalf("Apply changed its receiver:\n%v\n%v", before, after)
+		}
+		afresh := new(State).Apply(Change{Puts: slices.Collect(next.Objects())}, next.Revision())
+		if got, want := dump(next), dump(afresh); !slices.Equal(got, want) {
+			t.Fatalf("after %+v:\ngot  %v\nwant %v", c, got, want)
+		}
+		s = next
+	}
+}
+
+// dump is all that a State holds.
+func dump(s *State) []string {
+	var out []string
+	for o := range s.Objects() {
+		out = append(out, fmt.Sprintf("%v %+v", o.Key(), o))
+	}
+	index := s.index
+	index.Scan(func(k, id string) bool {
+		out = append(out, fmt.Sprintf("%q %s", k, id))
+		return true
+	})
+	for _, k := range slices.Sorted(maps.Keys(s.counts)) {
+		if s.counts[k] != 0 {
+			out = append(out, fmt.Sprint(k, s.counts[k]))
+		}
+	}
+	return append(out, fmt.Sprintf("%p", s.installation))
+}
+
+func TestDraftWritesEachKeyOnce(t *testing.T) {
+	kept, gone, put := &VPC{ID: "vpc-kept"}, &VPC{ID: "vpc-gone"}, &VPC{ID: "vpc-put"}
+	s := new(State).Apply(Change{Puts: []Object{kept, gone}}, 7)
+	d := s.draft()
+	d.put(kept)                               // as it is: nothing to write
+	d.put(&VPC{ID: "vpc-passing"})            // comes
+	d.delete((&VPC{ID: "vpc-passing"}).Key()) // and goes
+	d.put(&VPC{ID: "vpc-put", IsDefault: true})
+	d.put(put)
+	d.put(&VPC{ID: "vpc-gone", IsDefault: true})
+	d.delete(gone.Key(), Key{KindVPC, "vpc-never"})
+	if d.VPC("vpc-gone") != nil || d.VPC("vpc-put") != put || s.VPC("vpc-gone") == nil {
+		t.Error("the draft does not show its own steps, or they reach the State it began with")
+	}
+	c := d.change()
+	if len(c.Puts) != 1 || c.Puts[0] != Object(put) || len(c.Deletes) != 1 || c.Deletes[0] != gone.Key() {
+		t.Errorf("got %+v, want vpc-put put and vpc-gone deleted", c)
+	}
+}
+
+func TestParseIDs(t *testing.T) {
+	tests := []struct {
+		text, want string
+		parse      func(string) error
+	}{
+		{"sg-0123456789abcdef0", "", parse(ParseGroupID)},
+		{"sg-01234567", "", parse(ParseGroupID)},
+		{"sg-0123456", `InvalidGroupId.Malformed: Invalid id: "sg-0123456" (expecting "sg-...")`, parse(ParseGroupID)},
+		{"sg-0123456789ABCDEF0", `InvalidGroupId.Malformed: Invalid id: "sg-0123456789ABCDEF0" (expecting "sg-...")`, parse(ParseGroupID)},
+		{"sgr-01234567", `InvalidGroupId.Malformed: Invalid id: "sgr-01234567" (expecting "sg-...")`, parse(ParseGroupID)},
+		{"", `InvalidSecurityGroupRuleId.Malformed: Invalid id: "" (expecting "sgr-...")`, parse(ParseRuleID)},
+		{"x", `InvalidVpcID.Malformed: Invalid id: "x" (expecting "vpc-...")`, parse(ParseVPCID)},
+		{"x", `InvalidSubnetID.Malformed: Invalid id: "x" (expecting "subnet-...")`, parse(ParseSubnetID)},
+		{"x", `InvalidNetworkInterfaceId.Malformed: Invalid id: "x" (expecting "eni-...")`, parse(ParseInterfaceID)},
+		{"eni-attach-01234567", `InvalidNetworkInterfaceId.Malformed: Invalid id: "eni-attach-01234567" (expecting "eni-...")`, parse(ParseInterfaceID)},
+		{"eni-01234567", `InvalidNetworkInterfaceAttachmentId.Malformed: Invalid id: "eni-01234567" (expecting "eni-attach-...")`, parse(ParseAttachmentID)},
+		{"x", `InvalidInstanceID.Malformed: Invalid id: "x" (expecting "i-...")`, parse(ParseInstanceID)},
+		{"x", `InvalidPrefixListId.Malformed: Invalid id: "x" (expecting "pl-...")`, parse(ParsePrefixListID)},
+		{RandomID("i"), "", parse(ParseInstanceID)},
+	}
+	for _, tt := range tests {
+		got := ""
+		if err := tt.parse(tt.text); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
+func parse[T any](fn func(string) (T, error)) func(string) error {
+	return func(s string) error { _, err := fn(s); return err }
+}
+
+// matchSlowly is pattern.match as its definition reads.
+func matchSlowly(p pattern, s []rune) bool {
+	if len(p) == 0 {
+		return len(s) == 0
+	}
+	switch p[0].kind {
+	case anyRun:
+		return matchSlowly(p[1:], s) || len(s) > 0 && matchSlowly(p, s[1:])
+	case anyOne:
+		return len(s) > 0 && matchSlowly(p[1:], s[1:])
+	default:
+		return len(s) > 0 && s[0] == p[0].char && matchSlowly(p[1:], s[1:])
+	}
+}
+
+func FuzzPattern(f *testing.F) {
+	for _, p := range []string{"", "*", "a*b", `\*`, `a\`, "*a*b*", "?ä"} {
+		f.Add(p, "aabab")
+	}
+	f.Fuzz(func(t *testing.T, p, s string) {
+		if len(p) > 12 || len(s) > 24 {
+			t.Skip("too long for the slow way")
+		}
+		if got, want := newPattern(p).match(s), matchSlowly(newPattern(p), []rune(s)); got != want {
+			t.Errorf("%q matches %q: got %v, want %v", p, s, got, want)
+		}
+	})
+}
+
+func TestPatternIsFast(t *testing.T) {
+	var p, s string
+	for range 100 {
+		p += "a*"
+	}
+	for range 5000 {
+		s += "a"
+	}
+	if newPattern(p + "b").match(s) { // 2^100 ways to fail, if each were tried
+		t.Error("a match without a b")
+	}
+}
