@@ -13,14 +13,15 @@ SHELL := /bin/bash
 
 # Debian 12's packages, pinned to the upstream version that a stable release never leaves.
 # The Debian revision floats: point releases and security updates take the old one off
-# the mirrors, so an exact pin would break within months. What generated files depend on
-# byte for byte is checked exactly, by check-generators.
-DEV_PACKAGES := iproute2=6.1.* iputils-ping=3:2022* netcat-openbsd=1.219* curl=7.88.* awscli=2.9.*
+# the mirrors, so an exact pin would break within months. Other releases install the same
+# names unpinned. What generated files depend on byte for byte is checked exactly, by
+# check-generators.
+DEV_PACKAGES := iproute2=6.1.* iputils-ping=3:2022* netcat-openbsd=1.219* curl=7.88.* nftables=1.0.6* awscli=2.9.*
 GENERATE_PACKAGES := clang-19=1:19.1.7* llvm-19=1:19.1.7* libbpf-dev=1:1.1.* linux-libc-dev=6.1.* \
 	protobuf-compiler=3.21.* libprotobuf-dev=3.21.*
 LINT_PACKAGES := clang-format-19=1:19.1.7*
 RACE_PACKAGES := clang-19=1:19.1.7*
-ROOT_TEST_PACKAGES := $(DEV_PACKAGES) util-linux=2.38.* nftables=1.0.6* tcpdump=4.99.* \
+ROOT_TEST_PACKAGES := $(DEV_PACKAGES) util-linux=2.38.* procps=2:4.0* tcpdump=4.99.* \
 	iputils-arping=3:2022* openssl=3.0.* jq=1.6* python3-boto3=1.26.* libcap2-bin=1:2.66*
 
 CLANG_VERSION := 19.1.7
@@ -63,10 +64,11 @@ define install
 done; \
 if [ "$${#missing[@]}" -gt 0 ]; then \
 	command -v apt-get >/dev/null || { echo "missing: $${missing[*]}; this is no Debian: install their like by hand" >&2; exit 1; }; \
+	grep -qx 'VERSION_ID="12"' /etc/os-release || missing=("$${missing[@]%%=*}"); \
 	echo "==> installing $${missing[*]}"; \
 	$(as_root) apt-get update -q && \
-	$(as_root) env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "$${missing[@]}" || \
-	{ echo "could not install $${missing[*]}; the versions are Debian 12's, elsewhere install their like by hand" >&2; exit 1; }; \
+	$(as_root) env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install -y -q --no-install-recommends "$${missing[@]}" || \
+	{ echo "could not install $${missing[*]}: install them, or their like, by hand" >&2; exit 1; }; \
 fi
 endef
 
