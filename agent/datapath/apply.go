@@ -1,0 +1,332 @@
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// Apply puts tables and members in force for the attached ENIs, all of it at one moment: it writes
+// beside what is in force, then turns every packet of the host over with a single store. ENIs of t
+// that are not attached are remembered until they are; attached ones that t does not name are
+// closed. On an error the last good tables stay in force, and what was built is freed.
+//
+// What is in force when Apply returns is t and m, which must not be changed after that. Applying
+// what is in force already writes nothing.
+func (d *Datapath) Apply(t ruleset.Tables, m ruleset.Members) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.apply(t, m)
+}
+
+func (d *Datapath) apply(t ruleset.Tables, m ruleset.Members) error {
+	if err := d.settle(); err != nil {
+		return fmt.Errorf("reclaim what the last change left: %w", err)
+	}
+	before := d.writes
+	if err := d.build(t, m); err != nil {
+		// Nothing of it is in force: no packet looks, so nothing need be waited for.
+		return errors.Join(err, d.reclaim())
+	}
+	state := d.state
+	now := d.epoch()
+	if d.writes == before {
+		atomic.StoreUint64(&state.Revision[now], uint64(t.Revision))
+	} else {
+		state.Revision[1-now] = uint64(t.Revision)
+		atomic.AddUint64(&state.Epoch, 1)
+		d.pending = true
+	}
+	if m == nil {
+		m = ruleset.Members{}
+	}
+	d.applied, d.members = &t, m
+	return nil
+}
+
+// epoch is which of two values counts, 0 or 1. Only this process flips it.
+func (d *Datapath) epoch() int { return int(atomic.LoadUint64(&d.state.Epoch) & 1) }
+
+// build writes all that t and m say to the idle epoch.
+func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
+	used := map[*table]struct{}{}
+	for slot, a := range d.slots {
+		if a.ENI == "" {
+			continue
+		}
+		var config guestEniConfig
+		if eni, ok := t.ENIs[a.ENI]; ok {
+			var err error
+			if config, err = d.buildENI(slot, eni, used); err != nil {
+				return fmt.Errorf("build the tables of %s: %w", a.ENI, err)
+			}
+		}
+		idle := &d.enis[slot].Config[1-d.epoch()]
+		if *idle != config {
+			*idle = config
+			d.writes++
+		}
+	}
+	if err := d.buildAddresses(t); err != nil {
+		return fmt.Errorf("write the addresses of ENIs: %w", err)
+	}
+	if err := d.buildMembers(m, used); err != nil {
+		return fmt.Errorf("write members: %w", err)
+	}
+	return nil
+}
+
+func (d *Datapath) buildENI(slot uint32, eni ruleset.ENITables, used map[*table]struct{}) (guestEniConfig, error) {
+	var config guestEniConfig
+	if eni.Ingress == nil || eni.Egress == nil {
+		return config, errors.New("a direction has no table")
+	}
+	ingress, err := d.tables.find(eni.Ingress)
+	if err != nil {
+		return config, err
+	}
+	egress, err := d.tables.find(eni.Egress)
+	if err != nil {
+		return config, err
+	}
+	used[ingress], used[egress] = struct{}{}, struct{}{}
+	config.Tables = uint64(ingress.number)<<32 | uint64(egress.number)
+	if config.Domain, err = d.names.number(guestKindKIND_DOMAIN, string(eni.Domain)); err != nil {
+		return config, err
+	}
+	config.Mac = eni.MAC
+	config.Timeouts = d.timeouts
+	if eni.SourceDestCheck {
+		config.Flags |= guestEniFlagENI_SOURCE_DEST_CHECK
+	}
+	return config, nil
+}
+
+// buildAddresses says which addresses are an attached ENI's own or its routers'.
+func (d *Datapath) buildAddresses(t ruleset.Tables) error {
+	want := map[guestAddressKey]guestRole{}
+	for slot, a := range d.slots {
+		eni, ok := t.ENIs[a.ENI]
+		if !ok {
+			continue
+		}
+		for _, router := range eni.Routers {
+			want[addressKey(d.enis[slot].Number, router)] = guestRoleROLE_ROUTER
+		}
+		for _, own := range eni.Addresses {
+			want[addressKey(d.enis[slot].Number, own)] = guestRoleROLE_OWN
+		}
+	}
+	return assign(d.addresses, 1-d.epoch(), want)
+}
+
+// assign makes the next epoch's values those of want, and no others.
+func assign[K comparable, V ~uint32](e *epochMap[K], next int, want map[K]V) error {
+	for key := range e.have {
+		if _, ok := want[key]; !ok {
+			if err := e.set(key, next, 0); err != nil {
+				return err
+			}
+		}
+	}
+	for key, value := range want {
+		if err := e.set(key, next, uint32(value)); err != nil {
+			return full(err, e.m)
+		}
+	}
+	return nil
+}
+
+// buildMembers writes who is in which set, and what each used table allows each set. A member that
+// is the same as in the last Apply costs nothing.
+func (d *Datapath) buildMembers(m ruleset.Members, used map[*table]struct{}) error {
+	next := 1 - d.epoch()
+	if d.members == nil {
+		// The first time: whatever the maps hold that m does not say goes away.
+		if err := d.dropUnknown(m, next); err != nil {
+			return err
+		}
+	}
+	for id, old := range d.members {
+		if now, ok := m[id]; !ok || !sameMember(old, now) {
+			if err := d.dropMember(old, next); err != nil {
+				return err
+			}
+		}
+	}
+	for id, member := range m {
+		if old, ok := d.members[id]; ok && sameMember(old, member) {
+			continue
+		}
+		if err := d.putMember(member, next); err != nil {
+			return err
+		}
+	}
+	for number := range d.tables.sets {
+		for t := range used {
+			if err := d.tables.add(t, number); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func sameMember(a, b ruleset.Member) bool {
+	return slices.Equal(a.Groups, b.Groups) && slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Domains, b.Domains)
+}
+
+func (d *Datapath) putMember(m ruleset.Member, next int) error {
+	member, err := d.names.number(guestKindKIND_MEMBER, string(m.ID))
+	if err != nil {
+		return err
+	}
+	number, err := d.names.number(guestKindKIND_SET, setName(m.Groups))
+	if err != nil {
+		return err
+	}
+	if _, ok := d.tables.sets[number]; !ok {
+		d.tables.sets[number] = set{groups: m.Groups}
+	}
+	if err := d.memberSets.set(member, next, number); err != nil {
+		return full(err, d.memberSets.m)
+	}
+	keys, err := d.memberKeys(m)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := d.memberOf.set(key, next, member); err != nil {
+			return full(err, d.memberOf.m)
+		}
+	}
+	return nil
+}
+
+// dropMember removes a member that is gone or has changed; putMember follows in the latter case. An
+// address that another member has taken over stays with that one.
+func (d *Datapath) dropMember(m ruleset.Member, next int) error {
+	member := d.names.find(guestKindKIND_MEMBER, string(m.ID))
+	keys, err := d.memberKeys(m)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if d.memberOf.get(key, next) == member {
+			if err := d.memberOf.set(key, next, 0); err != nil {
+				return err
+			}
+		}
+	}
+	return d.memberSets.set(member, next, 0)
+}
+
+func (d *Datapath) dropUnknown(m ruleset.Members, next int) error {
+	addresses, sets := map[guestAddressKey]struct{}{}, map[uint32]struct{}{}
+	for _, member := range m {
+		if number := d.names.find(guestKindKIND_MEMBER, string(member.ID)); number != 0 {
+			sets[number] = struct{}{}
+		}
+		keys, err := d.memberKeys(member)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			addresses[key] = struct{}{}
+		}
+	}
+	for key := range d.memberOf.have {
+		if _, ok := addresses[key]; !ok {
+			if err := d.memberOf.set(key, next, 0); err != nil {
+				return err
+			}
+		}
+	}
+	for number := range d.memberSets.have {
+		if _, ok := sets[number]; !ok {
+			if err := d.memberSets.set(number, next, 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// memberKeys is a member's addresses in each domain that means them.
+func (d *Datapath) memberKeys(m ruleset.Member) ([]guestAddressKey, error) {
+	keys := make([]guestAddressKey, 0, len(m.Domains)*len(m.Addresses))
+	for _, domain := range m.Domains {
+		scope, err := d.names.number(guestKindKIND_DOMAIN, string(domain))
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range m.Addresses {
+			keys = append(keys, addressKey(scope, a))
+		}
+	}
+	return keys, nil
+}
+
+func setName(groups []vpc.GroupID) string {
+	parts := make([]string, len(groups))
+	for i, g := range groups {
+		parts[i] = string(g)
+	}
+	return strings.Join(parts, " ")
+}
+
+// settle ends the last change: after a grace period nothing looks at the former epoch, and what only
+// that one needed is freed.
+func (d *Datapath) settle() error {
+	if !d.pending {
+		return nil
+	}
+	if err := gracePeriod(); err != nil {
+		return err
+	}
+	return d.reclaim()
+}
+
+// reclaim makes the idle epoch equal to the one that counts and frees what that one does not need.
+// No packet may be in the idle epoch.
+func (d *Datapath) reclaim() error {
+	d.pending = true // until it is done
+	epoch := d.epoch()
+	if err := errors.Join(d.addresses.settle(epoch), d.memberOf.settle(epoch), d.memberSets.settle(epoch)); err != nil {
+		return fmt.Errorf("settle: %w", err)
+	}
+	tables := map[uint32]bool{}
+	for slot := range d.slots {
+		configs := &d.enis[slot].Config
+		if configs[1-epoch] != configs[epoch] {
+			configs[1-epoch] = configs[epoch]
+			d.writes++
+		}
+		tables[uint32(configs[epoch].Tables>>32)] = true
+		tables[uint32(configs[epoch].Tables)] = true
+	}
+	sets := map[uint32]bool{}
+	for _, value := range d.memberSets.have {
+		sets[value.Of[epoch]] = true
+	}
+	keepSet := func(number uint32) bool { return sets[number] }
+	if err := d.tables.retain(func(number uint32) bool { return tables[number] }, keepSet); err != nil {
+		return err
+	}
+	if err := d.names.retain(guestKindKIND_SET, keepSet); err != nil {
+		return err
+	}
+	if err := d.names.retain(guestKindKIND_MEMBER, func(number uint32) bool {
+		_, ok := d.memberSets.have[number]
+		return ok
+	}); err != nil {
+		return err
+	}
+	d.pending = false
+	return nil
+}

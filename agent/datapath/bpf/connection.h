@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connection tracking: what a tracked connection started may come back, whatever the rules of the
+ * other direction say.
+ *
+ * A connection starts half-open, where it can only displace and be displaced by others like it. Once
+ * answered it moves to the established ones, which only expire. UDP, ICMP and the rest are answered
+ * by the first packet the other way; TCP by the end of its handshake, so that a flood of SYNs to an
+ * open port, which the guest itself answers, stays half-open.
+ *
+ * An entry past its timeout is absent for every packet; the agent's sweep only reclaims it.
+ */
+#ifndef SALLYPORT_CONNECTION_H
+#define SALLYPORT_CONNECTION_H
+
+static __always_inline __u32 timeout_of(const struct connection *c, const struct packet *p)
+{
+	const struct timeouts *t = &p->config->timeouts;
+
+	switch (p->key.protocol) {
+	case IPPROTO_TCP:
+		if ((c->flags & CONNECTION_RST) ||
+		    (c->flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH)
+			return t->tcp_closed;
+		if (c->flags & CONNECTION_FIN_BOTH)
+			return t->tcp_closing;
+		return c->flags & CONNECTION_ESTABLISHED ? t->tcp_established : t->tcp_syn;
+	case IPPROTO_UDP:
+		return c->packets[0] > 1 && c->packets[1] > 1 ? t->udp_stream : t->udp;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return t->icmp;
+	}
+	return t->other;
+}
+
+/* seen may be ahead of now by a tick, when another CPU has just written it. */
+static __always_inline bool is_expired(const struct connection *c, const struct packet *p,
+				       __u64 now)
+{
+	return (__s64)(now - c->seen) > (__s64)timeout_of(c, p);
+}
+
+/* A SYN after the end is a new connection that happens to have the same ports. */
+static __always_inline bool is_reopened(const struct connection *c, const struct packet *p)
+{
+	return p->key.protocol == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	       ((c->flags & CONNECTION_RST) ||
+		(c->flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH);
+}
+
+static __always_inline void account(struct connection *c, const struct packet *p, bool from_guest,
+				    __u64 now)
+{
+	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+	bool reply = from_guest != !!(c->flags & CONNECTION_BY_GUEST);
+	__u32 segments = p->skb->gso_segs;
+	__u32 flags = 0;
+
+	__sync_fetch_and_add(&c->packets[d], segments ? segments : 1);
+	__sync_fetch_and_add(&c->bytes[d], p->ip_length);
+	if (c->seen != now)
+		c->seen = now;
+	if (reply)
+		flags |= CONNECTION_ANSWERED;
+	if (p->tcp_flags & TCP_FIN)
+		flags |= from_guest ? CONNECTION_FIN_EGRESS : CONNECTION_FIN_INGRESS;
+	if (p->tcp_flags & TCP_RST)
+		flags |= CONNECTION_RST;
+	if ((c->flags & flags) != flags)
+		__sync_fetch_and_or((__u32 *)&c->flags, flags);
+}
+
+static __always_inline bool is_answered(const struct connection *c, const struct packet *p,
+					bool from_guest)
+{
+	bool reply = from_guest != !!(c->flags & CONNECTION_BY_GUEST);
+
+	if (p->key.protocol != IPPROTO_TCP)
+		return reply;
+	return !reply && (c->flags & CONNECTION_ANSWERED) &&
+	       (p->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK;
+}
+
+/* REASON_TRACKED, a reason to drop, or REASON_NONE: the rules decide. */
+static __always_inline enum reason track(struct packet *p, bool from_guest)
+{
+	__u64 now = bpf_jiffies64();
+	struct connection *c, moved;
+
+	c = bpf_map_lookup_elem(&connections, &p->key);
+	if (c && !is_expired(c, p, now) && !is_reopened(c, p)) {
+		account(c, p, from_guest, now);
+		p->rule = c->rule;
+		return REASON_TRACKED;
+	}
+	c = bpf_map_lookup_elem(&half_open, &p->key);
+	if (!c || is_expired(c, p, now) || is_reopened(c, p))
+		return REASON_NONE;
+	if (is_answered(c, p, from_guest)) {
+		moved = *c;
+		moved.flags |= CONNECTION_ESTABLISHED;
+		account(&moved, p, from_guest, now);
+		if (bpf_map_update_elem(&connections, &p->key, &moved, BPF_ANY) < 0)
+			return REASON_CONNECTION_LIMIT;
+		p->rule = moved.rule;
+		bpf_map_delete_elem(&half_open, &p->key);
+		return REASON_TRACKED;
+	}
+	account(c, p, from_guest, now);
+	p->rule = c->rule;
+	return REASON_TRACKED;
+}
+
+/* The rules have let the packet through: what comes back belongs to it. */
+static __always_inline enum reason open_connection(struct packet *p, bool from_guest)
+{
+	__u64 now = bpf_jiffies64();
+	struct connection c = {
+		.created = now,
+		.seen = now,
+		.revision = p->revision,
+		.rule = p->rule,
+		.flags = CONNECTION_TRACKED | (from_guest ? CONNECTION_BY_GUEST : 0),
+	};
+
+	account(&c, p, from_guest, now);
+	/* What stood there is past its end, and would hide the new one. */
+	bpf_map_delete_elem(&connections, &p->key);
+	if (bpf_map_update_elem(&half_open, &p->key, &c, BPF_ANY) < 0)
+		return REASON_CONNECTION_LIMIT;
+	return REASON_RULE;
+}
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Security groups at the host side of a guest's NIC.
+ *
+ * from_guest hangs on the device's ingress hook, where the guest's packets leave it, and to_guest on
+ * its egress hook: directions are EC2's, seen from the guest. The agent attaches them through tcx
+ * (Linux 6.6), or as direct-action filters of clsact; they need nothing newer than Linux 6.1.
+ *
+ * A packet that is allowed goes on to whatever comes next in the chain; one that is not is dropped
+ * here, in silence. What is not understood is dropped.
+ *
+ * What they keep: connections and counters. What they read: everything else in maps.h.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#ifndef barrier_var
+#define barrier_var(var) asm volatile("" : "+r"(var))
+#endif
+
+#include "reason.h"
+#include "maps.h"
+#include "packet.h"
+#include "link.h"
+#include "table.h"
+#include "connection.h"
+
+/* Keeps these in the BTF from which the Go twins are made. */
+const volatile struct {
+	enum reason reason;
+	enum limit limit;
+	enum role role;
+} twins;
+
+/* For tests: the verdict goes into the packet's control block. The verifier removes it elsewhere. */
+const volatile bool show_verdicts;
+
+static __always_inline enum reason verdict(struct packet *p, bool from_guest)
+{
+	void *data, *end;
+	struct ethhdr *eth;
+	enum reason reason;
+
+	if (p->eni->number == 0)
+		return REASON_UNBOUND;
+	if (p->tables == 0)
+		return REASON_NO_TABLE;
+	if (p->skb->vlan_present)
+		return REASON_ETHER_TYPE;
+	if (pull_headers(p->skb) < 0)
+		return REASON_MALFORMED;
+	data = (void *)(long)p->skb->data;
+	end = (void *)(long)p->skb->data_end;
+	eth = data;
+	if ((void *)(eth + 1) > end)
+		return REASON_MALFORMED;
+	if (from_guest && !same_mac(eth->h_source, p->config->mac))
+		return REASON_SOURCE_MAC;
+	p->group_mac = eth->h_dest[0] & 1;
+
+	switch (eth->h_proto) {
+	case bpf_htons(ETH_P_ARP):
+		return arp(p, from_guest);
+	case bpf_htons(ETH_P_IP):
+		reason = parse_ipv4(p, from_guest);
+		break;
+	case bpf_htons(ETH_P_IPV6):
+		reason = parse_ipv6(p, from_guest);
+		break;
+	default:
+		return REASON_ETHER_TYPE;
+	}
+	if (reason != REASON_NONE)
+		return reason;
+
+	reason = link_layer(p, from_guest);
+	if (reason != REASON_NONE)
+		return reason;
+
+	p->key.eni = p->eni->number;
+	reason = track(p, from_guest);
+	if (reason != REASON_NONE)
+		return reason;
+
+	p->rule = judge(p, from_guest);
+	if (p->rule == 0)
+		return p->icmp_error ? REASON_ICMP_ERROR : REASON_NO_RULE;
+	if (p->stateless)
+		return REASON_RULE;
+	return open_connection(p, from_guest);
+}
+
+static __always_inline void count(__u32 slot, enum reason reason, bool from_guest)
+{
+	__u32 at = slot * 2 + (from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS);
+	struct counts *counts = bpf_map_lookup_elem(&counters, &at);
+
+	if (counts)
+		counts->packets[reason & 31]++;
+}
+
+static __always_inline int filter(struct __sk_buff *skb, bool from_guest)
+{
+	struct packet p = {.skb = skb};
+	__u32 ifindex = skb->ifindex, zero = 0;
+	struct device *device;
+	struct state *global;
+	enum reason reason;
+
+	/* A device that nobody knows is slot 0: unbound. */
+	device = bpf_map_lookup_elem(&devices, &ifindex);
+	p.slot = device ? device->slot : 0;
+	p.eni = bpf_map_lookup_elem(&enis, &p.slot);
+	global = bpf_map_lookup_elem(&state, &zero);
+	if (!p.eni || !global)
+		return TC_ACT_SHOT;
+	/* Once per packet: all that follows belongs to this epoch. */
+	p.epoch = *(volatile __u64 *)&global->epoch;
+	p.revision = global->revision[index_of(p.epoch)];
+	p.config = &p.eni->config[index_of(p.epoch)];
+	p.tables = *(volatile __u64 *)&p.config->tables;
+
+	reason = verdict(&p, from_guest);
+	count(p.slot, reason, from_guest);
+	if (show_verdicts) {
+		skb->cb[0] = reason;
+		skb->cb[1] = p.rule;
+	}
+	return allowed(reason) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int from_guest(struct __sk_buff *skb)
+{
+	return filter(skb, true);
+}
+
+SEC("tc")
+int to_guest(struct __sk_buff *skb)
+{
+	return filter(skb, false);
+}
+
+/* Run by the agent on a frame of its own: the programs' clock into its first 8 bytes. */
+SEC("tc")
+int read_clock(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data;
+	void *end = (void *)(long)skb->data_end;
+
+	if (data + sizeof(__u64) > end)
+		return TC_ACT_SHOT;
+	*(__u64 *)data = bpf_jiffies64();
+	return TC_ACT_OK;
+}
+
+char _license[] SEC("license") = "Apache-2.0";

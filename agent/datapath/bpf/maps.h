@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the programs share with the agent: every map, its keys and its values. All maps are pinned.
+ * Whoever changes a layout here raises LAYOUT, and an agent that finds another one refuses to start.
+ *
+ * Numbers of ENIs, domains, tables, members and sets are drawn by the agent from one counter and
+ * never used again while the machine is up; 0 is none.
+ *
+ * Two epochs. Whatever a change of the rules touches has two values, and the epoch in `state` says
+ * which one counts. The agent writes the idle one, then flips the epoch with a single store: every
+ * packet, on every interface, is judged by the old whole or by the new whole. It touches a value
+ * again only after an RCU grace period.
+ */
+#ifndef SALLYPORT_MAPS_H
+#define SALLYPORT_MAPS_H
+
+enum limit {
+	LAYOUT = 1,		 /* version of everything in this file */
+	MAX_SLOTS = 4096,	 /* devices of one host */
+	MAX_INTERVALS = 1 << 20, /* over all tables; blocks of equal content are stored once */
+	MAX_SEARCH_STEPS = 12,	 /* of the search in one block */
+	MAX_BLOCK = 1 << 11,	 /* intervals in one block: 2^(steps - 1) */
+	MAX_PREFIXES = 1 << 20,	 /* over all tables */
+	MAX_MEMBER_ADDRESSES = 1 << 20,
+	MAX_SET_PORTS = 1 << 18,     /* pairs of a table and a member set */
+	MAX_ENI_ADDRESSES = 1 << 16, /* own addresses and routers */
+	MAX_CONNECTIONS = 1 << 18,   /* default; Options say otherwise */
+	MAX_HALF_OPEN = 1 << 16,     /* default; Options say otherwise */
+	MAX_NAMES = 1 << 21,
+};
+
+enum family {
+	FAMILY_IPV4 = 4,
+	FAMILY_IPV6 = 6,
+};
+
+/* In network order; IPv4 in the first word and zeros after it. The family is told beside it, so
+ * that no IPv6 address can pass for an IPv4 one.
+ */
+struct address {
+	__be32 words[4];
+};
+
+/* ---- what the agent writes ---- */
+
+struct state {
+	__u64 layout;	   /* LAYOUT; stays the first field of the first map in every layout */
+	__u64 epoch;	   /* its lowest bit chooses; the agent adds 1 */
+	__u64 revision[2]; /* of the tables, by epoch */
+};
+
+/* All timeouts are in jiffies. */
+struct timeouts {
+	__u32 tcp_established;
+	__u32 tcp_syn;	   /* not yet established */
+	__u32 tcp_closing; /* after the first FIN */
+	__u32 tcp_closed;  /* after an RST or a FIN from both sides */
+	__u32 udp;
+	__u32 udp_stream; /* after more than one request and response */
+	__u32 icmp;
+	__u32 other;
+};
+
+enum eni_flag {
+	ENI_SOURCE_DEST_CHECK = 1 << 0,
+};
+
+struct eni_config {
+	__u64 tables; /* ingress << 32 | egress, one aligned word read once per packet; 0: closed */
+	__u32 domain;
+	enum eni_flag flags;
+	__u8 mac[6];
+	__u8 pad[2];
+	struct timeouts timeouts;
+};
+_Static_assert(sizeof(struct eni_config) == 56, "shared with Go");
+
+/* Slot 0 is every device that is claimed and carries no ENI: its number stays 0. */
+struct eni {
+	__u32 number;
+	__u32 pad;
+	struct eni_config config[2]; /* by epoch */
+};
+_Static_assert(sizeof(struct eni) == 120, "shared with Go");
+
+/* How a device is filtered, so that the next agent finds it. */
+enum device_mode {
+	DEVICE_TCX = 1,
+	DEVICE_CLSACT = 2,
+};
+
+struct device {
+	__u32 slot;
+	enum device_mode mode;
+	char name[16];
+	char eni[32]; /* the id; empty: unbound */
+};
+_Static_assert(sizeof(struct device) == 56, "shared with Go");
+
+/* A value by epoch; 0: none. The agent removes an element when both are 0. */
+struct by_epoch {
+	__u32 of[2];
+};
+
+/* An address as one ENI (addresses) or one domain (members) means it. */
+struct address_key {
+	__u32 scope; /* number of the ENI or domain */
+	enum family family;
+	struct address address;
+};
+_Static_assert(sizeof(struct address_key) == 24, "shared with Go");
+
+enum role {
+	ROLE_OWN = 1,
+	ROLE_ROUTER = 2, /* of the ENI's subnet */
+};
+
+struct prefix_key {
+	__u32 bits; /* PREFIX_BITS and those of the prefix */
+	__u32 table;
+	enum family family;
+	struct address address;
+};
+#define PREFIX_BITS 64
+_Static_assert(sizeof(struct prefix_key) == 28, "shared with Go");
+
+struct set_key {
+	__u32 table;
+	__u32 set;
+};
+
+/* A block of the intervals: sorted, disjoint. */
+struct ports {
+	__u32 first;
+	__u32 count;
+};
+
+struct interval {
+	__u32 from; /* protocol << 16 | port, inclusive */
+	__u32 to;
+	__u32 rule;
+	__u32 pad;
+};
+
+/* The first 16 bytes of a hash of kind and name. All zero: the last number that was reserved. */
+struct name_key {
+	__u8 hash[16];
+};
+
+enum kind {
+	KIND_LAST = 0, /* the counter itself */
+	KIND_ENI = 1,
+	KIND_DOMAIN = 2,
+	KIND_TABLE = 3, /* written once the table is whole */
+	KIND_SET = 4,
+	KIND_MEMBER = 5,
+};
+
+struct name {
+	__u32 number;
+	enum kind kind;
+};
+
+/* ---- what the programs write ---- */
+
+/* Written from the guest's side: one entry for both directions. */
+struct connection_key {
+	__u32 eni; /* two guests may hold the same address */
+	__be16 local_port;
+	__be16 remote_port;
+	__u8 protocol;
+	__u8 family; /* enum family */
+	__u8 query;  /* enum query */
+	__u8 pad;
+	struct address local;
+	struct address remote;
+};
+_Static_assert(sizeof(struct connection_key) == 44, "shared with Go");
+
+/* ICMP queries carry their id as local port and the type of the request as remote port. Who asked
+ * is part of the key: an echo request opens the echo reply, never a request the other way.
+ */
+enum query {
+	QUERY_NONE,
+	QUERY_BY_GUEST,
+	QUERY_BY_REMOTE,
+};
+
+enum direction { /* EC2's: seen from the guest */
+	DIRECTION_INGRESS,
+	DIRECTION_EGRESS,
+};
+
+enum connection_flag {
+	CONNECTION_TRACKED = 1 << 0,
+	CONNECTION_UNTRACKED = 1 << 1, /* reserved */
+	CONNECTION_OBSERVED = 1 << 2,  /* reserved */
+	CONNECTION_BY_GUEST = 1 << 3,  /* the guest sent the first packet */
+	CONNECTION_ANSWERED = 1 << 4,  /* a packet came the other way */
+	CONNECTION_ESTABLISHED = 1 << 5,
+	CONNECTION_FIN_INGRESS = 1 << 6,
+	CONNECTION_FIN_EGRESS = 1 << 7,
+	CONNECTION_RST = 1 << 8,
+};
+#define CONNECTION_FIN_BOTH (CONNECTION_FIN_INGRESS | CONNECTION_FIN_EGRESS)
+
+struct connection {
+	__u64 created;	  /* jiffies */
+	__u64 seen;	  /* jiffies of the last packet */
+	__u64 packets[2]; /* by enum direction; a segmented packet counts its segments */
+	__u64 bytes[2];	  /* from the IP header on */
+	__u64 revision;	  /* that admitted it */
+	__u32 rule;	  /* that admitted it */
+	enum connection_flag flags;
+};
+_Static_assert(sizeof(struct connection) == 64, "shared with Go");
+
+struct counts {
+	__u64 packets[32]; /* by enum reason */
+};
+_Static_assert(REASONS <= 32, "one counter for each reason");
+
+/* ---- the maps ---- */
+
+#define PINNED __uint(pinning, LIBBPF_PIN_BY_NAME)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct state);
+	PINNED;
+} state SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_NAMES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct name_key);
+	__type(value, struct name);
+	PINNED;
+} names SEC(".maps");
+
+/* By ifindex. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SLOTS);
+	__type(key, __u32);
+	__type(value, struct device);
+	PINNED;
+} devices SEC(".maps");
+
+/* By slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SLOTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct eni);
+	PINNED;
+} enis SEC(".maps");
+
+/* An ENI's own addresses and routers: enum role. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ENI_ADDRESSES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct address_key);
+	__type(value, struct by_epoch);
+	PINNED;
+} addresses SEC(".maps");
+
+/* Number of the member that has an address in a domain. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_MEMBER_ADDRESSES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct address_key);
+	__type(value, struct by_epoch);
+	PINNED;
+} members SEC(".maps");
+
+/* Number of a member's set: which of the groups that are named on this host it is in. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_MEMBER_ADDRESSES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct by_epoch);
+	PINNED;
+} member_sets SEC(".maps");
+
+/* What a table allows the members of a set. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SET_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct set_key);
+	__type(value, struct ports);
+	PINNED;
+} set_ports SEC(".maps");
+
+/* What a table allows a prefix; the longest stands for all that contain the address. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, MAX_PREFIXES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct prefix_key);
+	__type(value, struct ports);
+	PINNED;
+} prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_INTERVALS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct interval);
+	PINNED;
+} intervals SEC(".maps");
+
+/* Established connections: bounded, never displaced. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_CONNECTIONS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct connection_key);
+	__type(value, struct connection);
+	PINNED;
+} connections SEC(".maps");
+
+/* Half-open connections displace each other, and nothing else. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_HALF_OPEN);
+	__type(key, struct connection_key);
+	__type(value, struct connection);
+	PINNED;
+} half_open SEC(".maps");
+
+/* By slot * 2 + direction. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_SLOTS * 2);
+	__type(key, __u32);
+	__type(value, struct counts);
+	PINNED;
+} counters SEC(".maps");
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which rule lets a new flow through: the longest prefix that holds the remote address, then the
+ * member set of whoever has that address. The cost depends neither on rules nor on members.
+ * The twin of ruleset.Table.Judge.
+ */
+#ifndef SALLYPORT_TABLE_H
+#define SALLYPORT_TABLE_H
+
+/* The rule of the interval that holds port, 0 if none does. A global function of plain numbers: the
+ * verifier walks it once, whoever calls it. Without branches on the data, so that no packet can
+ * choose the cost.
+ */
+__noinline __u32 find_port(__u32 first, __u32 count, __u32 port)
+{
+	struct interval *interval;
+	__u32 at;
+
+	if (count == 0 || count > MAX_BLOCK)
+		return 0;
+	for (int step = 0; step < MAX_SEARCH_STEPS; step++) {
+		__u32 half = count >> 1;
+		__u64 before;
+
+		if (half == 0)
+			break;
+		at = first + half;
+		interval = bpf_map_lookup_elem(&intervals, &at);
+		if (!interval)
+			return 0;
+		/* 1 if interval->from <= port: the sign of the difference */
+		before = ((__u64)interval->from - port - 1) >> 63;
+		barrier_var(before);
+		first += half * (__u32)before;
+		count -= half;
+	}
+	interval = bpf_map_lookup_elem(&intervals, &first);
+	if (!interval || port < interval->from || port > interval->to)
+		return 0;
+	return interval->rule;
+}
+
+static __always_inline __u32 rule_of_prefix(const struct packet *p, __u32 table)
+{
+	struct prefix_key key = {
+		.bits = PREFIX_BITS + (p->key.family == FAMILY_IPV4 ? 32 : 128),
+		.table = table,
+		.family = p->key.family,
+		.address = p->key.remote,
+	};
+	struct ports *ports = bpf_map_lookup_elem(&prefixes, &key);
+
+	return ports ? find_port(ports->first, ports->count, p->port) : 0;
+}
+
+static __always_inline __u32 rule_of_member(const struct packet *p, __u32 table)
+{
+	struct address_key key = {
+		.scope = p->config->domain,
+		.family = p->key.family,
+		.address = p->key.remote,
+	};
+	struct set_key set_key = {.table = table};
+	struct ports *ports;
+	__u32 member;
+
+	member = value_of(p, bpf_map_lookup_elem(&members, &key));
+	if (!member)
+		return 0;
+	set_key.set = value_of(p, bpf_map_lookup_elem(&member_sets, &member));
+	if (!set_key.set)
+		return 0;
+	ports = bpf_map_lookup_elem(&set_ports, &set_key);
+	return ports ? find_port(ports->first, ports->count, p->port) : 0;
+}
+
+/* The number of the rule that allows the packet, or 0. */
+static __always_inline __u32 judge(const struct packet *p, bool from_guest)
+{
+	__u32 table = from_guest ? (__u32)p->tables : (__u32)(p->tables >> 32);
+	__u32 rule = rule_of_prefix(p, table);
+
+	return rule ? rule : rule_of_member(p, table);
+}
+
+#endif

@@ -1,0 +1,285 @@
+// Package datapath enforces compiled tables on the host side of guests' NICs: it loads and attaches
+// the eBPF programs of bpf/, keeps their maps equal to the Tables and Members of package ruleset,
+// and reads what they counted. How tables are stored is its secret; nothing above it knows maps.
+//
+// Everything is pinned to a bpffs: when the process ends, filters, tables and connections stay in
+// force, and the next Open adopts them without touching a packet.
+package datapath
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/ruleset"
+)
+
+// DefaultPins is where maps and links are pinned.
+const DefaultPins = "/sys/fs/bpf/sallyport"
+
+// Mode is how the programs hang on a device.
+type Mode string
+
+// The modes.
+const (
+	Auto   Mode = ""       // TCX where the kernel has it, else Clsact
+	TCX    Mode = "tcx"    // links; Linux 6.6
+	Clsact Mode = "clsact" // direct-action filters; any kernel
+)
+
+// Options says how to open a Datapath.
+type Options struct {
+	Pins   string       // directory in a bpffs; empty: DefaultPins
+	Attach Mode         // empty: Auto; devices that hang otherwise are moved over at Open
+	Log    *slog.Logger // nil: discard
+
+	// How many connections the host tracks, and how many half-open ones besides; 0: 262,144 and
+	// 65,536. Maps that are pinned keep their size until Purge.
+	MaxConnections, MaxHalfOpen uint32
+
+	showVerdicts bool // in the control block of each packet, for tests
+}
+
+// Datapath is the programs and maps of one host. It is safe for concurrent use.
+type Datapath struct {
+	log  *slog.Logger
+	pins string
+	mode Mode
+
+	objects guestObjects
+	memory  [][]byte // mappings, for Close
+	state   *guestState
+	enis    []guestEni // by slot
+
+	mu         sync.Mutex
+	names      *names
+	tables     *tables
+	addresses  *epochMap[guestAddressKey]
+	memberOf   *epochMap[guestAddressKey]
+	memberSets *epochMap[uint32]
+	slots      map[uint32]Attachment // by slot, for those that carry an ENI
+	devices    map[int]device        // by ifindex
+	timeouts   guestTimeouts
+	applied    *ruleset.Tables // nil before the first Apply
+	members    ruleset.Members // nil before the first Apply
+	pending    bool            // the last change is not settled
+	writes     int             // to maps, so far
+}
+
+// Open loads the programs and takes over what is pinned: devices stay attached, their programs are
+// replaced in place, tables and connections stay in force. It mounts the bpffs if it is missing.
+// Only one Datapath may be open on the same pins; the caller holds a lock for that.
+func Open(o Options) (_ *Datapath, err error) {
+	if o.Pins == "" {
+		o.Pins = DefaultPins
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	switch o.Attach {
+	case Auto, TCX, Clsact:
+	default:
+		return nil, fmt.Errorf("unknown way to attach %q: use tcx or clsact", o.Attach)
+	}
+	d := &Datapath{
+		log: o.Log, pins: o.Pins, mode: o.Attach,
+		slots: map[uint32]Attachment{}, devices: map[int]device{},
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	if d.timeouts, err = defaultTimeouts(); err != nil {
+		return nil, err
+	}
+	if err := ensureBPFFS(o.Pins); err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{d.mapPins(), d.linkPins()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make pin directory: %w", err)
+		}
+	}
+	if err := d.load(o); err != nil {
+		return nil, fmt.Errorf("load the programs: %w", err)
+	}
+	if err := d.read(); err != nil {
+		return nil, fmt.Errorf("adopt what is pinned below %s: %w", d.pins, err)
+	}
+	if err := d.adoptDevices(); err != nil {
+		return nil, fmt.Errorf("adopt devices: %w", err)
+	}
+	return d, nil
+}
+
+func (d *Datapath) mapPins() string  { return filepath.Join(d.pins, "maps") }
+func (d *Datapath) linkPins() string { return filepath.Join(d.pins, "links") }
+
+// load puts the programs into the kernel, on the pinned maps where there are any.
+func (d *Datapath) load(o Options) error {
+	spec, err := loadGuest()
+	if err != nil {
+		return err
+	}
+	if err := spec.Variables[guestVarShowVerdicts].Set(o.showVerdicts); err != nil {
+		return err
+	}
+	for name, size := range map[string]uint32{guestMapConnections: o.MaxConnections, guestMapHalfOpen: o.MaxHalfOpen} {
+		if size != 0 {
+			spec.Maps[name].MaxEntries = size
+		}
+		if err := keepSize(spec.Maps[name], filepath.Join(d.mapPins(), name)); err != nil {
+			return err
+		}
+	}
+	if err := checkLayout(filepath.Join(d.mapPins(), guestMapState)); err != nil {
+		return err
+	}
+	err = spec.LoadAndAssign(&d.objects, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: d.mapPins()}})
+	if errors.Is(err, ebpf.ErrMapIncompatible) {
+		return fmt.Errorf("the maps below %s are those of another version of sallyport; what they enforce stays in force. "+
+			"Start that version, or remove them with: sallyport dev --purge (%w)", d.pins, err)
+	}
+	return err
+}
+
+// keepSize makes a map as big as the pinned one, if there is one.
+func keepSize(spec *ebpf.MapSpec, path string) error {
+	m, err := ebpf.LoadPinnedMap(path, nil)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	spec.MaxEntries = m.MaxEntries()
+	return m.Close()
+}
+
+// checkLayout refuses maps of another layout. Their filters stay as they are.
+func checkLayout(path string) error {
+	m, err := ebpf.LoadPinnedMap(path, nil)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	defer m.Close()
+	value, err := m.LookupBytes(uint32(0))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if len(value) < 8 {
+		return fmt.Errorf("%s holds %d bytes: not sallyport's", path, len(value))
+	}
+	layout := *(*uint64)(unsafe.Pointer(&value[0]))
+	if layout != 0 && layout != uint64(guestLimitLAYOUT) {
+		return fmt.Errorf("the maps below %s have layout %d, this program knows %d; what they enforce stays in force. "+
+			"Start the version that made them, or remove them with: sallyport dev --purge",
+			filepath.Dir(path), layout, guestLimitLAYOUT)
+	}
+	return nil
+}
+
+// read maps the shared memory and mirrors the maps.
+func (d *Datapath) read() error {
+	o := &d.objects
+	states, err := mapMemory[guestState](d, o.State)
+	if err != nil {
+		return err
+	}
+	d.state = &states[0]
+	d.state.Layout = uint64(guestLimitLAYOUT)
+	if d.enis, err = mapMemory[guestEni](d, o.Enis); err != nil {
+		return err
+	}
+	intervals, err := mapMemory[guestInterval](d, o.Intervals)
+	if err != nil {
+		return err
+	}
+	if d.names, err = loadNames(o.Names); err != nil {
+		return err
+	}
+	if d.tables, err = loadTables(d.names, newBlocks(intervals), o.Prefixes, o.SetPorts, &d.writes); err != nil {
+		return err
+	}
+	if d.addresses, err = loadEpochMap[guestAddressKey](o.Addresses, &d.writes); err != nil {
+		return err
+	}
+	if d.memberOf, err = loadEpochMap[guestAddressKey](o.Members, &d.writes); err != nil {
+		return err
+	}
+	if d.memberSets, err = loadEpochMap[uint32](o.MemberSets, &d.writes); err != nil {
+		return err
+	}
+	d.pending = true // the agent before may have died in the middle
+	return nil
+}
+
+// mapMemory maps an array map whose values are T. The kernel rounds values up to 8 bytes; T is so.
+func mapMemory[T any](d *Datapath, m *ebpf.Map) ([]T, error) {
+	var t T
+	size := int(unsafe.Sizeof(t))
+	if size%8 != 0 || uint32(size) != m.ValueSize() {
+		return nil, fmt.Errorf("map memory: values of %d bytes, want %d", m.ValueSize(), size)
+	}
+	b, err := unix.Mmap(m.FD(), 0, size*int(m.MaxEntries()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map memory: %w", err)
+	}
+	d.memory = append(d.memory, b)
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), m.MaxEntries()), nil
+}
+
+// Close lets go of everything and leaves it in force.
+func (d *Datapath) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var errs []error
+	for _, b := range d.memory {
+		errs = append(errs, unix.Munmap(b))
+	}
+	d.memory, d.state, d.enis = nil, nil, nil
+	for _, v := range d.devices {
+		errs = append(errs, v.close())
+	}
+	d.devices = map[int]device{}
+	return errors.Join(append(errs, d.objects.Close())...)
+}
+
+const bpffsRoot = "/sys/fs/bpf"
+
+// ensureBPFFS makes sure that dir is or can be made inside of a bpffs, and mounts the usual one.
+func ensureBPFFS(dir string) error {
+	at := filepath.Clean(dir)
+	for {
+		var fs unix.Statfs_t
+		err := unix.Statfs(at, &fs)
+		if err == nil && fs.Type == unix.BPF_FS_MAGIC {
+			return nil
+		}
+		if err == nil || at == filepath.Dir(at) {
+			break
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("look at %s: %w", at, err)
+		}
+		at = filepath.Dir(at)
+	}
+	if at != bpffsRoot {
+		return fmt.Errorf("%s is not in a bpffs: mount one there, or choose a directory below %s", dir, bpffsRoot)
+	}
+	if err := unix.Mount("bpf", bpffsRoot, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
+		return fmt.Errorf("mount the bpffs at %s: %w", bpffsRoot, err)
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package datapath
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// WithVerdicts makes each packet carry its verdict, so that Run can tell it.
+func (o Options) WithVerdicts() Options {
+	o.showVerdicts = true
+	return o
+}
+
+// C enum constants and sizes for tests.
+const (
+	Reasons  = int(guestReasonREASONS)
+	MaxBlock = int(guestLimitMAX_BLOCK)
+)
+
+// What the kernel's struct __sk_buff has where.
+const (
+	skbLength  = 192
+	skbIfindex = 40
+	skbCB      = 48
+)
+
+// Run sends a frame through the program of one direction, as if it came by the device, and returns
+// the verdict.
+func (d *Datapath) Run(direction ruleset.Direction, ifindex int, frame []byte) (ruleset.Verdict, error) {
+	program := d.objects.FromGuest
+	if direction == ruleset.Ingress {
+		program = d.objects.ToGuest
+	}
+	in, out := make([]byte, skbLength), make([]byte, skbLength)
+	binary.NativeEndian.PutUint32(in[skbIfindex:], uint32(ifindex))
+	code, err := program.Run(&ebpf.RunOptions{Data: frame, Context: in, ContextOut: out})
+	if err != nil {
+		return ruleset.Verdict{}, err
+	}
+	v := ruleset.Verdict{
+		Reason: ruleset.Reason(binary.NativeEndian.Uint32(out[skbCB:])),
+		Rule:   binary.NativeEndian.Uint32(out[skbCB+4:]),
+	}
+	switch code {
+	case ^uint32(0): // TC_ACT_UNSPEC: on to the next program
+		v.Action = ruleset.Allow
+	case 2: // TC_ACT_SHOT
+	default:
+		return v, fmt.Errorf("the program returned %d", code)
+	}
+	return v, nil
+}
+
+// SetTimeouts takes effect with the next Apply.
+func (d *Datapath) SetTimeouts(tcpEstablished, tcpSyn, tcpClosed, udp, udpStream, icmp, other time.Duration) {
+	hz, err := ticksPerSecond()
+	if err != nil {
+		panic(err)
+	}
+	ticks := func(v time.Duration) uint32 { return uint32(v * time.Duration(hz) / time.Second) }
+	d.timeouts = guestTimeouts{
+		TcpEstablished: ticks(tcpEstablished), TcpSyn: ticks(tcpSyn),
+		TcpClosing: ticks(tcpClosed), TcpClosed: ticks(tcpClosed),
+		Udp: ticks(udp), UdpStream: ticks(udpStream), Icmp: ticks(icmp), Other: ticks(other),
+	}
+}
+
+// Connection is an entry as tests see it.
+type Connection struct {
+	Established     bool
+	Protocol        uint8
+	Packets, Bytes  [2]uint64
+	Rule            uint32
+	Revision        uint64
+	Created, Seen   uint64
+	ENI             uint32
+	LocalPort, Port uint16
+}
+
+// Connections returns all entries.
+func (d *Datapath) Connections() ([]Connection, error) {
+	var list []Connection
+	for i, m := range d.connectionMaps() {
+		err := eachConnection(m, func(k guestConnectionKey, c guestConnection) error {
+			list = append(list, Connection{
+				Established: i == 0, Protocol: k.Protocol, Packets: c.Packets, Bytes: c.Bytes, Rule: c.Rule,
+				Revision: c.Revision, Created: c.Created, Seen: c.Seen, ENI: k.Eni,
+			})
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// Writes is how many writes to maps and shared memory Apply has made.
+func (d *Datapath) Writes() int { return d.writes }
+
+// Epoch counts the changes that were put in force.
+func (d *Datapath) Epoch() uint64 { return d.state.Epoch }
+
+// TablesOf returns the table numbers that are in force for an ENI, and its own number.
+func (d *Datapath) TablesOf(eni vpc.InterfaceID) (tables uint64, number uint32) {
+	for slot, a := range d.slots {
+		if a.ENI == eni {
+			return d.enis[slot].Config[d.epoch()].Tables, d.enis[slot].Number
+		}
+	}
+	return 0, 0
+}
+
+// Leftovers counts what the maps hold: prefixes, pairs of table and set, members' addresses, names,
+// and intervals that are not free.
+type Leftovers struct{ Prefixes, Sets, Members, Names, Intervals int }
+
+// Holds reads the kernel's maps, not their mirrors.
+func (d *Datapath) Holds() (Leftovers, error) {
+	var l Leftovers
+	for m, n := range map[*ebpf.Map]*int{
+		d.objects.Prefixes: &l.Prefixes, d.objects.SetPorts: &l.Sets, d.objects.Members: &l.Members, d.objects.Names: &l.Names,
+	} {
+		var key, value []byte
+		it := m.Iterate()
+		for it.Next(&key, &value) {
+			*n++
+		}
+		if err := it.Err(); err != nil {
+			return l, err
+		}
+	}
+	l.Intervals = len(d.tables.blocks.memory)
+	for _, s := range d.tables.blocks.free {
+		l.Intervals -= int(s.count)
+	}
+	return l, nil
+}
+
+// Settle ends the last change now.
+func (d *Datapath) Settle() error { return d.settle() }
+
+// GracePeriod and GracePeriodByMaps wait for RCU in the two ways.
+var GracePeriod, GracePeriodByMaps = gracePeriod, gracePeriodByMaps
+
+// Programs are the loaded programs, for tests that look at them.
+func (d *Datapath) Programs() map[string]*ebpf.Program {
+	return map[string]*ebpf.Program{"from_guest": d.objects.FromGuest, "to_guest": d.objects.ToGuest, "read_clock": d.objects.ReadClock}
+}
+
+// Clock is the programs' clock, in jiffies.
+func (d *Datapath) Clock() (uint64, error) { return d.clock() }
+
+// TicksPerSecond is the kernel's HZ.
+var TicksPerSecond = ticksPerSecond
