@@ -66,7 +66,8 @@ func TestApplyRefuses(t *testing.T) {
 		"nothing to change": {nil, ruleset.Delta{From: 6, To: 8}, "does not fit a view at 0"},
 		"unknown removed":   {at7, ruleset.Delta{From: 7, To: 8, RemovedGroups: []vpc.GroupID{"sg-1"}}, ""},
 		"removed twice": {
-			at7, ruleset.Delta{From: 7, To: 8, RemovedENIs: []vpc.InterfaceID{"eni-1", "eni-1"}},
+			at7,
+			ruleset.Delta{From: 7, To: 8, RemovedENIs: []vpc.InterfaceID{"eni-1", "eni-1"}},
 			`"eni-1" is removed twice`,
 		},
 		"changed and removed": {at7, ruleset.Delta{

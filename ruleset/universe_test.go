@@ -86,7 +86,7 @@ func (u universe) state() *vpc.State {
 		for i := range 6 {
 			e := &vpc.NetworkInterface{
 				ID: vpc.InterfaceID(fmt.Sprintf("eni-%s-%d", v[4:], i)), VPC: v, Subnet: subnet.ID,
-				MAC: vpc.MAC{2, 0, 0, 0, byte(v[4]), byte(i)},
+				MAC: vpc.MAC{2, 0, 0, 0, v[4], byte(i)},
 				// The last is a group of the other VPC, as associations between VPCs will allow.
 				Groups:          some(u, 1+u.IntN(3), append(slices.Clone(groups[:4]), foreign[0])),
 				SourceDestCheck: u.IntN(5) > 0,

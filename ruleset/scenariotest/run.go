@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -177,10 +178,8 @@ func Print(w io.Writer, results []Result) error {
 }
 
 func appendNew(to []string, s string) []string {
-	for _, have := range to {
-		if have == s {
-			return to
-		}
+	if slices.Contains(to, s) {
+		return to
 	}
 	return append(to, s)
 }

@@ -1,5 +1,3 @@
-// Package scenariotest reads rule scenarios – small text files that say who may talk to whom – and
-// plays them on an Engine: the evaluator, the compiled tables, the BPF programs, real packets.
 package scenariotest
 
 import (
