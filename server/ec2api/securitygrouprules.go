@@ -104,7 +104,10 @@ func revoke(c *call, in vpc.OldRules) (
 		for _, r := range out.Rules {
 			revoked = append(revoked, revokedRule(out.Group, r))
 		}
-		unknown = ipPermissions(s, out.Unknown)
+		unknown = nil
+		if len(out.Unknown) > 0 { // otherwise the element is absent
+			unknown = ipPermissions(s, out.Unknown)
+		}
 		return change, nil
 	})
 	return revoked, unknown, err
