@@ -27,7 +27,7 @@ func (s *State) Bind(env Env, host HostID, id InterfaceID, device, guest string)
 		return Change{}, Errorf(CodeInvalidParameterValue, "A binding names a host and a device.")
 	case eni == nil:
 		return Change{}, errInterfaceNotFound(id)
-	case eni.Binding != nil && *eni.Binding != Binding{Host: host, Device: device}:
+	case eni.Binding != nil && (eni.Binding.Host != host || eni.Binding.Device != device):
 		return Change{}, Errorf(CodeInvalidNetworkInterfaceInUse, "Interface: [%s] in use. Device %s of host %s carries it.",
 			id, eni.Binding.Device, eni.Binding.Host)
 	}
@@ -47,7 +47,7 @@ func (s *State) Bind(env Env, host HostID, id InterfaceID, device, guest string)
 		}
 	}
 	c := *eni
-	c.Binding = &Binding{Host: host, Device: device}
+	c.Binding = &Binding{Host: host, Device: device, Since: s.Revision() + 1}
 	if !attached {
 		name := guest
 		if name == "" {
@@ -135,4 +135,22 @@ func (d *draft) freeDeviceIndex(id InstanceID) int {
 		}
 	}
 	return len(used)
+}
+
+// EnforcementQuery selects interfaces: those with the ids, or all that a device carries.
+type EnforcementQuery struct {
+	IDs  []InterfaceID
+	Page Page
+}
+
+// Enforced returns all the interfaces of the query, those of them that are on the page, in order of
+// creation, and the token of the next page. An unknown id fails the whole call.
+func (s *State) Enforced(q EnforcementQuery) (all, shown []*NetworkInterface, next string, err error) {
+	bound := func(e *NetworkInterface) bool { return e.Binding != nil || len(q.IDs) > 0 }
+	all, err = asked(q.IDs, s.NetworkInterfaces(), s.findInterface, bound)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	shown, next, err = paginate(all, "enforcement", func(e *NetworkInterface) string { return createdKey(e.Created, e.ID) }, q.Page)
+	return all, shown, next, err
 }

@@ -13,7 +13,7 @@ func TestBindExternalGuest(t *testing.T) {
 	l.do(l.Bind(l.env, "host-1", e.ID, "tap7", "vm-1"))
 	bound := l.NetworkInterface(e.ID)
 	i := l.Instance(bound.Attachment.Instance)
-	if *bound.Binding != (vpc.Binding{Host: "host-1", Device: "tap7"}) || i.Image != vpc.ImageExternal || i.State != vpc.Running ||
+	if *bound.Binding != (vpc.Binding{Host: "host-1", Device: "tap7", Since: l.Revision()}) || i.Image != vpc.ImageExternal || i.State != vpc.Running ||
 		i.Host != "host-1" || i.Tags["Name"] != "vm-1" || bound.Attachment.DeviceIndex != 0 || bound.Status() != "in-use" {
 		t.Fatalf("got %+v of %+v", bound, i)
 	}

@@ -123,6 +123,7 @@ type Attachment struct {
 type Binding struct {
 	Host   HostID
 	Device string // name on the host at the time of binding: tap7
+	Since  int64  // no State before this revision shows the binding
 }
 
 // InstanceState is EC2's code of an instance state.

@@ -1,0 +1,284 @@
+package ec2api
+
+import (
+	"net/netip"
+
+	"github.com/sallyport/sallyport/server/ec2api/wire"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+func (a *api) networkInterfaceActions() {
+	handle(a, wire.CreateNetworkInterface, createNetworkInterface)
+	handle(a, wire.DeleteNetworkInterface, deleteNetworkInterface)
+	handle(a, wire.DescribeNetworkInterfaces, describeNetworkInterfaces)
+	handle(a, wire.AttachNetworkInterface, attachNetworkInterface)
+	handle(a, wire.DetachNetworkInterface, detachNetworkInterface)
+	handle(a, wire.ModifyNetworkInterfaceAttribute, modifyNetworkInterfaceAttribute)
+	handle(a, wire.AdoptNetworkInterface, adoptNetworkInterface)
+}
+
+func createNetworkInterface(
+	c *call, in *wire.CreateNetworkInterfaceRequest,
+) (*wire.CreateNetworkInterfaceResult, error) {
+	if err := refuseUnsupported(
+		asked("connectionTrackingSpecification", in.ConnectionTrackingSpecification != nil),
+		asked("enablePrimaryIpv6", wire.Value(in.EnablePrimaryIpv6)),
+		asked("interfaceType", notPlain(in.InterfaceType)),
+		asked("ipv4PrefixCount", wire.Value(in.Ipv4PrefixCount) != 0),
+		asked("ipv4Prefix", len(in.Ipv4Prefixes) > 0),
+		asked("ipv6PrefixCount", wire.Value(in.Ipv6PrefixCount) != 0),
+		asked("ipv6Prefix", len(in.Ipv6Prefixes) > 0),
+		asked("operator", in.Operator != nil),
+	); err != nil {
+		return nil, err
+	}
+	a, err := addresses(in.PrivateIpAddress, in.PrivateIpAddresses, in.SecondaryPrivateIpAddressCount, in.Ipv6Addresses, in.Ipv6AddressCount)
+	if err != nil {
+		return nil, err
+	}
+	var out *wire.CreateNetworkInterfaceResult
+	err = c.update(func(s *vpc.State) (vpc.Change, error) {
+		e, change, err := s.CreateNetworkInterface(c.env, vpc.NewInterface{
+			Subnet:            vpc.SubnetID(wire.Value(in.SubnetId)),
+			Description:       wire.Value(in.Description),
+			Addresses:         a,
+			Groups:            ids[vpc.GroupID](in.Groups),
+			TagSpecifications: tagSpecifications(in.TagSpecifications),
+			ClientToken:       wire.Value(in.ClientToken),
+		})
+		if err != nil {
+			return change, err
+		}
+		w := networkInterface(s, e)
+		if !change.Empty() {
+			w.Status = new("pending") // as EC2 answers; it is available by the next call
+		}
+		out = &wire.CreateNetworkInterfaceResult{ClientToken: in.ClientToken, NetworkInterface: &w}
+		return change, nil
+	})
+	return out, err
+}
+
+func adoptNetworkInterface(
+	c *call, in *wire.AdoptNetworkInterfaceRequest,
+) (*wire.AdoptNetworkInterfaceResult, error) {
+	var out *wire.AdoptNetworkInterfaceResult
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		e, change, err := s.AdoptNetworkInterface(c.env, vpc.NewAdopted{
+			Subnet:            vpc.SubnetID(wire.Value(in.SubnetId)),
+			Description:       wire.Value(in.Description),
+			MAC:               wire.Value(in.MacAddress),
+			IPv4:              wire.Value(in.PrivateIpAddress),
+			IPv6:              in.Ipv6Addresses,
+			Groups:            ids[vpc.GroupID](in.SecurityGroupIds),
+			TagSpecifications: tagSpecifications(in.TagSpecifications),
+			ClientToken:       wire.Value(in.ClientToken),
+		})
+		if err != nil {
+			return change, err
+		}
+		w := networkInterface(s, e)
+		out = &wire.AdoptNetworkInterfaceResult{ClientToken: in.ClientToken, NetworkInterface: &w}
+		return change, nil
+	})
+	return out, err
+}
+
+// notPlain reports whether an interface type is asked for that is not the ordinary one.
+func notPlain(interfaceType *string) bool {
+	t := wire.Value(interfaceType)
+	return t != "" && t != "interface"
+}
+
+// addresses brings the two ways to name IPv4 addresses into one: the primary one stands by itself or
+// is the marked one of the list.
+func addresses(
+	primary *string, list []wire.PrivateIpAddressSpecification, count *int32,
+	ipv6 []wire.InstanceIpv6Address, ipv6Count *int32,
+) (vpc.Addresses, error) {
+	a := vpc.Addresses{
+		Primary: wire.Value(primary), SecondaryCount: int(wire.Value(count)), IPv6Count: int(wire.Value(ipv6Count)),
+	}
+	for _, p := range list {
+		address := wire.Value(p.PrivateIpAddress)
+		switch {
+		case !wire.Value(p.Primary):
+			a.Secondary = append(a.Secondary, address)
+		case a.Primary == "" || a.Primary == address && primary != nil:
+			a.Primary = address
+		default:
+			return a, vpc.Errorf(vpc.CodeInvalidParameterCombination,
+				"Only one private IP address can be designated as primary.")
+		}
+	}
+	for _, p := range ipv6 {
+		a.IPv6 = append(a.IPv6, wire.Value(p.Ipv6Address))
+	}
+	return a, nil
+}
+
+func deleteNetworkInterface(
+	c *call, in *wire.DeleteNetworkInterfaceRequest,
+) (*wire.DeleteNetworkInterfaceResult, error) {
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		return s.DeleteNetworkInterface(vpc.InterfaceID(wire.Value(in.NetworkInterfaceId)))
+	})
+	return &wire.DeleteNetworkInterfaceResult{}, err
+}
+
+func describeNetworkInterfaces(
+	c *call, in *wire.DescribeNetworkInterfacesRequest,
+) (*wire.DescribeNetworkInterfacesResult, error) {
+	s, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	list, next, err := s.DescribeNetworkInterfaces(vpc.InterfaceQuery{
+		IDs:     ids[vpc.InterfaceID](in.NetworkInterfaceIds),
+		Filters: filters(in.Filters),
+		Page:    page(in.MaxResults, in.NextToken),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &wire.DescribeNetworkInterfacesResult{NextToken: token(next)}
+	for _, e := range list {
+		out.NetworkInterfaces = append(out.NetworkInterfaces, networkInterface(s, e))
+	}
+	return out, nil
+}
+
+func attachNetworkInterface(
+	c *call, in *wire.AttachNetworkInterfaceRequest,
+) (*wire.AttachNetworkInterfaceResult, error) {
+	if err := refuseUnsupported(asked("networkCardIndex", wire.Value(in.NetworkCardIndex) != 0)); err != nil {
+		return nil, err
+	}
+	var out *wire.AttachNetworkInterfaceResult
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		e, change, err := s.AttachNetworkInterface(c.env, vpc.NewAttachment{
+			Interface:   vpc.InterfaceID(wire.Value(in.NetworkInterfaceId)),
+			Instance:    vpc.InstanceID(wire.Value(in.InstanceId)),
+			DeviceIndex: int(wire.Value(in.DeviceIndex)),
+		})
+		if err != nil {
+			return change, err
+		}
+		out = &wire.AttachNetworkInterfaceResult{
+			AttachmentId: text(e.Attachment.ID), NetworkCardIndex: new(int32(0)),
+		}
+		return change, nil
+	})
+	return out, err
+}
+
+func detachNetworkInterface(
+	c *call, in *wire.DetachNetworkInterfaceRequest,
+) (*wire.DetachNetworkInterfaceResult, error) {
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		return s.DetachNetworkInterface(vpc.AttachmentID(wire.Value(in.AttachmentId)))
+	})
+	return &wire.DetachNetworkInterfaceResult{}, err
+}
+
+func modifyNetworkInterfaceAttribute(
+	c *call, in *wire.ModifyNetworkInterfaceAttributeRequest,
+) (*wire.ModifyNetworkInterfaceAttributeResult, error) {
+	if err := refuseUnsupported(
+		asked("associatePublicIpAddress", in.AssociatePublicIpAddress != nil),
+		asked("associatedSubnetId", len(in.AssociatedSubnetIds) > 0),
+		asked("connectionTrackingSpecification", in.ConnectionTrackingSpecification != nil),
+		asked("enaSrdSpecification", in.EnaSrdSpecification != nil),
+		asked("enablePrimaryIpv6", in.EnablePrimaryIpv6 != nil),
+		asked("attachment.enaQueueCount", in.Attachment != nil &&
+			(in.Attachment.EnaQueueCount != nil || in.Attachment.DefaultEnaQueueCount != nil)),
+	); err != nil {
+		return nil, err
+	}
+	change := vpc.InterfaceChange{
+		Groups:          ids[vpc.GroupID](in.Groups),
+		SourceDestCheck: boolean(in.SourceDestCheck),
+	}
+	if in.Description != nil {
+		change.Description = new(wire.Value(in.Description.Value)) // to clear it some clients send no value
+	}
+	if in.Attachment != nil {
+		if in.Attachment.DeleteOnTermination == nil {
+			return nil, vpc.Errorf(vpc.CodeMissingParameter,
+				"The request must contain the parameter attachment.deleteOnTermination")
+		}
+		change.Attachment = &vpc.AttachmentChange{
+			ID:                  vpc.AttachmentID(wire.Value(in.Attachment.AttachmentId)),
+			DeleteOnTermination: *in.Attachment.DeleteOnTermination,
+		}
+	}
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		return s.ModifyNetworkInterface(vpc.InterfaceID(wire.Value(in.NetworkInterfaceId)), change)
+	})
+	return &wire.ModifyNetworkInterfaceAttributeResult{}, err
+}
+
+func networkInterface(s *vpc.State, e *vpc.NetworkInterface) wire.NetworkInterface {
+	subnet := s.Subnet(e.Subnet)
+	account := text(s.Installation().Account)
+	w := wire.NetworkInterface{
+		AvailabilityZone:   &subnet.Zone,
+		AvailabilityZoneId: text(s.ZoneID(subnet.Zone)),
+		Description:        &e.Description,
+		Groups:             groupIdentifiers(s, e.Groups),
+		InterfaceType:      new("interface"),
+		Ipv6Addresses:      []wire.NetworkInterfaceIpv6Address{},
+		MacAddress:         text(e.MAC.String()),
+		NetworkInterfaceId: text(e.ID),
+		Operator:           &wire.OperatorResponse{Managed: new(false)},
+		OwnerId:            account,
+		PrivateDnsName:     privateDNSName(s, e.IPv4[0]),
+		PrivateIpAddress:   text(e.IPv4[0].String()),
+		RequesterManaged:   new(false),
+		SourceDestCheck:    &e.SourceDestCheck,
+		Status:             text(e.Status()),
+		SubnetId:           text(e.Subnet),
+		TagSet:             tagSet(e.Tags),
+		VpcId:              text(e.VPC),
+	}
+	if w.TagSet == nil {
+		w.TagSet = []wire.Tag{} // here the element is always there
+	}
+	if a := e.Attachment; a != nil {
+		w.Attachment = &wire.NetworkInterfaceAttachment{
+			AttachTime:          &a.Time,
+			AttachmentId:        text(a.ID),
+			DeleteOnTermination: &a.DeleteOnTermination,
+			DeviceIndex:         new(int32(a.DeviceIndex)),
+			InstanceId:          text(a.Instance),
+			InstanceOwnerId:     account,
+			NetworkCardIndex:    new(int32(0)),
+			Status:              new("attached"),
+		}
+	}
+	for i, a := range e.IPv4 {
+		w.PrivateIpAddresses = append(w.PrivateIpAddresses, wire.NetworkInterfacePrivateIpAddress{
+			Primary: new(i == 0), PrivateDnsName: privateDNSName(s, a), PrivateIpAddress: text(a.String()),
+		})
+	}
+	for _, a := range e.IPv6 {
+		w.Ipv6Addresses = append(w.Ipv6Addresses, wire.NetworkInterfaceIpv6Address{
+			Ipv6Address: text(a.String()), IsPrimaryIpv6: new(false),
+		})
+	}
+	if len(e.IPv6) > 0 {
+		w.Ipv6Address = text(e.IPv6[0].String())
+	}
+	return w
+}
+
+func groupIdentifiers(s *vpc.State, groups []vpc.GroupID) []wire.GroupIdentifier {
+	out := []wire.GroupIdentifier{}
+	for _, id := range groups {
+		out = append(out, wire.GroupIdentifier{GroupId: text(id), GroupName: &s.SecurityGroup(id).Name})
+	}
+	return out
+}
+
+// privateDNSName returns the name of an IPv4 address.
+func privateDNSName(s *vpc.State, a netip.Addr) *string { return text(s.PrivateDNSName(a.String())) }
