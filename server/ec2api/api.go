@@ -78,6 +78,13 @@ func New(c Config) (http.Handler, error) {
 	a.regionActions()
 	a.securityGroupActions()
 	a.securityGroupRuleActions()
+	a.vpcActions()
+	a.subnetActions()
+	a.networkInterfaceActions()
+	a.instanceActions()
+	a.imageActions()
+	a.tagActions()
+	a.enforcementActions()
 	return a, nil
 }
 
