@@ -34,31 +34,37 @@ func (s *Store) commitAll(ctx context.Context) error {
 			}
 		}
 		for len(waiting) > 0 {
-			waiting = waiting[s.settle(context.WithoutCancel(ctx), waiting):]
+			waiting = waiting[s.settle(ctx, waiting):]
 		}
 	}
 }
 
 // settle runs the first updates, commits them together, answers them, and returns how many they
-// were. When another server wrote first it runs them again.
-func (s *Store) settle(ctx context.Context, waiting []*update) int {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+// were. When another server wrote first it runs them again, unless the store is about to close.
+func (s *Store) settle(running context.Context, waiting []*update) int {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), s.opts.Timeout)
 	defer cancel()
+	running, cancelWait := context.WithTimeout(running, s.opts.Timeout)
+	defer cancelWait()
 	for {
 		b := s.run(waiting)
 		revision, err := s.commit(ctx, b)
 		var conflict *conflictError
 		if errors.As(err, &conflict) {
 			// Nothing of the batch was or will be written.
-			if _, err = s.waitFor(ctx, conflict.head); err == nil {
+			if _, err = s.waitFor(running, conflict.head); err == nil {
+				err = running.Err()
+			}
+			if err == nil {
 				continue
 			}
+			err = fmt.Errorf("%w, and then: %w", conflict, err)
 		}
 		if err == nil {
 			b.answer(revision)
 			return len(b.updates)
 		}
-		if len(b.updates) > 1 && !errors.Is(err, ErrUnknown) && ctx.Err() == nil {
+		if len(b.updates) > 1 && !errors.Is(err, ErrUnknown) && running.Err() == nil {
 			waiting = waiting[:1] // one of them may be what etcd refuses
 			continue
 		}
