@@ -243,3 +243,18 @@ a/two     FAIL      -
 		t.Errorf("Print:\ngot\n%s\nwant\n%s", b.String(), want)
 	}
 }
+
+// FuzzParse: no text makes Parse panic, and what it accepts can be played.
+func FuzzParse(f *testing.F) {
+	f.Add("-- s --\n" + head + "open w: eni-a -> net tcp 80\nallow reply w\nrevoke sg-a/default4\ndrop eni-a -> net icmp 8/0 egress no-rule\n")
+	f.Add("-- s --\ngroup sg-a\n  egress none\n  ingress icmp 8/all from sg-a\neni eni-a 10.0.0.11 sg-a\ngroups eni-a sg-a\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		all, err := scenariotest.Parse("x.txtar", []byte(text))
+		if err != nil {
+			return
+		}
+		for _, s := range all {
+			_ = scenariotest.Play(s, scenariotest.Table()) // its outcome is the text's affair
+		}
+	})
+}
