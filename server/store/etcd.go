@@ -172,24 +172,37 @@ func maintainOnce(ctx context.Context, c clientv3.Maintenance, endpoint string, 
 	if err != nil {
 		return fmt.Errorf("read etcd's status: %w", err)
 	}
-	if float64(status.DbSizeInUse) > quotaWarning*float64(quota) {
-		log.Error("etcd is almost full: writes will be refused", "bytes", status.DbSizeInUse, "quota", quota)
+	full := int64(quotaWarning * float64(quota))
+	if status.DbSizeInUse > full {
+		log.Error("etcd is almost full: soon writes will be refused", "bytes", status.DbSizeInUse, "quota", quota)
 	}
-	if status.DbSize > defragAbove && status.DbSizeInUse < status.DbSize/2 {
+	// What etcd compares with its quota is the size of the file, free pages included.
+	halfFree := status.DbSize > defragAbove && status.DbSizeInUse < status.DbSize/2
+	if halfFree || status.DbSize > full && status.DbSizeInUse < full*9/10 {
 		if _, err := c.Defragment(ctx, endpoint); err != nil {
 			return fmt.Errorf("defragment etcd: %w", err)
 		}
 		log.Info("etcd defragmented", "bytes", status.DbSize, "used", status.DbSizeInUse)
-	}
-	// etcd refuses writes from the moment it was full until somebody says that there is room again.
-	for _, m := range status.Errors {
-		if m == noSpace && float64(status.DbSizeInUse) < quotaWarning*float64(quota) {
-			if _, err := c.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
-				return fmt.Errorf("disarm etcd's alarm: %w", err)
-			}
+		if status, err = c.Status(ctx, endpoint); err != nil {
+			return fmt.Errorf("read etcd's status: %w", err)
 		}
+	}
+	if status.DbSize > full || len(status.Errors) == 0 {
+		return nil
+	}
+	// Once it was full, etcd refuses writes until somebody says that there is room again.
+	alarms, err := c.AlarmList(ctx)
+	if err != nil {
+		return fmt.Errorf("list etcd's alarms: %w", err)
+	}
+	for _, a := range alarms.Alarms {
+		if a.Alarm != pb.AlarmType_NOSPACE {
+			continue
+		}
+		if _, err := c.AlarmDisarm(ctx, (*clientv3.AlarmMember)(a)); err != nil {
+			return fmt.Errorf("disarm etcd's alarm: %w", err)
+		}
+		log.Info("etcd takes writes again", "bytes", status.DbSize, "quota", quota)
 	}
 	return nil
 }
-
-var noSpace = (&pb.AlarmMember{Alarm: pb.AlarmType_NOSPACE}).String()

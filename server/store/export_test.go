@@ -8,3 +8,6 @@ func (s *Store) Inject(
 ) {
 	s.wrap = func(s *Store) { s.kv, s.watcher, s.lease = kv(s.kv), watcher(s.watcher), lease(s.lease) }
 }
+
+// MaintainOnce is one round of what the store does for its embedded etcd each minute.
+var MaintainOnce = maintainOnce
