@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -91,9 +92,7 @@ func (c call) sign(t testing.TB) *http.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for k, v := range c.header {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, c.header)
 	signer := v4.NewSigner()
 	if c.expires != 0 {
 		q := r.URL.Query()
@@ -359,7 +358,7 @@ func TestDateHeader(t *testing.T) {
 		"old":      {"Sun, 22 Nov 2026 11:00:00 GMT", "date;host", sigv4.Expired},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &http.Request{Method: "GET", Host: "localhost", URL: &url.URL{Path: "/"}, Header: http.Header{"Date": {tt.date}}}
+			r := &http.Request{Method: http.MethodGet, Host: "localhost", URL: &url.URL{Path: "/"}, Header: http.Header{"Date": {tt.date}}}
 			key := []byte("AWS4" + secret)
 			at := "20261122T120000Z"
 			request := "GET\n/\n\ndate:" + tt.date + "\nhost:localhost\n\ndate;host\n" + hash("")
@@ -469,7 +468,7 @@ func FuzzHostile(f *testing.F) {
 	f.Add("", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261122%2Fus-east-1%2Fec2%2Faws4_request"+
 		"&X-Amz-Date=20261122T120000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=00", "", []byte{})
 	f.Fuzz(func(t *testing.T, authorization, query, date string, payload []byte) {
-		r := &http.Request{Method: "POST", Host: "localhost", URL: &url.URL{Path: "/", RawQuery: query}, Header: http.Header{}}
+		r := &http.Request{Method: http.MethodPost, Host: "localhost", URL: &url.URL{Path: "/", RawQuery: query}, Header: http.Header{}}
 		if authorization != "" {
 			r.Header.Set("Authorization", authorization)
 		}

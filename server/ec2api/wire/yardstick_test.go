@@ -52,7 +52,7 @@ func TestSDK(t *testing.T) {
 			endpoint.out = op.NewResult()
 			new(filler).fill(reflect.ValueOf(endpoint.out).Elem())
 			results := method.Call([]reflect.Value{reflect.ValueOf(context.Background()), in})
-			if err, _ := results[1].Interface().(error); err != nil {
+			if err, _ := reflect.TypeAssert[error](results[1]); err != nil {
 				t.Fatal(err)
 			}
 			request := comparison{t: t}
