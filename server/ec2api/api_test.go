@@ -207,3 +207,13 @@ func TestServerErrorsTellNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryOperationIsServed(t *testing.T) {
+	e := newEndpoint(t)
+	for name := range wire.Operations {
+		r, body := e.call(url.Values{"Action": {name}, "DryRun": {"true"}})
+		if strings.Contains(body, "<Code>InvalidAction</Code>") {
+			t.Errorf("%s is described, but not served (%d)", name, r.StatusCode)
+		}
+	}
+}

@@ -49,6 +49,12 @@ type endpoint struct {
 // newEndpoint starts one with the objects of a first start, and two keys.
 func newEndpoint(t testing.TB) *endpoint {
 	t.Helper()
+	return newEndpointOn(t, func(s ec2api.Store) ec2api.Store { return s })
+}
+
+// newEndpointOn lets the API see the store through what wrap returns.
+func newEndpointOn(t testing.TB, wrap func(ec2api.Store) ec2api.Store) *endpoint {
+	t.Helper()
 	e := &endpoint{
 		t: t, store: storetest.New(t), hosts: hosts{},
 		now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), count: map[string]int{},
@@ -62,7 +68,7 @@ func newEndpoint(t testing.TB) *endpoint {
 		t.Fatal(err)
 	}
 	api, err := ec2api.New(ec2api.Config{
-		Store:       e.store,
+		Store:       wrap(e.store),
 		Enforcement: e.hosts,
 		Verify:      verifier.Verify,
 		Authorize: func(key vpc.AccessKeyID, _ string) error {

@@ -2,6 +2,7 @@ package ec2api_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -200,11 +201,9 @@ func difference(before, after *vpc.State) string {
 			out = append(out, "+ "+l)
 		}
 	}
-	slices.SortFunc(out, func(a, b string) int { // what was before what is, of one field
-		if n := strings.Compare(a[2:], b[2:]); n != 0 {
-			return n
-		}
-		return strings.Compare(b, a)
+	slices.SortFunc(out, func(a, b string) int { // of one field, what was comes before what is
+		field := func(l string) string { return strings.Join(strings.SplitN(l[2:], " ", 4)[:3], " ") }
+		return cmp.Or(strings.Compare(field(a), field(b)), strings.Compare(b[:1], a[:1]))
 	})
 	if len(out) == 0 {
 		return ""
