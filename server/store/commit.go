@@ -49,8 +49,7 @@ func (s *Store) settle(running context.Context, waiting []*update) int {
 	for {
 		b := s.run(waiting)
 		revision, err := s.commit(ctx, b)
-		var conflict *conflictError
-		if errors.As(err, &conflict) {
+		if conflict, ok := errors.AsType[*conflictError](err); ok {
 			// Nothing of the batch was or will be written.
 			if _, err = s.waitFor(running, conflict.head); err == nil {
 				err = running.Err()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -102,9 +103,7 @@ func (s *Store) run(updates []*update) *batch {
 		if len(writes) > 0 && len(b.writes) > 0 && full {
 			return b // this one runs again, first in the next batch
 		}
-		for k, w := range writes {
-			b.writes[k] = w // a later write of the same key replaces an earlier one
-		}
+		maps.Copy(b.writes, writes) // a later write of the same key replaces an earlier one
 		if len(writes) > 0 {
 			b.next, b.bytes = next, b.bytes+size
 		}

@@ -14,7 +14,7 @@ import (
 // Account and Region are those of every store that this package starts.
 const (
 	Account vpc.AccountID = "123456789012"
-	Region                = "us-east-1"
+	Region  string        = "us-east-1"
 )
 
 // New returns a store that is ready, on an embedded etcd of its own. It ends with the test.
