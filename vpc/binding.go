@@ -32,6 +32,9 @@ func (s *State) Bind(env Env, host HostID, id InterfaceID, device, guest string)
 			id, eni.Binding.Device, eni.Binding.Host)
 	}
 	instance, attached := (*Instance)(nil), eni.Attachment != nil
+	if !attached && eni.Binding != nil {
+		return Change{}, nil // detached from a lab guest whose host has yet to remove the device
+	}
 	if attached {
 		if instance = d.Instance(eni.Attachment.Instance); instance == nil {
 			return Change{}, errInstancesNotFound([]InstanceID{eni.Attachment.Instance})

@@ -119,6 +119,23 @@ func TestBindTakesTheDeviceOver(t *testing.T) {
 	}
 }
 
+func TestBindAgainAfterDetach(t *testing.T) {
+	l := newLAN(t)
+	i := l.running(vpc.NewInstances{Primary: vpc.LaunchENI{Subnet: l.dual.ID}})
+	e := l.interfaceIn(l.dual.ID)
+	at, c, err := l.AttachNetworkInterface(l.env, vpc.NewAttachment{Interface: e.ID, Instance: i.ID, DeviceIndex: 1})
+	l.do(c, err)
+	l.do(l.Bind(l.env, "host-1", e.ID, "spt1", string(i.ID)))
+	l.do(l.DetachNetworkInterface(at.Attachment.ID))
+	if c, err := l.Bind(l.env, "host-1", e.ID, "spt1", string(i.ID)); err != nil || !c.Empty() {
+		t.Errorf("the old claim again: got %v, %v, want no change and no external instance", c, err)
+	}
+	l.do(l.Unbind(l.env, "host-1", e.ID))
+	if got := l.NetworkInterface(e.ID); got.Binding != nil || got.Attachment != nil {
+		t.Errorf("after the device is gone: got %+v", got)
+	}
+}
+
 func TestRegisterHost(t *testing.T) {
 	a := bootstrapped(t)
 	if c, err := a.RegisterHost(a.env, vpc.Host{ID: "host-1", Lab: true}); err != nil || !c.Empty() {

@@ -291,14 +291,14 @@ func instanceState(s vpc.InstanceState) *wire.InstanceState {
 // stateReason says why an instance does not run.
 func stateReason(i *vpc.Instance) *wire.StateReason {
 	switch code, message, ours := strings.Cut(i.Reason, ": "); {
-	case i.Reason == "":
-		return nil
 	case ours && code == "Server.InternalError":
 		return &wire.StateReason{Code: &code, Message: new(code + ": " + message)}
-	default:
+	case strings.HasPrefix(i.Reason, "User initiated"):
 		return &wire.StateReason{
 			Code: new("Client.UserInitiatedShutdown"), Message: new("Client.UserInitiatedShutdown: User initiated shutdown"),
 		}
+	default:
+		return nil
 	}
 }
 
