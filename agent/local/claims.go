@@ -54,6 +54,9 @@ type Claim struct {
 	Guest   string          `json:"guest,omitempty"` // domain, container or pod, when known
 	State   State           `json:"state"`
 	Message string          `json:"message,omitempty"`
+	// Before names the programs of others that see the device's packets before ours: what they
+	// redirect is never judged.
+	Before []string `json:"before,omitempty"`
 }
 
 // Filter is what filters devices. *datapath.Datapath is one.
@@ -61,6 +64,8 @@ type Filter interface {
 	// Attach closes the device, and lets the ENI's tables open it; with no ENI nothing opens it.
 	Attach(ifindex int, device string, eni vpc.InterfaceID) error
 	Detach(ifindex int) error
+	// Foreign names the programs that stand before ours on a device.
+	Foreign(ifindex int) []string
 }
 
 // Options of Claims.
@@ -268,7 +273,8 @@ func (c *Claims) List() []Claim {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cs := make([]Claim, 0, len(c.claims))
-	for _, s := range c.claims {
+	for i, s := range c.claims {
+		s.Before = c.opts.Filter.Foreign(i)
 		cs = append(cs, *s)
 	}
 	slices.SortFunc(cs, func(a, b Claim) int { return cmp.Compare(a.Device, b.Device) })

@@ -1,0 +1,260 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/agent/datapath"
+	"github.com/sallyport/sallyport/agent/lab"
+	"github.com/sallyport/sallyport/agent/local"
+	"github.com/sallyport/sallyport/feed"
+	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// Agent keeps one host equal to what the server says of it.
+type Agent struct {
+	c   Config
+	log *slog.Logger
+
+	datapath *datapath.Datapath
+	claims   *local.Claims
+	feed     *feed.Client
+	lab      *lab.Lab // nil: this host runs no lab guests
+
+	// What apply alone touches.
+	view     *ruleset.View
+	guests   map[vpc.InstanceID]feed.Guest
+	compiler ruleset.Compiler
+
+	wanted chan []lab.Guest // cap 1: the newest wish
+	ready  sync.Once
+}
+
+// How often what only grows or expires is looked at.
+const (
+	sweepInterval    = 5 * time.Second
+	countersInterval = 10 * time.Second
+	labRetry         = time.Second
+)
+
+// New returns an Agent that has started nothing.
+func New(c Config) (*Agent, error) {
+	for name, v := range map[string]string{
+		"server": c.Server, "ca-file": c.CAFile, "cert-file": c.CertFile, "key-file": c.KeyFile,
+		"run-dir": c.RunDir, "pins": c.Pins,
+	} {
+		if v == "" {
+			return nil, fmt.Errorf("%s is empty", name)
+		}
+	}
+	a := &Agent{
+		c: c, log: c.Log,
+		view:   &ruleset.View{},
+		guests: map[vpc.InstanceID]feed.Guest{},
+		wanted: make(chan []lab.Guest, 1),
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if a.c.Ready == nil {
+		a.c.Ready = func() {}
+	}
+	return a, nil
+}
+
+// Socket is the path of the agent's Unix socket.
+func (c Config) Socket() string { return filepath.Join(c.RunDir, "agent.sock") }
+
+// Run runs the agent until ctx ends. Filters and connections stay in force after it; lab guests are
+// removed if ctx ended it, and stay if it failed.
+func (a *Agent) Run(ctx context.Context) error {
+	if err := Preflight(a.c); err != nil {
+		return err
+	}
+	unlock, err := lock(a.c.RunDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	creds, err := feed.AgentTLS(a.c.CAFile, a.c.CertFile, a.c.KeyFile)
+	if err != nil {
+		return err
+	}
+	if a.datapath, err = datapath.Open(datapath.Options{Pins: a.c.Pins, Attach: a.c.Attach, Log: a.log}); err != nil {
+		return err
+	}
+	defer a.datapath.Close()
+	a.feed = feed.NewClient(feed.ClientOptions{
+		Server: a.c.Server, TLS: creds, Lab: a.c.Lab, Log: a.log,
+		Bound: func(r feed.BindingResult) { a.claims.Answered(r.ENI, r.Device, r.Error) },
+	})
+	attached := map[int]vpc.InterfaceID{}
+	for _, at := range a.datapath.Attached() {
+		attached[at.Ifindex] = at.ENI
+	}
+	a.claims, err = local.New(local.Options{Filter: a.datapath, Report: a.report, Dir: a.c.RunDir, Log: a.log}, attached)
+	if err != nil {
+		return err
+	}
+	for _, c := range a.claims.List() {
+		if c.State != local.Refused {
+			a.report(c, true)
+		}
+	}
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.claims.Run(ctx) })
+	g.Go(func() error { return a.claims.Serve(ctx, a.c.Socket()) })
+	g.Go(func() error { return a.feed.Follow(ctx, a.apply) })
+	g.Go(func() error { return a.housekeep(ctx) })
+	if a.c.Lab {
+		socket := local.NewClient(a.c.Socket())
+		a.lab = lab.New(lab.Options{
+			Bind: func(ctx context.Context, device string, eni vpc.InterfaceID) error {
+				return bind(ctx, socket, device, eni)
+			},
+			Status: func(id vpc.InstanceID, running bool, reason string) {
+				a.feed.ReportGuest(feed.GuestStatus{Instance: id, Running: running, Reason: reason})
+			},
+			Dir: filepath.Join(a.c.RunDir, "lab"), Log: a.log,
+		})
+		g.Go(func() error { return a.runLab(ctx) })
+	}
+	err = g.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+		if a.lab != nil {
+			err = a.lab.Close()
+		}
+	}
+	return err
+}
+
+// report tells the server of a claim that came or went.
+func (a *Agent) report(c local.Claim, bound bool) {
+	if !bound {
+		a.feed.Unbind(c.ENI)
+		return
+	}
+	if err := a.feed.Bind(feed.Binding{ENI: c.ENI, Device: c.Device, GuestName: c.Guest}); err != nil {
+		a.log.Error("report a claim", "device", c.Device, "eni", c.ENI, "err", err)
+	}
+}
+
+// apply puts an Update in force. On an error the last good state stays, in the datapath and here.
+func (a *Agent) apply(_ context.Context, u *feed.Update) error {
+	base, guests := a.view, maps.Clone(a.guests)
+	if u.Snapshot {
+		base, guests = &ruleset.View{}, map[vpc.InstanceID]feed.Guest{}
+	}
+	view, err := base.Apply(u.Delta)
+	if err != nil {
+		return err
+	}
+	tables, members := a.compiler.Compile(view)
+	if err := a.datapath.Apply(tables, members); err != nil {
+		return errors.New(oneLine(err))
+	}
+	a.claims.InForce(func(id vpc.InterfaceID) bool { _, ok := tables.ENIs[id]; return ok })
+	maps.Copy(guests, u.Guests)
+	for _, id := range u.RemovedGuests {
+		delete(guests, id)
+	}
+	a.view, a.guests = view, guests
+	if !a.c.Lab {
+		a.ready.Do(a.c.Ready)
+		return nil
+	}
+	select { // replaces a wish that was not looked at yet
+	case <-a.wanted:
+	default:
+	}
+	a.wanted <- labGuests(guests)
+	return nil
+}
+
+func labGuests(guests map[vpc.InstanceID]feed.Guest) []lab.Guest {
+	gs := make([]lab.Guest, 0, len(guests))
+	for _, id := range slices.Sorted(maps.Keys(guests)) {
+		g := guests[id]
+		l := lab.Guest{ID: id, Run: g.Run, UserData: g.UserData}
+		for _, i := range g.Interfaces {
+			l.Interfaces = append(l.Interfaces, lab.Interface{
+				ENI: i.ENI, Index: i.DeviceIndex, MAC: i.MAC, Addresses: i.Addresses,
+				VPC: i.VPC, Subnet: i.Subnet, Routers: i.Routers, VPCCIDRs: i.VPCCIDRs,
+			})
+		}
+		gs = append(gs, l)
+	}
+	return gs
+}
+
+// runLab keeps the lab equal to the newest wish. The agent is ready once the first is fulfilled.
+func (a *Agent) runLab(ctx context.Context) error {
+	var wish []lab.Guest
+	retry := time.NewTimer(0)
+	<-retry.C
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case wish = <-a.wanted:
+		case <-retry.C:
+		}
+		if err := a.lab.Reconcile(ctx, wish); err != nil && ctx.Err() == nil {
+			a.log.Warn("lab guests are not as wanted yet, tries again", "err", oneLine(err))
+			retry.Reset(labRetry)
+			continue
+		}
+		a.ready.Do(a.c.Ready)
+	}
+}
+
+// bind claims a lab guest's device through the socket, as anything else does, and waits until the
+// rules are in force.
+func bind(ctx context.Context, socket *local.Client, device string, eni vpc.InterfaceID) error {
+	c, err := socket.Bind(ctx, local.BindRequest{Device: device, ENI: eni, InForce: true})
+	switch {
+	case err != nil:
+		return err
+	case c.State != local.Bound:
+		return fmt.Errorf("%s is %s: %s", device, c.State, c.Message)
+	}
+	return nil
+}
+
+func (a *Agent) housekeep(ctx context.Context) error {
+	sweep, counters := time.NewTicker(sweepInterval), time.NewTicker(countersInterval)
+	defer sweep.Stop()
+	defer counters.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-sweep.C:
+			if n, err := a.datapath.Sweep(); err != nil {
+				a.log.Error("sweep connections", "err", err)
+			} else if n > 0 {
+				a.log.Debug("connections expired", "count", n)
+			}
+		case <-counters.C:
+			n, err := a.datapath.Counters()
+			if err != nil {
+				a.log.Error("read counters", "err", err)
+				continue
+			}
+			a.feed.ReportCounters(n)
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/agent/datapath"
+	"github.com/sallyport/sallyport/agent/lab"
+)
+
+// minKernel is the oldest kernel that the programs are written for: Debian 12's own.
+var minKernel = [2]int{6, 1}
+
+// Preflight returns what keeps an agent from running on this machine: no root, a kernel that is too
+// old, another agent. It changes nothing.
+func Preflight(c Config) error {
+	if os.Geteuid() != 0 {
+		return errors.New("this needs root: it loads BPF programs and makes network namespaces; try sudo")
+	}
+	if err := checkKernel(); err != nil {
+		return err
+	}
+	unlock, err := lock(c.RunDir)
+	if err != nil {
+		return err
+	}
+	unlock()
+	return nil
+}
+
+func checkKernel() error {
+	release, v, err := kernel()
+	if err != nil {
+		return err
+	}
+	if v[0] < minKernel[0] || v[0] == minKernel[0] && v[1] < minKernel[1] {
+		return fmt.Errorf("the kernel is %s; Sallyport needs %d.%d or newer", release, minKernel[0], minKernel[1])
+	}
+	return nil
+}
+
+// kernel returns the running kernel's release and its first two numbers.
+func kernel() (release string, v [2]int, err error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", v, fmt.Errorf("ask for the kernel's release: %w", err)
+	}
+	release = unix.ByteSliceToString(u.Release[:])
+	if _, err := fmt.Sscanf(release, "%d.%d", &v[0], &v[1]); err != nil {
+		return "", v, fmt.Errorf("read the kernel's release %q: %w", release, err)
+	}
+	return release, v, nil
+}
+
+// lock makes this process the one agent of the machine until it ends or calls unlock.
+func lock(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the run directory: %w", err)
+	}
+	path := filepath.Join(dir, "agent.lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the agent's lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		return nil, fmt.Errorf("another agent runs on this machine (it holds %s); stop it first", path)
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// CheckLabCIDR returns an error that names the route if the host already uses addresses of a block
+// that lab guests are to have.
+func CheckLabCIDR(block netip.Prefix) error {
+	routes, err := netlink.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return fmt.Errorf("list routes: %w", err)
+	}
+	for _, r := range routes {
+		if r.Dst == nil {
+			continue
+		}
+		a, _ := netip.AddrFromSlice(r.Dst.IP)
+		bits, _ := r.Dst.Mask.Size()
+		dst := netip.PrefixFrom(a.Unmap(), bits)
+		if bits == 0 || !dst.Overlaps(block) {
+			continue
+		}
+		device := "?"
+		if l, err := netlink.LinkByIndex(r.LinkIndex); err == nil {
+			if device = l.Attrs().Name; lab.IsLab(l) {
+				continue
+			}
+		}
+		return fmt.Errorf("the host has a route to %s (via %s), which lab guests would use (%s); choose another block with --lab-cidr",
+			dst, device, block)
+	}
+	return nil
+}
+
+// Purge removes everything that agents left on this machine: lab guests, filters, pins, claims. It
+// refuses while an agent runs.
+func Purge(c Config) error {
+	if err := Preflight(c); err != nil {
+		return err
+	}
+	unlock, err := lock(c.RunDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	claims := os.Remove(filepath.Join(c.RunDir, "claims.json"))
+	if errors.Is(claims, os.ErrNotExist) {
+		claims = nil
+	}
+	return errors.Join(lab.Purge(filepath.Join(c.RunDir, "lab")), datapath.Purge(c.Pins), claims)
+}
+
+// oneLine keeps an error that joins several to one line.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

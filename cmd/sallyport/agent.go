@@ -1,0 +1,67 @@
+package main
+
+import (
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/agent"
+)
+
+func agentCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "agent",
+		GroupID: "run",
+		Short:   "Run the agent of this host (root)",
+		Long: `Run the agent of this host, as root: it filters the devices that are bound to network interfaces.
+What it has put in force stays in force without it. One agent runs per machine.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c := agent.DefaultConfig()
+			if done, err := loadConfig(cmd, func() error { return readAgent(cmd, &c) }); done || err != nil {
+				return err
+			}
+			log, err := logger(cmd)
+			if err != nil {
+				return err
+			}
+			c.Log, c.Ready = log, notifyReady
+			a, err := agent.New(c)
+			if err != nil {
+				return &usageError{err}
+			}
+			return a.Run(cmd.Context())
+		},
+	}
+	d := agent.DefaultConfig()
+	f := cmd.Flags()
+	f.String("server", d.Server, "`address` of the server's feed")
+	f.String("ca-file", "", "`file` (PEM) with the authority that server and agents trust")
+	f.String("cert-file", "", "`file` (PEM) with this host's certificate, which names the host")
+	f.String("key-file", "", "`file` (PEM) with its key")
+	f.String("run-dir", d.RunDir, "`directory` for the lock, the socket and what must survive a restart")
+	f.String("pins", d.Pins, "`directory` for pinned programs and maps, below a bpf file system")
+	f.String("attach", "auto", "how programs are attached: auto, tcx or clsact")
+	f.Bool("lab", false, "run lab guests; they are for trying and testing, not isolation")
+	completeAttach(cmd)
+	configFlags(cmd)
+	return cmd
+}
+
+func readAgent(cmd *cobra.Command, c *agent.Config) (err error) {
+	f := cmd.Flags()
+	for name, to := range map[string]*string{
+		"server": &c.Server, "ca-file": &c.CAFile, "cert-file": &c.CertFile, "key-file": &c.KeyFile,
+		"run-dir": &c.RunDir, "pins": &c.Pins,
+	} {
+		*to, _ = f.GetString(name)
+	}
+	c.Lab, _ = f.GetBool("lab")
+	attach, _ := f.GetString("attach")
+	if c.Attach, err = agent.ParseAttach(attach); err != nil {
+		return err
+	}
+	_, err = agent.New(*c)
+	return err
+}
+
+// notifyReady tells systemd, or dev, that this process is ready; without either it does nothing.
+func notifyReady() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) }

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/server/ec2api/wire"
+)
+
+// apiClient calls the further actions of the endpoint: those for which AWS clients have no call.
+type apiClient struct {
+	endpoint endpoint
+	creds    aws.Credentials
+	http     http.Client
+}
+
+func apiFlags(cmd *cobra.Command) {
+	cmd.Flags().String("data-dir", "/var/lib/sallyport", "`directory` of a dev's state, which says where and as whom to ask")
+}
+
+// newAPIClient reads where to ask, and as whom, from what dev left in its data directory.
+func newAPIClient(cmd *cobra.Command) (*apiClient, error) {
+	dir, _ := cmd.Flags().GetString("data-dir")
+	e, err := readEndpoint(dir)
+	if err != nil {
+		return nil, err
+	}
+	// The file that dev wrote, and nothing of what the caller's environment says of another cloud.
+	profile, err := config.LoadSharedConfigProfile(cmd.Context(), "default", func(o *config.LoadSharedConfigOptions) {
+		o.CredentialsFiles, o.ConfigFiles = []string{e.Credentials}, []string{}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the credentials: %w", err)
+	}
+	return &apiClient{endpoint: e, creds: profile.Credentials, http: http.Client{Timeout: time.Minute}}, nil
+}
+
+// readEndpoint reads what a dev on that data directory wrote when it was ready.
+func readEndpoint(dir string) (endpoint, error) {
+	var e endpoint
+	b, err := os.ReadFile(filepath.Join(dir, "endpoint.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return e, fmt.Errorf("no dev was started on %s: start one with sallyport dev, or name its --data-dir", dir)
+	}
+	if err != nil {
+		return e, fmt.Errorf("read the endpoint: %w", err)
+	}
+	if err := json.Unmarshal(b, &e); err != nil {
+		return e, fmt.Errorf("read the endpoint: %w", err)
+	}
+	return e, nil
+}
+
+// do signs and sends a call, and reads its answer. A refusal is a *wire.Error.
+func do[In, Out any](ctx context.Context, c *apiClient, call wire.Call[In, Out], in *In) (*Out, error) {
+	body := []byte(call.Form(in).Encode())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint.URL+"/", bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("ask the server: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	hash := sha256.Sum256(body)
+	if err := v4.NewSigner().SignHTTP(ctx, c.creds, req, hex.EncodeToString(hash[:]), "ec2", c.endpoint.Region, time.Now()); err != nil {
+		return nil, fmt.Errorf("sign the request: %w", err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the server: %w", err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, fmt.Errorf("ask the server: %w", err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return call.Parse(answer)
+	}
+	refusal, _, err := wire.ParseError(answer)
+	if err != nil {
+		return nil, fmt.Errorf("ask the server: it answered %s", res.Status)
+	}
+	return nil, refusal
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+// configFlags gives a command --config, --check-config and --print-config. A configuration file is
+// YAML whose keys are the names of the command's flags: one spelling in file, flag and documents.
+// A flag given on the command line wins over the file.
+func configFlags(cmd *cobra.Command) {
+	cmd.Flags().String("config", "", "file of `YAML` with these flags' names as keys")
+	cmd.Flags().Bool("check-config", false, "check flags and file, then exit")
+	cmd.Flags().Bool("print-config", false, "print the configuration in force as YAML, then exit")
+	cmd.Flags().String("log-level", "info", "debug, info, warn or error")
+	_ = cmd.RegisterFlagCompletionFunc("log-level",
+		cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// ofConfig are the flags that a configuration file cannot set.
+var notConfig = []string{"config", "check-config", "print-config", "help", "output", "version"}
+
+// loadConfig sets the flags that the file names, and handles --print-config and --check-config once
+// check agrees: then done is true and the command is over.
+func loadConfig(cmd *cobra.Command, check func() error) (done bool, err error) {
+	if path, _ := cmd.Flags().GetString("config"); path != "" {
+		if err := readConfig(cmd.Flags(), path); err != nil {
+			return false, &usageError{err}
+		}
+	}
+	if err := check(); err != nil {
+		return false, &usageError{err}
+	}
+	if on, _ := cmd.Flags().GetBool("print-config"); on {
+		return true, printConfig(cmd.OutOrStdout(), cmd.Flags())
+	}
+	on, _ := cmd.Flags().GetBool("check-config")
+	return on, nil
+}
+
+func readConfig(flags *pflag.FlagSet, path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(b, &doc); err != nil {
+		return fmt.Errorf("read the configuration: %s: %w", path, err)
+	}
+	if doc.Kind == 0 {
+		return nil // empty
+	}
+	m := doc.Content[0]
+	if m.Kind != yaml.MappingNode {
+		return fmt.Errorf("read the configuration: %s: line %d: want key: value", path, m.Line)
+	}
+	seen := map[string]bool{}
+	for i := 0; i < len(m.Content); i += 2 {
+		k, v := m.Content[i], m.Content[i+1]
+		f := flags.Lookup(k.Value)
+		switch {
+		case f == nil || slices.Contains(notConfig, k.Value):
+			return fmt.Errorf("read the configuration: %s: line %d: unknown key %q", path, k.Line, k.Value)
+		case seen[k.Value]:
+			return fmt.Errorf("read the configuration: %s: line %d: %q is there twice", path, k.Line, k.Value)
+		case f.Changed:
+			continue
+		}
+		seen[k.Value] = true
+		var err error
+		switch v.Kind {
+		case yaml.ScalarNode:
+			err = flags.Set(k.Value, v.Value)
+		case yaml.SequenceNode:
+			for _, e := range v.Content {
+				err = errors.Join(err, flags.Set(k.Value, e.Value))
+			}
+		default:
+			err = errors.New("want a value or a list")
+		}
+		if err != nil {
+			return fmt.Errorf("read the configuration: %s: line %d: %s: %w", path, v.Line, k.Value, err)
+		}
+	}
+	return nil
+}
+
+func printConfig(w io.Writer, flags *pflag.FlagSet) error {
+	values := map[string]any{}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if slices.Contains(notConfig, f.Name) || f.Hidden {
+			return
+		}
+		switch s, ok := f.Value.(pflag.SliceValue); {
+		case ok:
+			values[f.Name] = s.GetSlice()
+		case f.Value.Type() == "bool":
+			values[f.Name] = f.Value.String() == "true"
+		default:
+			values[f.Name] = f.Value.String()
+		}
+	})
+	return yaml.NewEncoder(w).Encode(values)
+}
+
+// logger returns the log that --log-level asks for, as JSON lines.
+func logger(cmd *cobra.Command) (*slog.Logger, error) {
+	name, _ := cmd.Flags().GetString("log-level")
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		return nil, usagef("--log-level is debug, info, warn or error, not %q", name)
+	}
+	return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level})), nil
+}

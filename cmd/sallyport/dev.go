@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/agent"
+)
+
+func devCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "dev",
+		GroupID: "run",
+		Short:   "Run a server and an agent with lab guests on this machine",
+		Long: `Run a server and an agent on this machine, with lab guests: network namespaces that
+aws ec2 run-instances starts. The API is at http://ADDR (--listen). When everything works, a line
+that starts with "ready" is printed, then lines to paste.
+
+SIGTERM or Ctrl-C stops cleanly: lab guests and their devices go, the state stays, and the next start
+makes them again. After SIGKILL guests and filters go on, and the next start adopts them.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var d dev
+			d.read(cmd)
+			if done, err := loadConfig(cmd, func() error { d.read(cmd); return d.check() }); done || err != nil {
+				return err
+			}
+			log, err := logger(cmd)
+			if err != nil {
+				return err
+			}
+			d.log, d.stdout, d.stderr = log, cmd.OutOrStdout(), cmd.ErrOrStderr()
+			if on, _ := cmd.Flags().GetBool("purge"); on {
+				return d.purge()
+			}
+			return d.run(cmd.Context())
+		},
+	}
+	f := cmd.Flags()
+	f.String("data-dir", "/var/lib/sallyport", "`directory` for the state, keys and certificates")
+	f.String("listen", "127.0.0.1:4580", "`address` of the API")
+	f.String("feed-listen", "127.0.0.1:4581", "`address` on which agents are served")
+	f.String("region", "us-east-1", "the region that the API serves")
+	f.String("attach", "auto", "how programs are attached: auto, tcx or clsact")
+	f.String("lab-cidr", "172.31.0.0/16", "`block` of the default VPC, chosen at the first start")
+	f.Bool("purge", false, "remove what a lost data directory left on this machine, then exit")
+	completeAttach(cmd)
+	configFlags(cmd)
+	_ = f.Set("log-level", "warn")
+	f.Lookup("log-level").DefValue = "warn"
+	f.Lookup("log-level").Changed = false
+	return cmd
+}
+
+func completeAttach(cmd *cobra.Command) {
+	_ = cmd.RegisterFlagCompletionFunc("attach",
+		cobra.FixedCompletions([]string{"auto", "tcx", "clsact"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// dev is one run of `sallyport dev`.
+type dev struct {
+	dataDir, listen, feedListen, region, attach, labCIDR, logLevel string
+
+	log            *slog.Logger
+	stdout, stderr io.Writer
+}
+
+func (d *dev) read(cmd *cobra.Command) {
+	for name, to := range map[string]*string{
+		"data-dir": &d.dataDir, "listen": &d.listen, "feed-listen": &d.feedListen, "region": &d.region,
+		"attach": &d.attach, "lab-cidr": &d.labCIDR, "log-level": &d.logLevel,
+	} {
+		*to, _ = cmd.Flags().GetString(name)
+	}
+}
+
+func (d *dev) check() error {
+	for name, addr := range map[string]string{"listen": d.listen, "feed-listen": d.feedListen} {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return fmt.Errorf("--%s: %w", name, err)
+		}
+	}
+	p, err := netip.ParsePrefix(d.labCIDR)
+	if err != nil || !p.Addr().Is4() || p != p.Masked() || p.Bits() < 16 || p.Bits() > 20 {
+		return fmt.Errorf("--lab-cidr %q: want an IPv4 block from /16 to /20, such as 172.31.0.0/16", d.labCIDR)
+	}
+	if _, err := agent.ParseAttach(d.attach); err != nil {
+		return err
+	}
+	if d.dataDir == "" {
+		return errors.New("--data-dir is empty")
+	}
+	dir, err := filepath.Abs(d.dataDir)
+	d.dataDir = dir
+	return err
+}
+
+func (d *dev) purge() error {
+	if err := agent.Purge(agent.DefaultConfig()); err != nil {
+		return err
+	}
+	fmt.Fprintln(d.stdout, "removed: lab guests, their devices and routes, filters and their pins")
+	return nil
+}
+
+func (d *dev) run(ctx context.Context) error {
+	if err := agent.Preflight(agent.DefaultConfig()); err != nil {
+		return err
+	}
+	labCIDR := netip.MustParsePrefix(d.labCIDR)
+	if err := agent.CheckLabCIDR(labCIDR); err != nil {
+		return err
+	}
+	for name, addr := range map[string]string{"listen": d.listen, "feed-listen": d.feedListen} {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return fmt.Errorf("%w; is it running already? Choose another address with --%s", err, name)
+		}
+		_ = l.Close()
+	}
+	if err := os.MkdirAll(d.dataDir, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	pki := filepath.Join(d.dataDir, "pki")
+	srv := &child{
+		name: "server", log: d.log, stderr: d.stderr,
+		command: []string{
+			self, "server", "--data-dir", d.dataDir, "--listen", d.listen, "--feed-listen", d.feedListen,
+			"--region", d.region, "--default-vpc-cidr", d.labCIDR, "--log-level", d.logLevel,
+		},
+	}
+	agt := &child{
+		name: "agent", log: d.log, stderr: d.stderr,
+		command: []string{
+			self, "agent", "--server", d.feedListen, "--lab", "--attach", d.attach, "--log-level", d.logLevel,
+			"--ca-file", filepath.Join(pki, "ca.crt"),
+			"--cert-file", filepath.Join(pki, "agent.crt"), "--key-file", filepath.Join(pki, "agent.key"),
+		},
+	}
+	// The agent is stopped before the server: what it has to say last is still heard.
+	serverCtx, stopServer := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServer()
+	var g errgroup.Group
+	agentCtx, stopAgent := context.WithCancel(ctx)
+	defer stopAgent()
+	serverReady, agentReady := make(chan struct{}), make(chan struct{})
+	g.Go(func() error { defer stopAgent(); return srv.run(serverCtx, serverReady) })
+	g.Go(func() error {
+		defer stopServer()
+		select {
+		case <-serverReady:
+		case <-agentCtx.Done():
+			return nil
+		}
+		return agt.run(agentCtx, agentReady)
+	})
+	g.Go(func() error {
+		select {
+		case <-agentReady:
+		case <-agentCtx.Done():
+			return nil
+		}
+		if err := d.record(); err != nil {
+			return err
+		}
+		fmt.Fprintf(d.stdout, "ready: API http://%s, region %s, data in %s\n", d.listen, d.region, d.dataDir)
+		printEnv(d.stdout, d.endpoint())
+		return nil
+	})
+	err = g.Wait()
+	return err
+}
+
+// endpoint is what clients need to know of a running dev; `sallyport env` reads it.
+type endpoint struct {
+	URL         string `json:"endpoint"`
+	Region      string `json:"region"`
+	Credentials string `json:"credentials"` // file
+}
+
+func (d *dev) endpoint() endpoint {
+	return endpoint{"http://" + d.listen, d.region, filepath.Join(d.dataDir, "credentials")}
+}
+
+func (d *dev) record() error {
+	b, err := json.Marshal(d.endpoint())
+	if err != nil {
+		return fmt.Errorf("record the endpoint: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(d.dataDir, "endpoint.json"), b, 0o600); err != nil {
+		return fmt.Errorf("record the endpoint: %w", err)
+	}
+	return nil
+}
+
+func printEnv(w io.Writer, e endpoint) {
+	fmt.Fprintf(w, "export AWS_ENDPOINT_URL=%s\n", e.URL)
+	fmt.Fprintf(w, "export AWS_SHARED_CREDENTIALS_FILE=%s\n", quote(e.Credentials))
+	fmt.Fprintf(w, "export AWS_DEFAULT_REGION=%s AWS_REGION=%s AWS_PAGER=\n", e.Region, e.Region)
+	fmt.Fprintf(w, "alias aws='aws --endpoint-url %s'  # for clients before 2023, Debian 12's among them\n", e.URL)
+}
+
+// quote makes a word that a shell takes as it is.
+func quote(s string) string {
+	for _, r := range s {
+		if !(r == '/' || r == '.' || r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
+			return strconv.Quote(s)
+		}
+	}
+	return s
+}
+
+func envCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "env",
+		GroupID: "ask",
+		Short:   "Print what AWS clients need to reach a running dev, to paste or eval",
+		Example: "  eval \"$(sallyport env)\"",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, _ := cmd.Flags().GetString("data-dir")
+			e, err := readEndpoint(dir)
+			if err != nil {
+				return err
+			}
+			if o, _ := cmd.Flags().GetString("output"); o == "json" {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(e)
+			}
+			printEnv(cmd.OutOrStdout(), e)
+			return nil
+		},
+	}
+	apiFlags(cmd)
+	return cmd
+}
+
+// How long a child may take to stop before it is killed, and how long dev waits before it starts
+// one again.
+const (
+	stopTimeout  = 30 * time.Second
+	restartDelay = 300 * time.Millisecond
+)

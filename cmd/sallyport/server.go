@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/server"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+func serverCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "server",
+		GroupID: "run",
+		Short:   "Run the control plane: the API and the feed to agents",
+		Long: `Run the control plane: the API that AWS clients speak, and the feed to agents. It needs no root. The
+state is in an etcd that it runs itself, or in the cluster that --endpoints names.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c := server.DefaultConfig()
+			if done, err := loadConfig(cmd, func() error { return readServer(cmd, &c) }); done || err != nil {
+				return err
+			}
+			log, err := logger(cmd)
+			if err != nil {
+				return err
+			}
+			c.Log, c.Ready = log, notifyReady
+			s, err := server.New(c)
+			if err != nil {
+				return &usageError{err}
+			}
+			return s.Run(cmd.Context())
+		},
+	}
+	d := server.DefaultConfig()
+	f := cmd.Flags()
+	f.String("data-dir", "/var/lib/sallyport", "`directory` for the state, keys and certificates")
+	f.StringSlice("endpoints", nil, "`URLs` of an etcd cluster; without them the server runs one itself")
+	f.String("listen", d.Listen, "`address` of the API")
+	f.String("feed-listen", d.FeedListen, "`address` on which agents are served")
+	f.String("region", d.Region, "the region that the API serves")
+	f.String("default-vpc-cidr", d.DefaultVPCCIDR.String(), "`block` of the default VPC, chosen at the first start")
+	f.String("tls-cert", "", "`file` (PEM) with the API's certificate; read again when it changes")
+	f.String("tls-key", "", "`file` (PEM) with its key")
+	f.Bool("insecure-http", false, "serve the API without TLS on an address that is not loopback")
+	f.String("local-agent", string(d.LocalAgent), "host `name` for which pki/agent.crt is issued")
+	configFlags(cmd)
+	return cmd
+}
+
+func readServer(cmd *cobra.Command, c *server.Config) (err error) {
+	f := cmd.Flags()
+	for name, to := range map[string]*string{
+		"data-dir": &c.DataDir, "listen": &c.Listen, "feed-listen": &c.FeedListen, "region": &c.Region,
+		"tls-cert": &c.TLSCert, "tls-key": &c.TLSKey,
+	} {
+		*to, _ = f.GetString(name)
+	}
+	c.Endpoints, _ = f.GetStringSlice("endpoints")
+	c.InsecureHTTP, _ = f.GetBool("insecure-http")
+	host, _ := f.GetString("local-agent")
+	c.LocalAgent = vpc.HostID(host)
+	cidr, _ := f.GetString("default-vpc-cidr")
+	if c.DefaultVPCCIDR, err = netip.ParsePrefix(cidr); err != nil {
+		return fmt.Errorf("--default-vpc-cidr: %w", err)
+	}
+	_, err = server.New(*c)
+	return err
+}

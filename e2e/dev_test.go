@@ -1,0 +1,274 @@
+// Package e2e_test tests the whole product: the sallyport as users run it, the real aws CLI, real
+// sockets in network namespaces. It needs root.
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// awsCLI is Debian's; another aws may stand before it in PATH.
+const awsCLI = "/usr/bin/aws"
+
+// sallyport is bin/sallyport, as `make build` leaves it; TestMain checks that it is there.
+var sallyport string
+
+func TestMain(m *testing.M) {
+	if err := check(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	// A test that failed half way may have left guests: the next one must not find them.
+	if out, err := exec.Command(sallyport, "dev", "--purge").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "e2e: purge: %v\n%s", err, out)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+func check() error {
+	if os.Geteuid() != 0 {
+		return errors.New("needs root: it runs an agent and makes network namespaces")
+	}
+	if _, err := os.Stat(awsCLI); err != nil {
+		return fmt.Errorf("needs Debian's awscli (make test installs it): %w", err)
+	}
+	var err error
+	if sallyport, err = filepath.Abs("../bin/sallyport"); err != nil {
+		return err
+	}
+	if _, err := os.Stat(sallyport); err != nil {
+		return fmt.Errorf("needs the sallyport (make build): %w", err)
+	}
+	return nil
+}
+
+// dev is a running `sallyport dev`.
+type dev struct {
+	dir    string // data directory
+	listen string
+	args   []string
+	cmd    *exec.Cmd
+	exited chan error
+
+	mu     sync.Mutex
+	output bytes.Buffer
+}
+
+// startDev starts dev on a data directory and waits until it is ready. It is stopped with the test.
+func startDev(t *testing.T, dir string, args ...string) *dev {
+	t.Helper()
+	d := &dev{dir: dir, listen: freePort(t), args: args}
+	d.args = append([]string{"dev", "--data-dir", dir, "--listen", d.listen, "--feed-listen", freePort(t)}, args...)
+	d.start(t)
+	t.Cleanup(func() { d.stop(t) })
+	return d
+}
+
+// freePort returns a loopback address that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start runs dev again, with the same arguments as before.
+func (d *dev) start(t *testing.T) {
+	t.Helper()
+	d.cmd = exec.Command(sallyport, d.args...)
+	stdout, err := d.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.cmd.Stderr = writerFunc(func(p []byte) (int, error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.output.Write(p)
+	})
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready, exited := make(chan struct{}), make(chan error, 1)
+	d.exited = exited
+	go func() {
+		scanner := bufio.NewScanner(stdout)
+		for scanner.Scan() {
+			if strings.HasPrefix(scanner.Text(), "ready") {
+				close(ready)
+				break
+			}
+		}
+		_, _ = io.Copy(io.Discard, stdout)
+		exited <- d.cmd.Wait()
+	}()
+	select {
+	case <-ready:
+	case err := <-exited:
+		d.exited = nil
+		t.Fatalf("dev ended before it was ready: %v\n%s", err, d.log())
+	case <-time.After(60 * time.Second):
+		_ = d.cmd.Process.Kill()
+		t.Fatalf("dev was not ready after 60 s\n%s", d.log())
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func (d *dev) log() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.output.String()
+}
+
+// stop ends dev cleanly, if it runs, and shows what it said if the test failed.
+func (d *dev) stop(t *testing.T) {
+	t.Helper()
+	if d.exited != nil {
+		_ = d.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-d.exited:
+			if err != nil {
+				t.Errorf("dev did not stop cleanly: %v", err)
+			}
+		case <-time.After(60 * time.Second):
+			_ = d.cmd.Process.Kill()
+			t.Error("dev did not stop within 60 s of SIGTERM")
+		}
+		d.exited = nil
+	}
+	if t.Failed() {
+		t.Logf("dev said:\n%s", d.log())
+	}
+}
+
+// kill ends dev and its children at once: they die with it.
+func (d *dev) kill(t *testing.T) {
+	t.Helper()
+	if err := d.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-d.exited
+	d.exited = nil
+	eventually(t, "dev's children are gone", func() error {
+		out, err := exec.Command("pgrep", "-f", "^"+sallyport+" (server|agent) ").Output()
+		if err == nil {
+			return fmt.Errorf("still there: %s", out)
+		}
+		return nil
+	})
+}
+
+// child returns the PID of dev's server or agent.
+func (d *dev) child(t *testing.T, role string) int {
+	t.Helper()
+	out, err := exec.Command("pgrep", "-P", fmt.Sprint(d.cmd.Process.Pid), "-f", sallyport+" "+role+" ").Output()
+	if err != nil {
+		t.Fatalf("find dev's %s: %v", role, err)
+	}
+	var pid int
+	if _, err := fmt.Sscan(string(out), &pid); err != nil {
+		t.Fatalf("find dev's %s in %q: %v", role, out, err)
+	}
+	return pid
+}
+
+func (d *dev) env() []string {
+	return append(os.Environ(),
+		"AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(d.dir, "credentials"),
+		"AWS_CONFIG_FILE=/dev/null", "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=",
+		"AWS_MAX_ATTEMPTS=1", "PYTHONDONTWRITEBYTECODE=1")
+}
+
+// result is the outcome of an aws call.
+type result struct {
+	code   int
+	stdout []byte
+	stderr string
+}
+
+// tryAWS runs `aws ec2 args…` and returns what came of it.
+func (d *dev) tryAWS(t *testing.T, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	full := append([]string{"--endpoint-url", "http://" + d.listen, "--output", "json", "ec2"}, args...)
+	cmd := exec.CommandContext(ctx, awsCLI, full...)
+	cmd.Env = d.env()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("aws ec2 %s: %v", strings.Join(args, " "), err)
+	}
+	return result{cmd.ProcessState.ExitCode(), out, strings.TrimSpace(stderr.String())}
+}
+
+// aws runs `aws ec2 args…`, which must succeed, and decodes its JSON answer into out, if not nil.
+func (d *dev) aws(t *testing.T, out any, args ...string) {
+	t.Helper()
+	r := d.tryAWS(t, args...)
+	if r.code != 0 {
+		t.Fatalf("aws ec2 %s: exit code %d: %s", strings.Join(args, " "), r.code, r.stderr)
+	}
+	if out == nil {
+		return
+	}
+	if err := json.Unmarshal(r.stdout, out); err != nil {
+		t.Fatalf("aws ec2 %s: %v in %s", strings.Join(args, " "), err, r.stdout)
+	}
+}
+
+// query runs `aws ec2 args… --query q --output text` and returns the trimmed answer.
+func (d *dev) query(t *testing.T, q string, args ...string) string {
+	t.Helper()
+	r := d.tryAWS(t, append(args, "--query", q, "--output", "text")...)
+	if r.code != 0 {
+		t.Fatalf("aws ec2 %s: exit code %d: %s", strings.Join(args, " "), r.code, r.stderr)
+	}
+	return strings.TrimSpace(string(r.stdout))
+}
+
+// inForce waits until everything that was written so far is in force on every bound interface.
+func (d *dev) inForce(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, sallyport, "enforcement", "--wait", "--data-dir", d.dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("not in force: %v\n%s", err, out)
+	}
+}
+
+// eventually waits for cond to return nil, for at most 20 s.
+func eventually(t *testing.T, what string, cond func() error) {
+	t.Helper()
+	var err error
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if err = cond(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("still not true after 20 s: %s: %v", what, err)
+}
