@@ -21,8 +21,8 @@ const (
 )
 
 // paginate returns the items of one page in the order of their keys, and the token of the next page,
-// "" if there is none. It sorts items in place. A key is unique among the items and never changes, so
-// that an object which is there throughout is on exactly one page, whatever comes and goes meanwhile.
+// "" if there is none. A key is unique among the items and never changes, so that an object which is
+// there throughout is on exactly one page, whatever comes and goes meanwhile.
 // kind keeps the token of one call from being used with another.
 func paginate[T any](items []T, kind string, key func(T) string, p Page) ([]T, string, error) {
 	if p.Max != nil && *p.Max < minPage {
@@ -33,25 +33,38 @@ func paginate[T any](items []T, kind string, key func(T) string, p Page) ([]T, s
 		return nil, "", Errorf(CodeInvalidParameterValue,
 			"Value ( %d ) for parameter maxResults is invalid. Expecting a value less than %d.", *p.Max, maxPage)
 	}
-	slices.SortFunc(items, func(a, b T) int { return strings.Compare(key(a), key(b)) })
+	type keyed struct {
+		key  string
+		item T
+	}
+	all := make([]keyed, len(items)) // a key costs more than a comparison
+	for i, item := range items {
+		all[i] = keyed{key(item), item}
+	}
+	slices.SortFunc(all, func(a, b keyed) int { return strings.Compare(a.key, b.key) })
 	if p.Token != "" {
 		after, ok := parseToken(kind, p.Token)
 		if !ok {
 			return nil, "", Errorf(CodeInvalidNextToken, "The token '%s' is invalid", p.Token)
 		}
-		i, found := slices.BinarySearchFunc(items, after, func(item T, k string) int {
-			return strings.Compare(key(item), k)
+		i, found := slices.BinarySearchFunc(all, after, func(k keyed, after string) int {
+			return strings.Compare(k.key, after)
 		})
 		if found {
 			i++
 		}
-		items = items[i:]
+		all = all[i:]
 	}
-	if p.Max == nil || len(items) <= int(*p.Max) {
-		return items, "", nil
+	next := ""
+	if p.Max != nil && len(all) > int(*p.Max) {
+		all = all[:*p.Max]
+		next = newToken(kind, all[len(all)-1].key)
 	}
-	items = items[:*p.Max]
-	return items, newToken(kind, key(items[len(items)-1])), nil
+	out := make([]T, len(all))
+	for i, k := range all {
+		out[i] = k.item
+	}
+	return out, next, nil
 }
 
 // createdKey orders objects by the time they were made, then by id.

@@ -38,7 +38,7 @@ type FlatPermission struct {
 
 func (f FlatPermission) empty() bool { return f == FlatPermission{} }
 
-// permission returns what f stands for.
+// permissions returns what f stands for.
 func (f FlatPermission) permissions() ([]Permission, error) {
 	if f.GroupName != "" {
 		switch {
