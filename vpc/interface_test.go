@@ -210,19 +210,23 @@ func TestModifyNetworkInterface(t *testing.T) {
 		{"eni", vpc.InterfaceChange{}, `InvalidNetworkInterfaceId.Malformed: Invalid id: "eni" (expecting "eni-...")`},
 		{e.ID, vpc.InterfaceChange{}, "InvalidParameterCombination: No attributes specified."},
 		{
-			e.ID, vpc.InterfaceChange{Description: new(""), SourceDestCheck: new(true)},
+			e.ID,
+			vpc.InterfaceChange{Description: new(""), SourceDestCheck: new(true)},
 			"InvalidParameterCombination: Fields for multiple attribute types specified",
 		},
 		{
-			e.ID, vpc.InterfaceChange{Groups: []vpc.GroupID{foreign.ID}},
+			e.ID,
+			vpc.InterfaceChange{Groups: []vpc.GroupID{foreign.ID}},
 			"InvalidGroup.NotFound: You have specified two resources that belong to different networks.",
 		},
 		{
-			e.ID, vpc.InterfaceChange{Attachment: &vpc.AttachmentChange{ID: "eni-attach-12345678"}},
+			e.ID,
+			vpc.InterfaceChange{Attachment: &vpc.AttachmentChange{ID: "eni-attach-12345678"}},
 			"InvalidAttachmentID.NotFound: The network interface attachment ID 'eni-attach-12345678' does not exist",
 		},
 		{
-			e.ID, vpc.InterfaceChange{Attachment: &vpc.AttachmentChange{ID: "eni-12345678"}},
+			e.ID,
+			vpc.InterfaceChange{Attachment: &vpc.AttachmentChange{ID: "eni-12345678"}},
 			`InvalidNetworkInterfaceAttachmentId.Malformed: Invalid id: "eni-12345678" (expecting "eni-attach-...")`,
 		},
 	} {
