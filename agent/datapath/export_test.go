@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/sallyport/sallyport/ruleset"
 	"github.com/sallyport/sallyport/vpc"
@@ -17,11 +18,25 @@ func (o Options) WithVerdicts() Options {
 	return o
 }
 
-// C enum constants and sizes for tests.
-const (
-	Reasons  = int(guestReasonREASONS)
-	MaxBlock = int(guestLimitMAX_BLOCK)
-)
+// MaxBlock is how many intervals one peer of a table may have.
+const MaxBlock = int(guestLimitMAX_BLOCK)
+
+// CEnum returns the values of an enum of the programs.
+func CEnum(name string) (map[string]uint64, error) {
+	spec, err := loadGuest()
+	if err != nil {
+		return nil, err
+	}
+	var enum *btf.Enum
+	if err := spec.Types.TypeByName(name, &enum); err != nil {
+		return nil, err
+	}
+	values := map[string]uint64{}
+	for _, v := range enum.Values {
+		values[v.Name] = v.Value
+	}
+	return values, nil
+}
 
 // What the kernel's struct __sk_buff has where.
 const (
@@ -159,3 +174,17 @@ func (d *Datapath) Clock() (uint64, error) { return d.clock() }
 
 // TicksPerSecond is the kernel's HZ.
 var TicksPerSecond = ticksPerSecond
+
+// Forget removes the half-open connection of a packet without ports.
+func (d *Datapath) Forget(eni vpc.InterfaceID, direction ruleset.Direction, p ruleset.Packet) error {
+	local, remote := p.Src, p.Dst
+	if direction == ruleset.Ingress {
+		local, remote = remote, local
+	}
+	_, number := d.TablesOf(eni)
+	key := guestConnectionKey{Eni: number, Protocol: p.Protocol}
+	family, words := address(local)
+	key.Family, key.Local = uint8(family), words
+	_, key.Remote = address(remote)
+	return d.objects.HalfOpen.Delete(key)
+}

@@ -127,8 +127,9 @@ func (h *host) run(eni vpc.InterfaceID, direction ruleset.Direction, frame []byt
 	h.t.Helper()
 	h.do(func() {
 		var err error
-		v, err = h.d.Run(direction, h.devices[eni], frame)
-		must(h.t, err)
+		if v, err = h.d.Run(direction, h.devices[eni], frame); err != nil {
+			h.t.Fatalf("run frame %x: %v", frame, err)
+		}
 	})
 	return v
 }
@@ -227,4 +228,3 @@ func allowAll() []vpc.Rule {
 		rule(false, vpc.AllProtocols, -1, -1, "0.0.0.0/0"), rule(false, vpc.AllProtocols, -1, -1, "::/0"),
 	}
 }
-
