@@ -46,6 +46,7 @@ type Client struct {
 
 	mu        sync.Mutex
 	connected bool
+	working   bool // on a Delta of the open stream
 	bindings  map[vpc.InterfaceID]Binding
 	guests    map[vpc.InstanceID]GuestStatus
 	counters  Counters
@@ -240,6 +241,7 @@ func (c *Client) hello() *feedpb.Hello {
 	for _, eni := range slices.Sorted(maps.Keys(c.bindings)) {
 		h.Bindings = append(h.Bindings, bindingToPB(c.bindings[eni]))
 	}
+	c.working = false
 	c.unsent = unsent{counters: c.counters != nil}
 	for id := range c.guests {
 		c.unsent.guests = add(c.unsent.guests, id)
@@ -263,11 +265,10 @@ func (c *Client) receive(rpc feedpb.Feed_StreamClient, deltas chan<- *feedpb.Del
 		}
 		switch m := m.GetMessage().(type) {
 		case *feedpb.FromServer_Delta:
-			select {
-			case deltas <- m.Delta:
-			default:
+			if !c.expect() {
 				return errors.New("the server sent a Delta before the ack of the last")
 			}
+			deltas <- m.Delta // the last was taken before it was answered
 		case *feedpb.FromServer_Binding:
 			c.o.Bound(BindingResult{
 				ENI: vpc.InterfaceID(m.Binding.GetEni()), Device: m.Binding.GetDevice(), Error: m.Binding.GetError(),
@@ -319,9 +320,19 @@ func (c *Client) forget(u *Update) {
 	})
 }
 
+// expect reports whether the stream may bring a Delta now.
+func (c *Client) expect() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ok := !c.working
+	c.working = true
+	return ok
+}
+
 func (c *Client) answer(a *feedpb.Ack) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.working = false
 	c.unsent.ack = a
 	c.poke()
 }
