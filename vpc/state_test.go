@@ -45,7 +45,7 @@ func randomObject(r *rand.Rand) Object {
 func TestApplyKeepsTheIndexTrue(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	s := new(State)
-	for range 2000 {
+	for range 300 {
 		before := dump(s)
 		var c Change
 		used := map[Key]bool{}
