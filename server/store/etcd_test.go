@@ -57,7 +57,7 @@ func TestExternalEtcdMustHoldATransaction(t *testing.T) {
 		"almost":         {func(c *embed.Config) { c.MaxRequestBytes = 8<<20 - 8192 }, "--max-request-bytes=8388608"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := store.New(store.Options{Endpoints: foreignEtcd(t, tt.configure), Account: storetest.Account, Region: storetest.Region})
+			s, err := store.New(store.Options{Endpoints: foreignEtcd(t, tt.configure), Account: storetest.Account, Region: storetest.Region, Timeout: time.Minute})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func TestExternalEtcdMustHoldATransaction(t *testing.T) {
 				return c, nil
 			})
 			var tooLarge bool
-			for size := 6_200_000; !tooLarge; size += 10_000 {
+			for size := 6_260_000; !tooLarge; size += 10_000 {
 				_, err := s.Update(t.Context(), func(*vpc.State) (vpc.Change, error) {
 					return vpc.Change{Puts: []vpc.Object{&vpc.Instance{ID: "i-1", UserData: make([]byte, size)}}}, nil
 				})

@@ -179,6 +179,9 @@ func TestCommitSurvivesAFaultAtEveryPoint(t *testing.T) {
 			// outcome, the transaction again.
 			for first := range int64(4) {
 				for _, length := range []int64{0, 2} {
+					if servers == "several" && length > 0 {
+						continue // the same code: an etcd each takes time
+					}
 					t.Run(fmt.Sprintf("%s/%s/%d-%d", servers, f, first, first+length), func(t *testing.T) {
 						t.Parallel()
 						var from atomic.Int64
@@ -294,7 +297,7 @@ func randomFaults(seed uint64, chance float64) func(int64, clientv3.Op) fault {
 			return none // while it starts
 		}
 		if rng.Float64() < 0.01 {
-			until = time.Now().Add(600 * time.Millisecond)
+			until = time.Now().Add(1200 * time.Millisecond)
 		}
 		if time.Now().Before(until) || rng.Float64() < chance {
 			return []fault{cutBefore, dropAnswer, late}[rng.IntN(3)]
@@ -324,7 +327,7 @@ func TestManyUpdatesUnderFaults(t *testing.T) {
 					defer mu.Unlock()
 					return rng.Float64() < 0.05
 				}}
-				s, at := connected(t, l, store.Options{Endpoints: endpoints, Timeout: 500 * time.Millisecond})
+				s, at := connected(t, l, store.Options{Endpoints: endpoints, Timeout: time.Second})
 				stores, lines, endpoint = append(stores, s), append(lines, l), at
 			}
 			r := record(t, []string{endpoint})

@@ -12,6 +12,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/sallyport/sallyport/vpc"
 )
@@ -30,10 +32,10 @@ func (s *Store) check(ctx context.Context, endpoints []string) error {
 	if s.lone {
 		at = s.opts.Dir
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	attempt, cancel := context.WithTimeout(ctx, s.opts.Timeout)
 	defer cancel()
 	// Everything that sorts after this layout: /sallyport/v2/, /sallyport/v10/.
-	resp, err := s.kv.Get(ctx, clientv3.GetPrefixRangeEnd(root+layout+"/"),
+	resp, err := s.kv.Get(attempt, clientv3.GetPrefixRangeEnd(root+layout+"/"),
 		clientv3.WithRange(clientv3.GetPrefixRangeEnd(root)), clientv3.WithLimit(1), clientv3.WithKeysOnly())
 	if err != nil {
 		return fmt.Errorf("read from etcd at %s: %w", at, err)
@@ -55,6 +57,8 @@ func (s *Store) check(ctx context.Context, endpoints []string) error {
 // checkLimits sends an external etcd the largest transactions that we may ever send, as reads.
 func (s *Store) checkLimits(ctx context.Context, at string) error {
 	const flags = "start etcd with --max-txn-ops=4096 --max-request-bytes=8388608 or more"
+	ctx, cancel := context.WithTimeout(ctx, max(s.opts.Timeout, 30*time.Second)) // they take longer than others
+	defer cancel()
 	ops := make([]clientv3.Op, maxTxnOps)
 	for i := range ops {
 		ops[i] = clientv3.OpGet(s.keys.fence, clientv3.WithCountOnly())
@@ -70,8 +74,10 @@ func (s *Store) checkLimits(ctx context.Context, at string) error {
 	const overhead = 512 << 10
 	large := strings.Repeat("x", maxRequestBytes+overhead-4096)
 	_, err = s.kv.Txn(ctx).If(clientv3.Compare(clientv3.Value(s.keys.fence), "=", large)).Commit()
-	if err != nil {
-		return fmt.Errorf("etcd at %s refuses a request of %d bytes (%w): %s", at, len(large), err, flags)
+	if status.Code(err) == codes.ResourceExhausted {
+		return fmt.Errorf("etcd at %s refuses a request of %d bytes: %s", at, len(large), flags)
+	} else if err != nil {
+		return fmt.Errorf("try a large request on etcd at %s: %w", at, err)
 	}
 	return nil
 }
