@@ -59,7 +59,7 @@ func (s *State) RunInstances(env Env, in NewInstances) ([]*Instance, Change, err
 	if err := s.validLaunch(in); err != nil {
 		return nil, Change{}, err
 	}
-	tags, err := specifiedTags(in.TagSpecifications, "instance", "network-interface")
+	tags, err := specifiedTags(in.TagSpecifications, "instance", "network-interface", "volume") // lab guests have no volumes
 	if err != nil {
 		return nil, Change{}, err
 	}
@@ -86,6 +86,9 @@ func (s *State) RunInstances(env Env, in NewInstances) ([]*Instance, Change, err
 			i.Type = defaultInstanceType
 		}
 		err := d.launch(env, i, interfaces, tags["network-interface"])
+		if len(in.Interfaces) == 0 {
+			err = ofInstance(err)
+		}
 		if err != nil && n >= in.Min && outOfRoom(err) {
 			d.State = before // fewer than the most that was asked for, and no fewer than the least
 			break
@@ -353,10 +356,20 @@ func (s *State) ModifyInstance(id InstanceID, in InstanceChange) (Change, error)
 	if in.SourceDestCheck != nil {
 		c.SourceDestCheck = *in.SourceDestCheck
 	} else if c.Groups, err = s.groupsFor(c.VPC, in.Groups, errDifferentNetworks); err != nil {
-		return Change{}, err
+		return Change{}, ofInstance(err)
 	}
 	d.put(&c)
 	return d.change(), nil
+}
+
+// ofInstance says of an instance what an error says of its interface: too many groups have a code of
+// their own where the caller named them for the instance.
+func ofInstance(err error) error {
+	if CodeOf(err) == CodeSecurityGroupsPerInterfaceLimit {
+		return Errorf(CodeSecurityGroupsPerInstanceLimitExceeded,
+			"The maximum number of security groups per instance has been reached.")
+	}
+	return err
 }
 
 // findInstance returns the instance with that id, or InvalidInstanceID.Malformed or

@@ -443,6 +443,14 @@ func TestModifyInstance(t *testing.T) {
 	}
 	_, err = l.ModifyInstance(i.ID, vpc.InstanceChange{Groups: []vpc.GroupID{l.DefaultGroup(l.Installation().DefaultVPC).ID}})
 	refused(t, err, "InvalidGroup.NotFound: You have specified two resources that belong to different networks.")
+	var six []vpc.GroupID
+	for n := range 6 {
+		six = append(six, l.create(l.vpc.ID, fmt.Sprint("g", n)).ID)
+	}
+	_, err = l.ModifyInstance(i.ID, vpc.InstanceChange{Groups: six})
+	refused(t, err, "SecurityGroupsPerInstanceLimitExceeded: The maximum number of security groups per instance has been reached.")
+	_, _, err = l.RunInstances(l.env, one(vpc.NewInstances{Primary: vpc.LaunchENI{Subnet: l.dual.ID, Groups: six}}))
+	refused(t, err, "SecurityGroupsPerInstanceLimitExceeded: The maximum number of security groups per instance has been reached.")
 	_, err = l.ModifyInstance(i.ID, vpc.InstanceChange{})
 	refused(t, err, "InvalidParameterCombination: No attributes specified.")
 	_, err = l.ModifyInstance(i.ID, vpc.InstanceChange{SourceDestCheck: new(true), DisableAPITermination: new(true)})
