@@ -93,17 +93,17 @@ type AvailabilityZone struct {
 }
 
 func (v *AvailabilityZone) encode(b []byte) []byte {
-	b = putObjects(b, "geographySet", v.Geography, (*AvailabilityZoneGeography).encode)
+	b = putObjects(b, "geographySet", "item", v.Geography, (*AvailabilityZoneGeography).encode)
 	b = putString(b, "groupLongName", v.GroupLongName)
 	b = putString(b, "groupName", v.GroupName)
-	b = putObjects(b, "messageSet", v.Messages, (*AvailabilityZoneMessage).encode)
+	b = putObjects(b, "messageSet", "item", v.Messages, (*AvailabilityZoneMessage).encode)
 	b = putString(b, "networkBorderGroup", v.NetworkBorderGroup)
 	b = putString(b, "optInStatus", v.OptInStatus)
 	b = putString(b, "parentZoneId", v.ParentZoneId)
 	b = putString(b, "parentZoneName", v.ParentZoneName)
 	b = putString(b, "regionName", v.RegionName)
 	b = putString(b, "zoneState", v.State)
-	b = putObjects(b, "subGeographySet", v.SubGeography, (*AvailabilityZoneSubGeography).encode)
+	b = putObjects(b, "subGeographySet", "item", v.SubGeography, (*AvailabilityZoneSubGeography).encode)
 	b = putString(b, "zoneId", v.ZoneId)
 	b = putString(b, "zoneName", v.ZoneName)
 	b = putString(b, "zoneType", v.ZoneType)
@@ -288,7 +288,7 @@ type DescribeAvailabilityZonesResult struct {
 }
 
 func (v *DescribeAvailabilityZonesResult) encode(b []byte) []byte {
-	b = putObjects(b, "availabilityZoneInfo", orEmpty(v.AvailabilityZones), (*AvailabilityZone).encode)
+	b = putObjects(b, "availabilityZoneInfo", "item", orEmpty(v.AvailabilityZones), (*AvailabilityZone).encode)
 	return b
 }
 
@@ -324,7 +324,7 @@ type DescribeRegionsResult struct {
 }
 
 func (v *DescribeRegionsResult) encode(b []byte) []byte {
-	b = putObjects(b, "regionInfo", orEmpty(v.Regions), (*Region).encode)
+	b = putObjects(b, "regionInfo", "item", orEmpty(v.Regions), (*Region).encode)
 	return b
 }
 
@@ -362,7 +362,7 @@ type DescribeTagsResult struct {
 
 func (v *DescribeTagsResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
-	b = putObjects(b, "tagSet", orEmpty(v.Tags), (*TagDescription).encode)
+	b = putObjects(b, "tagSet", "item", orEmpty(v.Tags), (*TagDescription).encode)
 	return b
 }
 
@@ -614,7 +614,7 @@ type Region struct {
 
 func (v *Region) encode(b []byte) []byte {
 	b = putString(b, "regionEndpoint", v.Endpoint)
-	b = putObjects(b, "geographySet", v.Geography, (*RegionGeography).encode)
+	b = putObjects(b, "geographySet", "item", v.Geography, (*RegionGeography).encode)
 	b = putString(b, "optInStatus", v.OptInStatus)
 	b = putString(b, "regionName", v.RegionName)
 	return b

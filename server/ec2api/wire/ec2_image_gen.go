@@ -69,7 +69,7 @@ type DescribeImagesResult struct {
 }
 
 func (v *DescribeImagesResult) encode(b []byte) []byte {
-	b = putObjects(b, "imagesSet", orEmpty(v.Images), (*Image).encode)
+	b = putObjects(b, "imagesSet", "item", orEmpty(v.Images), (*Image).encode)
 	b = putString(b, "nextToken", v.NextToken)
 	return b
 }
@@ -120,7 +120,7 @@ type Image struct {
 
 func (v *Image) encode(b []byte) []byte {
 	b = putString(b, "architecture", v.Architecture)
-	b = putObjects(b, "blockDeviceMapping", v.BlockDeviceMappings, (*BlockDeviceMapping).encode)
+	b = putObjects(b, "blockDeviceMapping", "item", v.BlockDeviceMappings, (*BlockDeviceMapping).encode)
 	b = putString(b, "bootMode", v.BootMode)
 	b = putString(b, "creationDate", v.CreationDate)
 	b = putString(b, "deprecationTime", v.DeprecationTime)
@@ -134,7 +134,7 @@ func (v *Image) encode(b []byte) []byte {
 	b = putString(b, "imageLocation", v.ImageLocation)
 	b = putString(b, "imageOwnerAlias", v.ImageOwnerAlias)
 	b = putString(b, "imageType", v.ImageType)
-	b = putObjects(b, "imageWatermarkSet", v.ImageWatermarks, (*ImageWatermark).encode)
+	b = putObjects(b, "imageWatermarkSet", "item", v.ImageWatermarks, (*ImageWatermark).encode)
 	b = putString(b, "imdsSupport", v.ImdsSupport)
 	b = putObject(b, "instanceTypeSpecification", v.InstanceTypeSpecification, (*InstanceTypeSpecification).encode)
 	b = putString(b, "kernelId", v.KernelId)
@@ -143,7 +143,7 @@ func (v *Image) encode(b []byte) []byte {
 	b = putString(b, "imageOwnerId", v.OwnerId)
 	b = putString(b, "platform", v.Platform)
 	b = putString(b, "platformDetails", v.PlatformDetails)
-	b = putObjects(b, "productCodes", v.ProductCodes, (*ProductCode).encode)
+	b = putObjects(b, "productCodes", "item", v.ProductCodes, (*ProductCode).encode)
 	b = putBool(b, "isPublic", v.Public)
 	b = putString(b, "publicSsmParameterName", v.PublicSsmParameterName)
 	b = putString(b, "ramdiskId", v.RamdiskId)
@@ -156,7 +156,7 @@ func (v *Image) encode(b []byte) []byte {
 	b = putString(b, "sriovNetSupport", v.SriovNetSupport)
 	b = putString(b, "imageState", v.State)
 	b = putObject(b, "stateReason", v.StateReason, (*StateReason).encode)
-	b = putObjects(b, "tagSet", v.Tags, (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
 	b = putString(b, "tpmSupport", v.TpmSupport)
 	b = putString(b, "usageOperation", v.UsageOperation)
 	b = putString(b, "virtualizationType", v.VirtualizationType)
@@ -195,8 +195,8 @@ type InstanceTypeSpecification struct {
 }
 
 func (v *InstanceTypeSpecification) encode(b []byte) []byte {
-	b = putObjects(b, "supportedInstanceTypeSet", v.SupportedInstanceTypes, (*InstanceTypeItem).encode)
-	b = putObjects(b, "unsupportedInstanceTypeSet", v.UnsupportedInstanceTypes, (*InstanceTypeItem).encode)
+	b = putObjects(b, "supportedInstanceTypeSet", "item", v.SupportedInstanceTypes, (*InstanceTypeItem).encode)
+	b = putObjects(b, "unsupportedInstanceTypeSet", "item", v.UnsupportedInstanceTypes, (*InstanceTypeItem).encode)
 	return b
 }
 

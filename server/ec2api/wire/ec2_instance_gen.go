@@ -135,7 +135,7 @@ type DescribeInstancesResult struct {
 
 func (v *DescribeInstancesResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
-	b = putObjects(b, "reservationSet", orEmpty(v.Reservations), (*Reservation).encode)
+	b = putObjects(b, "reservationSet", "item", orEmpty(v.Reservations), (*Reservation).encode)
 	return b
 }
 
@@ -323,7 +323,7 @@ type Instance struct {
 func (v *Instance) encode(b []byte) []byte {
 	b = putNumber(b, "amiLaunchIndex", v.AmiLaunchIndex)
 	b = putString(b, "architecture", v.Architecture)
-	b = putObjects(b, "blockDeviceMapping", orEmpty(v.BlockDeviceMappings), (*InstanceBlockDeviceMapping).encode)
+	b = putObjects(b, "blockDeviceMapping", "item", orEmpty(v.BlockDeviceMappings), (*InstanceBlockDeviceMapping).encode)
 	b = putString(b, "bootMode", v.BootMode)
 	b = putString(b, "capacityBlockId", v.CapacityBlockId)
 	b = putString(b, "capacityReservationId", v.CapacityReservationId)
@@ -332,8 +332,8 @@ func (v *Instance) encode(b []byte) []byte {
 	b = putObject(b, "cpuOptions", v.CpuOptions, (*CpuOptions).encode)
 	b = putString(b, "currentInstanceBootMode", v.CurrentInstanceBootMode)
 	b = putBool(b, "ebsOptimized", v.EbsOptimized)
-	b = putObjects(b, "elasticGpuAssociationSet", v.ElasticGpuAssociations, (*ElasticGpuAssociation).encode)
-	b = putObjects(b, "elasticInferenceAcceleratorAssociationSet", v.ElasticInferenceAcceleratorAssociations, (*ElasticInferenceAcceleratorAssociation).encode)
+	b = putObjects(b, "elasticGpuAssociationSet", "item", v.ElasticGpuAssociations, (*ElasticGpuAssociation).encode)
+	b = putObjects(b, "elasticInferenceAcceleratorAssociationSet", "item", v.ElasticInferenceAcceleratorAssociations, (*ElasticInferenceAcceleratorAssociation).encode)
 	b = putBool(b, "enaSupport", v.EnaSupport)
 	b = putObject(b, "enclaveOptions", v.EnclaveOptions, (*EnclaveOptions).encode)
 	b = putObject(b, "hibernationOptions", v.HibernationOptions, (*HibernationOptions).encode)
@@ -347,11 +347,11 @@ func (v *Instance) encode(b []byte) []byte {
 	b = putString(b, "kernelId", v.KernelId)
 	b = putString(b, "keyName", v.KeyName)
 	b = putTime(b, "launchTime", v.LaunchTime)
-	b = putObjects(b, "licenseSet", v.Licenses, (*LicenseConfiguration).encode)
+	b = putObjects(b, "licenseSet", "item", v.Licenses, (*LicenseConfiguration).encode)
 	b = putObject(b, "maintenanceOptions", v.MaintenanceOptions, (*InstanceMaintenanceOptions).encode)
 	b = putObject(b, "metadataOptions", v.MetadataOptions, (*InstanceMetadataOptionsResponse).encode)
 	b = putObject(b, "monitoring", v.Monitoring, (*Monitoring).encode)
-	b = putObjects(b, "networkInterfaceSet", orEmpty(v.NetworkInterfaces), (*InstanceNetworkInterface).encode)
+	b = putObjects(b, "networkInterfaceSet", "item", orEmpty(v.NetworkInterfaces), (*InstanceNetworkInterface).encode)
 	b = putObject(b, "networkPerformanceOptions", v.NetworkPerformanceOptions, (*InstanceNetworkPerformanceOptions).encode)
 	b = putObject(b, "operator", v.Operator, (*OperatorResponse).encode)
 	b = putString(b, "outpostArn", v.OutpostArn)
@@ -361,14 +361,14 @@ func (v *Instance) encode(b []byte) []byte {
 	b = putString(b, "privateDnsName", v.PrivateDnsName)
 	b = putObject(b, "privateDnsNameOptions", v.PrivateDnsNameOptions, (*PrivateDnsNameOptionsResponse).encode)
 	b = putString(b, "privateIpAddress", v.PrivateIpAddress)
-	b = putObjects(b, "productCodes", orEmpty(v.ProductCodes), (*ProductCode).encode)
+	b = putObjects(b, "productCodes", "item", orEmpty(v.ProductCodes), (*ProductCode).encode)
 	b = putString(b, "dnsName", v.PublicDnsName)
 	b = putString(b, "ipAddress", v.PublicIpAddress)
 	b = putString(b, "ramdiskId", v.RamdiskId)
 	b = putString(b, "rootDeviceName", v.RootDeviceName)
 	b = putString(b, "rootDeviceType", v.RootDeviceType)
-	b = putObjects(b, "secondaryInterfaceSet", v.SecondaryInterfaces, (*InstanceSecondaryInterface).encode)
-	b = putObjects(b, "groupSet", orEmpty(v.SecurityGroups), (*GroupIdentifier).encode)
+	b = putObjects(b, "secondaryInterfaceSet", "item", v.SecondaryInterfaces, (*InstanceSecondaryInterface).encode)
+	b = putObjects(b, "groupSet", "item", orEmpty(v.SecurityGroups), (*GroupIdentifier).encode)
 	b = putBool(b, "sourceDestCheck", v.SourceDestCheck)
 	b = putString(b, "spotInstanceRequestId", v.SpotInstanceRequestId)
 	b = putString(b, "sriovNetSupport", v.SriovNetSupport)
@@ -376,7 +376,7 @@ func (v *Instance) encode(b []byte) []byte {
 	b = putObject(b, "stateReason", v.StateReason, (*StateReason).encode)
 	b = putString(b, "reason", v.StateTransitionReason)
 	b = putString(b, "subnetId", v.SubnetId)
-	b = putObjects(b, "tagSet", v.Tags, (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
 	b = putString(b, "tpmSupport", v.TpmSupport)
 	b = putString(b, "usageOperation", v.UsageOperation)
 	b = putTime(b, "usageOperationUpdateTime", v.UsageOperationUpdateTime)
@@ -517,18 +517,18 @@ func (v *InstanceNetworkInterface) encode(b []byte) []byte {
 	b = putObject(b, "attachment", v.Attachment, (*InstanceNetworkInterfaceAttachment).encode)
 	b = putObject(b, "connectionTrackingConfiguration", v.ConnectionTrackingConfiguration, (*ConnectionTrackingSpecificationResponse).encode)
 	b = putString(b, "description", v.Description)
-	b = putObjects(b, "groupSet", orEmpty(v.Groups), (*GroupIdentifier).encode)
+	b = putObjects(b, "groupSet", "item", orEmpty(v.Groups), (*GroupIdentifier).encode)
 	b = putString(b, "interfaceType", v.InterfaceType)
-	b = putObjects(b, "ipv4PrefixSet", v.Ipv4Prefixes, (*InstanceIpv4Prefix).encode)
-	b = putObjects(b, "ipv6AddressesSet", orEmpty(v.Ipv6Addresses), (*InstanceIpv6Address).encode)
-	b = putObjects(b, "ipv6PrefixSet", v.Ipv6Prefixes, (*InstanceIpv6Prefix).encode)
+	b = putObjects(b, "ipv4PrefixSet", "item", v.Ipv4Prefixes, (*InstanceIpv4Prefix).encode)
+	b = putObjects(b, "ipv6AddressesSet", "item", orEmpty(v.Ipv6Addresses), (*InstanceIpv6Address).encode)
+	b = putObjects(b, "ipv6PrefixSet", "item", v.Ipv6Prefixes, (*InstanceIpv6Prefix).encode)
 	b = putString(b, "macAddress", v.MacAddress)
 	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
 	b = putObject(b, "operator", v.Operator, (*OperatorResponse).encode)
 	b = putString(b, "ownerId", v.OwnerId)
 	b = putString(b, "privateDnsName", v.PrivateDnsName)
 	b = putString(b, "privateIpAddress", v.PrivateIpAddress)
-	b = putObjects(b, "privateIpAddressesSet", orEmpty(v.PrivateIpAddresses), (*InstancePrivateIpAddress).encode)
+	b = putObjects(b, "privateIpAddressesSet", "item", orEmpty(v.PrivateIpAddresses), (*InstancePrivateIpAddress).encode)
 	b = putBool(b, "sourceDestCheck", v.SourceDestCheck)
 	b = putString(b, "status", v.Status)
 	b = putString(b, "subnetId", v.SubnetId)
@@ -618,7 +618,7 @@ func (v *InstanceSecondaryInterface) encode(b []byte) []byte {
 	b = putString(b, "interfaceType", v.InterfaceType)
 	b = putString(b, "macAddress", v.MacAddress)
 	b = putString(b, "ownerId", v.OwnerId)
-	b = putObjects(b, "privateIpAddressSet", v.PrivateIpAddresses, (*InstanceSecondaryInterfacePrivateIpAddress).encode)
+	b = putObjects(b, "privateIpAddressSet", "item", v.PrivateIpAddresses, (*InstanceSecondaryInterfacePrivateIpAddress).encode)
 	b = putString(b, "secondaryInterfaceId", v.SecondaryInterfaceId)
 	b = putString(b, "secondaryNetworkId", v.SecondaryNetworkId)
 	b = putString(b, "secondarySubnetId", v.SecondarySubnetId)
@@ -853,8 +853,8 @@ type Reservation struct {
 }
 
 func (v *Reservation) encode(b []byte) []byte {
-	b = putObjects(b, "groupSet", orEmpty(v.Groups), (*GroupIdentifier).encode)
-	b = putObjects(b, "instancesSet", orEmpty(v.Instances), (*Instance).encode)
+	b = putObjects(b, "groupSet", "item", orEmpty(v.Groups), (*GroupIdentifier).encode)
+	b = putObjects(b, "instancesSet", "item", orEmpty(v.Instances), (*Instance).encode)
 	b = putString(b, "ownerId", v.OwnerId)
 	b = putString(b, "requesterId", v.RequesterId)
 	b = putString(b, "reservationId", v.ReservationId)
@@ -907,7 +907,7 @@ type StartInstancesResult struct {
 }
 
 func (v *StartInstancesResult) encode(b []byte) []byte {
-	b = putObjects(b, "instancesSet", orEmpty(v.StartingInstances), (*InstanceStateChange).encode)
+	b = putObjects(b, "instancesSet", "item", orEmpty(v.StartingInstances), (*InstanceStateChange).encode)
 	return b
 }
 
@@ -947,7 +947,7 @@ type StopInstancesResult struct {
 }
 
 func (v *StopInstancesResult) encode(b []byte) []byte {
-	b = putObjects(b, "instancesSet", orEmpty(v.StoppingInstances), (*InstanceStateChange).encode)
+	b = putObjects(b, "instancesSet", "item", orEmpty(v.StoppingInstances), (*InstanceStateChange).encode)
 	return b
 }
 
@@ -984,6 +984,6 @@ type TerminateInstancesResult struct {
 }
 
 func (v *TerminateInstancesResult) encode(b []byte) []byte {
-	b = putObjects(b, "instancesSet", orEmpty(v.TerminatingInstances), (*InstanceStateChange).encode)
+	b = putObjects(b, "instancesSet", "item", orEmpty(v.TerminatingInstances), (*InstanceStateChange).encode)
 	return b
 }

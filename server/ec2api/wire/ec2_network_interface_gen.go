@@ -324,7 +324,7 @@ type DescribeNetworkInterfacesResult struct {
 }
 
 func (v *DescribeNetworkInterfacesResult) encode(b []byte) []byte {
-	b = putObjects(b, "networkInterfaceSet", orEmpty(v.NetworkInterfaces), (*NetworkInterface).encode)
+	b = putObjects(b, "networkInterfaceSet", "item", orEmpty(v.NetworkInterfaces), (*NetworkInterface).encode)
 	b = putString(b, "nextToken", v.NextToken)
 	return b
 }
@@ -524,7 +524,7 @@ type NetworkInterface struct {
 }
 
 func (v *NetworkInterface) encode(b []byte) []byte {
-	b = putValues(b, "associatedSubnetSet", v.AssociatedSubnets, putString)
+	b = putValues(b, "associatedSubnetSet", "item", v.AssociatedSubnets, putString)
 	b = putObject(b, "association", v.Association, (*NetworkInterfaceAssociation).encode)
 	b = putObject(b, "attachment", v.Attachment, (*NetworkInterfaceAttachment).encode)
 	b = putString(b, "availabilityZone", v.AvailabilityZone)
@@ -532,13 +532,13 @@ func (v *NetworkInterface) encode(b []byte) []byte {
 	b = putObject(b, "connectionTrackingConfiguration", v.ConnectionTrackingConfiguration, (*ConnectionTrackingConfiguration).encode)
 	b = putBool(b, "denyAllIgwTraffic", v.DenyAllIgwTraffic)
 	b = putString(b, "description", v.Description)
-	b = putObjects(b, "groupSet", orEmpty(v.Groups), (*GroupIdentifier).encode)
+	b = putObjects(b, "groupSet", "item", orEmpty(v.Groups), (*GroupIdentifier).encode)
 	b = putString(b, "interfaceType", v.InterfaceType)
-	b = putObjects(b, "ipv4PrefixSet", v.Ipv4Prefixes, (*Ipv4PrefixSpecification).encode)
+	b = putObjects(b, "ipv4PrefixSet", "item", v.Ipv4Prefixes, (*Ipv4PrefixSpecification).encode)
 	b = putString(b, "ipv6Address", v.Ipv6Address)
-	b = putObjects(b, "ipv6AddressesSet", orEmpty(v.Ipv6Addresses), (*NetworkInterfaceIpv6Address).encode)
+	b = putObjects(b, "ipv6AddressesSet", "item", orEmpty(v.Ipv6Addresses), (*NetworkInterfaceIpv6Address).encode)
 	b = putBool(b, "ipv6Native", v.Ipv6Native)
-	b = putObjects(b, "ipv6PrefixSet", v.Ipv6Prefixes, (*Ipv6PrefixSpecification).encode)
+	b = putObjects(b, "ipv6PrefixSet", "item", v.Ipv6Prefixes, (*Ipv6PrefixSpecification).encode)
 	b = putString(b, "macAddress", v.MacAddress)
 	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
 	b = putObject(b, "operator", v.Operator, (*OperatorResponse).encode)
@@ -546,7 +546,7 @@ func (v *NetworkInterface) encode(b []byte) []byte {
 	b = putString(b, "ownerId", v.OwnerId)
 	b = putString(b, "privateDnsName", v.PrivateDnsName)
 	b = putString(b, "privateIpAddress", v.PrivateIpAddress)
-	b = putObjects(b, "privateIpAddressesSet", orEmpty(v.PrivateIpAddresses), (*NetworkInterfacePrivateIpAddress).encode)
+	b = putObjects(b, "privateIpAddressesSet", "item", orEmpty(v.PrivateIpAddresses), (*NetworkInterfacePrivateIpAddress).encode)
 	b = putString(b, "publicDnsName", v.PublicDnsName)
 	b = putObject(b, "publicIpDnsNameOptions", v.PublicIpDnsNameOptions, (*PublicIpDnsNameOptions).encode)
 	b = putString(b, "requesterId", v.RequesterId)
@@ -554,7 +554,7 @@ func (v *NetworkInterface) encode(b []byte) []byte {
 	b = putBool(b, "sourceDestCheck", v.SourceDestCheck)
 	b = putString(b, "status", v.Status)
 	b = putString(b, "subnetId", v.SubnetId)
-	b = putObjects(b, "tagSet", orEmpty(v.TagSet), (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", orEmpty(v.TagSet), (*Tag).encode)
 	b = putString(b, "vpcId", v.VpcId)
 	return b
 }

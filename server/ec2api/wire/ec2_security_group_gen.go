@@ -129,7 +129,7 @@ type AuthorizeSecurityGroupEgressResult struct {
 
 func (v *AuthorizeSecurityGroupEgressResult) encode(b []byte) []byte {
 	b = putBool(b, "return", v.Return)
-	b = putObjects(b, "securityGroupRuleSet", orEmpty(v.SecurityGroupRules), (*SecurityGroupRule).encode)
+	b = putObjects(b, "securityGroupRuleSet", "item", orEmpty(v.SecurityGroupRules), (*SecurityGroupRule).encode)
 	return b
 }
 
@@ -188,7 +188,7 @@ type AuthorizeSecurityGroupIngressResult struct {
 
 func (v *AuthorizeSecurityGroupIngressResult) encode(b []byte) []byte {
 	b = putBool(b, "return", v.Return)
-	b = putObjects(b, "securityGroupRuleSet", orEmpty(v.SecurityGroupRules), (*SecurityGroupRule).encode)
+	b = putObjects(b, "securityGroupRuleSet", "item", orEmpty(v.SecurityGroupRules), (*SecurityGroupRule).encode)
 	return b
 }
 
@@ -233,7 +233,7 @@ type CreateSecurityGroupResult struct {
 func (v *CreateSecurityGroupResult) encode(b []byte) []byte {
 	b = putString(b, "groupId", v.GroupId)
 	b = putString(b, "securityGroupArn", v.SecurityGroupArn)
-	b = putObjects(b, "tagSet", v.Tags, (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
 	return b
 }
 
@@ -309,7 +309,7 @@ type DescribeSecurityGroupRulesResult struct {
 
 func (v *DescribeSecurityGroupRulesResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
-	b = putObjects(b, "securityGroupRuleSet", orEmpty(v.SecurityGroupRules), (*SecurityGroupRule).encode)
+	b = putObjects(b, "securityGroupRuleSet", "item", orEmpty(v.SecurityGroupRules), (*SecurityGroupRule).encode)
 	return b
 }
 
@@ -353,7 +353,7 @@ type DescribeSecurityGroupsResult struct {
 
 func (v *DescribeSecurityGroupsResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
-	b = putObjects(b, "securityGroupInfo", orEmpty(v.SecurityGroups), (*SecurityGroup).encode)
+	b = putObjects(b, "securityGroupInfo", "item", orEmpty(v.SecurityGroups), (*SecurityGroup).encode)
 	return b
 }
 
@@ -398,11 +398,11 @@ func (v *IpPermission) decode(d *decoder, n *node) {
 func (v *IpPermission) encode(b []byte) []byte {
 	b = putNumber(b, "fromPort", v.FromPort)
 	b = putString(b, "ipProtocol", v.IpProtocol)
-	b = putObjects(b, "ipRanges", orEmpty(v.IpRanges), (*IpRange).encode)
-	b = putObjects(b, "ipv6Ranges", orEmpty(v.Ipv6Ranges), (*Ipv6Range).encode)
-	b = putObjects(b, "prefixListIds", orEmpty(v.PrefixListIds), (*PrefixListId).encode)
+	b = putObjects(b, "ipRanges", "item", orEmpty(v.IpRanges), (*IpRange).encode)
+	b = putObjects(b, "ipv6Ranges", "item", orEmpty(v.Ipv6Ranges), (*Ipv6Range).encode)
+	b = putObjects(b, "prefixListIds", "item", orEmpty(v.PrefixListIds), (*PrefixListId).encode)
 	b = putNumber(b, "toPort", v.ToPort)
-	b = putObjects(b, "groups", orEmpty(v.UserIdGroupPairs), (*UserIdGroupPair).encode)
+	b = putObjects(b, "groups", "item", orEmpty(v.UserIdGroupPairs), (*UserIdGroupPair).encode)
 	return b
 }
 
@@ -552,8 +552,8 @@ type RevokeSecurityGroupEgressResult struct {
 
 func (v *RevokeSecurityGroupEgressResult) encode(b []byte) []byte {
 	b = putBool(b, "return", v.Return)
-	b = putObjects(b, "revokedSecurityGroupRuleSet", orEmpty(v.RevokedSecurityGroupRules), (*RevokedSecurityGroupRule).encode)
-	b = putObjects(b, "unknownIpPermissionSet", v.UnknownIpPermissions, (*IpPermission).encode)
+	b = putObjects(b, "revokedSecurityGroupRuleSet", "item", orEmpty(v.RevokedSecurityGroupRules), (*RevokedSecurityGroupRule).encode)
+	b = putObjects(b, "unknownIpPermissionSet", "item", v.UnknownIpPermissions, (*IpPermission).encode)
 	return b
 }
 
@@ -613,8 +613,8 @@ type RevokeSecurityGroupIngressResult struct {
 
 func (v *RevokeSecurityGroupIngressResult) encode(b []byte) []byte {
 	b = putBool(b, "return", v.Return)
-	b = putObjects(b, "revokedSecurityGroupRuleSet", orEmpty(v.RevokedSecurityGroupRules), (*RevokedSecurityGroupRule).encode)
-	b = putObjects(b, "unknownIpPermissionSet", v.UnknownIpPermissions, (*IpPermission).encode)
+	b = putObjects(b, "revokedSecurityGroupRuleSet", "item", orEmpty(v.RevokedSecurityGroupRules), (*RevokedSecurityGroupRule).encode)
+	b = putObjects(b, "unknownIpPermissionSet", "item", v.UnknownIpPermissions, (*IpPermission).encode)
 	return b
 }
 
@@ -663,11 +663,11 @@ func (v *SecurityGroup) encode(b []byte) []byte {
 	b = putString(b, "groupDescription", v.Description)
 	b = putString(b, "groupId", v.GroupId)
 	b = putString(b, "groupName", v.GroupName)
-	b = putObjects(b, "ipPermissions", orEmpty(v.IpPermissions), (*IpPermission).encode)
-	b = putObjects(b, "ipPermissionsEgress", orEmpty(v.IpPermissionsEgress), (*IpPermission).encode)
+	b = putObjects(b, "ipPermissions", "item", orEmpty(v.IpPermissions), (*IpPermission).encode)
+	b = putObjects(b, "ipPermissionsEgress", "item", orEmpty(v.IpPermissionsEgress), (*IpPermission).encode)
 	b = putString(b, "ownerId", v.OwnerId)
 	b = putString(b, "securityGroupArn", v.SecurityGroupArn)
-	b = putObjects(b, "tagSet", v.Tags, (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
 	b = putString(b, "vpcId", v.VpcId)
 	return b
 }
@@ -702,7 +702,7 @@ func (v *SecurityGroupRule) encode(b []byte) []byte {
 	b = putObject(b, "referencedGroupInfo", v.ReferencedGroupInfo, (*ReferencedSecurityGroup).encode)
 	b = putString(b, "securityGroupRuleArn", v.SecurityGroupRuleArn)
 	b = putString(b, "securityGroupRuleId", v.SecurityGroupRuleId)
-	b = putObjects(b, "tagSet", v.Tags, (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
 	b = putNumber(b, "toPort", v.ToPort)
 	return b
 }

@@ -290,7 +290,7 @@ type DescribeSubnetsResult struct {
 
 func (v *DescribeSubnetsResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
-	b = putObjects(b, "subnetSet", orEmpty(v.Subnets), (*Subnet).encode)
+	b = putObjects(b, "subnetSet", "item", orEmpty(v.Subnets), (*Subnet).encode)
 	return b
 }
 
@@ -331,7 +331,7 @@ type DescribeVpcsResult struct {
 
 func (v *DescribeVpcsResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
-	b = putObjects(b, "vpcSet", orEmpty(v.Vpcs), (*Vpc).encode)
+	b = putObjects(b, "vpcSet", "item", orEmpty(v.Vpcs), (*Vpc).encode)
 	return b
 }
 
@@ -441,7 +441,7 @@ func (v *Subnet) encode(b []byte) []byte {
 	b = putBool(b, "defaultForAz", v.DefaultForAz)
 	b = putBool(b, "enableDns64", v.EnableDns64)
 	b = putNumber(b, "enableLniAtDeviceIndex", v.EnableLniAtDeviceIndex)
-	b = putObjects(b, "ipv6CidrBlockAssociationSet", orEmpty(v.Ipv6CidrBlockAssociationSet), (*SubnetIpv6CidrBlockAssociation).encode)
+	b = putObjects(b, "ipv6CidrBlockAssociationSet", "item", orEmpty(v.Ipv6CidrBlockAssociationSet), (*SubnetIpv6CidrBlockAssociation).encode)
 	b = putBool(b, "ipv6Native", v.Ipv6Native)
 	b = putBool(b, "mapCustomerOwnedIpOnLaunch", v.MapCustomerOwnedIpOnLaunch)
 	b = putBool(b, "mapPublicIpOnLaunch", v.MapPublicIpOnLaunch)
@@ -451,7 +451,7 @@ func (v *Subnet) encode(b []byte) []byte {
 	b = putString(b, "state", v.State)
 	b = putString(b, "subnetArn", v.SubnetArn)
 	b = putString(b, "subnetId", v.SubnetId)
-	b = putObjects(b, "tagSet", v.Tags, (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
 	b = putString(b, "type", v.Type)
 	b = putString(b, "vpcId", v.VpcId)
 	return b
@@ -503,15 +503,15 @@ type Vpc struct {
 func (v *Vpc) encode(b []byte) []byte {
 	b = putObject(b, "blockPublicAccessStates", v.BlockPublicAccessStates, (*BlockPublicAccessStates).encode)
 	b = putString(b, "cidrBlock", v.CidrBlock)
-	b = putObjects(b, "cidrBlockAssociationSet", v.CidrBlockAssociationSet, (*VpcCidrBlockAssociation).encode)
+	b = putObjects(b, "cidrBlockAssociationSet", "item", v.CidrBlockAssociationSet, (*VpcCidrBlockAssociation).encode)
 	b = putString(b, "dhcpOptionsId", v.DhcpOptionsId)
 	b = putObject(b, "encryptionControl", v.EncryptionControl, (*VpcEncryptionControl).encode)
 	b = putString(b, "instanceTenancy", v.InstanceTenancy)
-	b = putObjects(b, "ipv6CidrBlockAssociationSet", v.Ipv6CidrBlockAssociationSet, (*VpcIpv6CidrBlockAssociation).encode)
+	b = putObjects(b, "ipv6CidrBlockAssociationSet", "item", v.Ipv6CidrBlockAssociationSet, (*VpcIpv6CidrBlockAssociation).encode)
 	b = putBool(b, "isDefault", v.IsDefault)
 	b = putString(b, "ownerId", v.OwnerId)
 	b = putString(b, "state", v.State)
-	b = putObjects(b, "tagSet", v.Tags, (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
 	b = putString(b, "vpcId", v.VpcId)
 	return b
 }
@@ -555,7 +555,7 @@ func (v *VpcEncryptionControl) encode(b []byte) []byte {
 	b = putObject(b, "resourceExclusions", v.ResourceExclusions, (*VpcEncryptionControlExclusions).encode)
 	b = putString(b, "state", v.State)
 	b = putString(b, "stateMessage", v.StateMessage)
-	b = putObjects(b, "tagSet", v.Tags, (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
 	b = putString(b, "vpcEncryptionControlId", v.VpcEncryptionControlId)
 	b = putString(b, "vpcId", v.VpcId)
 	return b

@@ -155,7 +155,7 @@ type DescribeEnforcementResult struct {
 }
 
 func (v *DescribeEnforcementResult) encode(b []byte) []byte {
-	b = putObjects(b, "enforcementSet", orEmpty(v.Enforcements), (*Enforcement).encode)
+	b = putObjects(b, "enforcementSet", "item", orEmpty(v.Enforcements), (*Enforcement).encode)
 	b = putBool(b, "inForce", v.InForce)
 	b = putString(b, "nextToken", v.NextToken)
 	b = putNumber(b, "revision", v.Revision)

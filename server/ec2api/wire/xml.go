@@ -78,7 +78,7 @@ func putObject[T any](b []byte, name string, v *T, encode func(*T, []byte) []byt
 	return append(append(append(b, "</"...), name...), '>')
 }
 
-func putObjects[T any](b []byte, name string, list []T, encode func(*T, []byte) []byte) []byte {
+func putObjects[T any](b []byte, name, item string, list []T, encode func(*T, []byte) []byte) []byte {
 	if list == nil {
 		return b
 	}
@@ -87,12 +87,12 @@ func putObjects[T any](b []byte, name string, list []T, encode func(*T, []byte) 
 	}
 	b = append(append(append(b, '<'), name...), '>')
 	for i := range list {
-		b = append(encode(&list[i], append(b, "<item>"...)), "</item>"...)
+		b = putObject(b, item, &list[i], encode)
 	}
 	return append(append(append(b, "</"...), name...), '>')
 }
 
-func putValues[T any](b []byte, name string, list []T, put func([]byte, string, *T) []byte) []byte {
+func putValues[T any](b []byte, name, item string, list []T, put func([]byte, string, *T) []byte) []byte {
 	if list == nil {
 		return b
 	}
@@ -101,7 +101,7 @@ func putValues[T any](b []byte, name string, list []T, put func([]byte, string, 
 	}
 	b = append(append(append(b, '<'), name...), '>')
 	for i := range list {
-		b = put(b, "item", &list[i])
+		b = put(b, item, &list[i])
 	}
 	return append(append(append(b, "</"...), name...), '>')
 }

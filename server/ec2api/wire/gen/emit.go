@@ -294,9 +294,9 @@ func (e *emitter) encoder(d *description, s *structure) {
 		}
 		switch codec := m.codec(); {
 		case m.list && codec == "":
-			e.p("b = putObjects(b, %q, %s, (*%s).encode)", m.out, value, m.kind)
+			e.p("b = putObjects(b, %q, %q, %s, (*%s).encode)", m.out, m.item, value, m.kind)
 		case m.list:
-			e.p("b = putValues(b, %q, %s, %s)", m.out, value, put)
+			e.p("b = putValues(b, %q, %q, %s, %s)", m.out, m.item, value, put)
 		case codec == "":
 			e.p("b = putObject(b, %q, v.%s, (*%s).encode)", m.out, m.name, m.kind)
 		default:

@@ -64,6 +64,7 @@ type member struct {
 	enum                       []string
 	in                         []string // wire names in a request; never empty
 	out                        string   // wire name in a result
+	item                       string   // and of each entry of a list there
 }
 
 var scalars = []string{"string", "int", "long", "double", "bool", "time", "blob"}
@@ -221,7 +222,7 @@ func (p *parser) indented(words, doc []string) error {
 }
 
 func (p *parser) member(words, doc []string) (*member, error) {
-	m := &member{name: words[0], kind: "string", doc: doc}
+	m := &member{name: words[0], kind: "string", item: "item", doc: doc}
 	words = words[1:]
 	if len(words) > 0 && isType(words[0]) {
 		m.kind, m.list = strings.CutPrefix(words[0], "[]")
@@ -299,6 +300,8 @@ func (m *member) fact(w string) error {
 		m.in = strings.Split(value, "|")
 	case "out":
 		m.out = value
+	case "item":
+		m.item = value
 	default:
 		return fmt.Errorf("unknown fact %q", w)
 	}
