@@ -188,3 +188,8 @@ func (d *Datapath) Forget(eni vpc.InterfaceID, direction ruleset.Direction, p ru
 	_, key.Remote = address(remote)
 	return d.objects.HalfOpen.Delete(key)
 }
+
+// DieBuilding does half of an Apply, as an agent that is killed then.
+func (d *Datapath) DieBuilding(t ruleset.Tables, m ruleset.Members) error {
+	return d.build(t, m)
+}

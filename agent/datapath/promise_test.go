@@ -1,0 +1,221 @@
+package datapath_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/sallyport/sallyport/agent/datapath"
+	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// The promises of docs/design that the programs keep. A promise is a function that says what it saw
+// broken, so that a test can also hold it against a host that breaks it.
+
+// TestPromise01 closed by default: from Attach on nothing passes until tables are in force, and then
+// only what a rule allows.
+func TestPromise01ClosedByDefault(t *testing.T) {
+	promise := func(h *host) (broken string) {
+		frames := []frame{
+			tcp(own4, remote4, 1, 80, syn), udp(own6, remote6, 1, 53), icmp(own4, remote4, 8, 0, 1),
+			arp(1, mac, own4, router4), nd(135, own6, peer6, peer6), dhcp(1, zero4, limited4, 68, 67, mac),
+		}
+		for _, f := range frames {
+			for _, direction := range []ruleset.Direction{ruleset.Egress, ruleset.Ingress} {
+				if v := h.run(eniA, direction, f.bytes()); v.Action != ruleset.Drop {
+					return fmt.Sprintf("%s of %s passed: %s", direction, f, v.Reason)
+				}
+			}
+		}
+		return ""
+	}
+	h := newHost(t, datapath.Options{})
+	h.attach(eniA)
+	if broken := promise(h); broken != "" {
+		t.Error("attached, no tables: " + broken)
+	}
+	h.apply(view(allowAll()...))
+	if promise(h) == "" {
+		t.Error("open to everything, and the promise still holds: it sees nothing")
+	}
+	v := view(allowAll()...)
+	clear(v.ENIs)
+	h.apply(v)
+	if broken := promise(h); broken != "" {
+		t.Error("no longer in the View: " + broken)
+	}
+	h.apply(view())
+	h.want(eniA, ruleset.Egress, tcp(own4, remote4, 2, 80, syn), ruleset.ReasonNoRule)
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 2, 80, syn), ruleset.ReasonNoRule)
+}
+
+// TestPromise04 stateful: what a tracked connection started may come back, whatever the rules say by
+// then; nothing else may.
+func TestPromise04Stateful(t *testing.T) {
+	promise := func(change func(*host)) (broken string) {
+		h := newHost(t, datapath.Options{})
+		h.attach(eniA)
+		h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0"), rule(false, vpc.TCP, 80, 80, "::/0")))
+		for _, f := range []frame{tcp(remote4, own4, 4000, 80, syn), tcp(remote6, own6, 4000, 80, syn)} {
+			h.want(eniA, ruleset.Ingress, f, ruleset.ReasonRule)
+			f.flags = ack
+			h.want(eniA, ruleset.Egress, f.reply(), ruleset.ReasonTracked)
+			h.want(eniA, ruleset.Ingress, f, ruleset.ReasonTracked)
+			change(h)
+			if v := h.run(eniA, ruleset.Egress, f.reply().bytes()); v.Reason != ruleset.ReasonTracked {
+				broken = fmt.Sprintf("%s: %s", f.reply(), v.Reason)
+			}
+			if v := h.run(eniA, ruleset.Ingress, f.bytes()); v.Reason != ruleset.ReasonTracked {
+				broken = fmt.Sprintf("%s: %s", f, v.Reason)
+			}
+			h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0"), rule(false, vpc.TCP, 80, 80, "::/0")))
+		}
+		return broken
+	}
+	for name, change := range map[string]func(*host){
+		"nothing changed":    func(*host) {},
+		"every rule revoked": func(h *host) { h.apply(view()) },
+		"agent restarted":    (*host).restart,
+	} {
+		if broken := promise(change); broken != "" {
+			t.Errorf("%s: %s", name, broken)
+		}
+	}
+	if promise(func(h *host) {
+		h.apply(view())
+		h.do(func() {
+			must(t, h.d.Detach(h.devices[eniA]))
+			must(t, h.d.Attach(h.devices[eniA], "g0", eniA))
+		})
+	}) == "" {
+		t.Error("the connections were lost, and the promise still holds: it sees nothing")
+	}
+}
+
+// TestPromise05 outside the guest: no frame that claims another's address leaves it, though every
+// rule is open. TestVerdicts has the whole table.
+func TestPromise05Spoofing(t *testing.T) {
+	promise := func(v *ruleset.View) (broken []string) {
+		h := newHost(t, datapath.Options{})
+		h.attach(eniA)
+		h.apply(v)
+		for _, f := range []frame{
+			tcp(peer4, remote4, 1, 80, syn), tcp(peer6, remote6, 1, 80, syn),
+			tcp(own4, remote4, 1, 80, syn).with("another MAC", func(f *frame) { f.srcMAC = otherMAC }),
+			arp(2, mac, peer4, router4), arp(2, otherMAC, own4, router4), arp(2, mac, router4, peer4),
+			nd(136, own6, allNodes, peer6, lladdr(2, mac)...), nd(136, own6, allNodes, own6, lladdr(2, otherMAC)...),
+			nd(134, ownFE80, allNodes, netip.Addr{}, make([]byte, 8)...), dhcp(2, own4, limited4, 67, 68, otherMAC),
+		} {
+			if got := h.run(eniA, ruleset.Egress, f.bytes()); got.Action != ruleset.Drop {
+				broken = append(broken, f.String())
+			}
+		}
+		return broken
+	}
+	v := view(allowAll()...)
+	if broken := promise(v); len(broken) != 0 {
+		t.Errorf("left the guest: %q", broken)
+	}
+	// An ENI that owns what it should not.
+	eni := v.ENIs[eniA]
+	eni.Addresses = append(eni.Addresses, peer4, peer6)
+	eni.SourceDestCheck = false
+	v.ENIs[eniA] = eni
+	if broken := promise(v); len(broken) < 4 {
+		t.Errorf("it may claim others' addresses, and only %q left: the promise sees too little", broken)
+	}
+}
+
+// TestPromise06 never half a change: while a member moves between groups, and the rules move with it,
+// no packet is dropped that both revisions pass, and none passes that both drop.
+func TestPromise06NeverHalf(t *testing.T) {
+	const member, stranger = "10.0.0.50", "10.0.0.51"
+	// In both views the member gets in, by different groups; the stranger by neither, though each
+	// half of a change would let it in: it is in the group that the other revision names.
+	first := groupView(sgB, map[string][]vpc.GroupID{member: {sgB}, stranger: {sgC}})
+	second := groupView(sgC, map[string][]vpc.GroupID{member: {sgC}, stranger: {sgB}})
+	// In the third the member's address has another owner, and the table has CIDRs besides.
+	third := groupView(sgC, map[string][]vpc.GroupID{stranger: {sgB}})
+	third.Members["eni-another"] = ruleset.Member{
+		ID: "eni-another", Domains: []vpc.VPCID{dom}, Groups: []vpc.GroupID{sgC}, Addresses: []netip.Addr{netip.MustParseAddr(member)},
+	}
+	for _, v := range []*ruleset.View{first, second, third} {
+		r := &v.Groups[sgA].Rules[0]
+		r.Protocol, r.From, r.To = vpc.ICMP, -1, -1
+	}
+	// Judged by the rules each time: no request, so no connection.
+	good, bad := icmp(netip.MustParseAddr(member), own4, 9, 0, 0), icmp(netip.MustParseAddr(stranger), own4, 9, 0, 0)
+
+	changes := func(apply func(h *host, v *ruleset.View)) (dropped, passed int) {
+		h := newHost(t, datapath.Options{})
+		h.attach(eniA)
+		for i, v := range []*ruleset.View{first, second, third} {
+			v.Revision = int64(i + 1)
+		}
+		h.apply(first)
+		endGood, endBad := h.sending(eniA, good), h.sending(eniA, bad)
+		for range 100 {
+			for _, v := range []*ruleset.View{second, third, first} {
+				apply(h, v)
+			}
+		}
+		_, dropped = endGood()
+		passed, _ = endBad()
+		return dropped, passed
+	}
+	if dropped, passed := changes((*host).apply); dropped != 0 || passed != 0 {
+		t.Errorf("%d packets were dropped that both revisions pass, %d passed that both drop", dropped, passed)
+	}
+	// Tables first and members after them, as two changes: then both are seen.
+	dropped, passed := changes(func(h *host, v *ruleset.View) {
+		half := *v
+		half.Members = h.view.Members
+		h.apply(&half)
+		h.apply(v)
+	})
+	if dropped == 0 || passed == 0 {
+		t.Errorf("with half changes %d packets were dropped and %d passed: the promise sees nothing", dropped, passed)
+	}
+}
+
+// TestPromise10 flat cost: however many rules and members there are, a packet takes the same few
+// look-ups. What could grow is the search in a block, which has a fixed number of steps, and the
+// number of entries per rule and member, which must be a sum and never a product.
+func TestPromise10FlatCost(t *testing.T) {
+	grow := func(rules, members int) datapath.Leftovers {
+		h := newHost(t, datapath.Options{})
+		h.attach(eniA)
+		var list []vpc.Rule
+		for i := range rules {
+			r := rule(false, vpc.TCP, int32(i*2), int32(i*2), string(sgB))
+			r.Number = uint32(i + 1)
+			list = append(list, r)
+		}
+		v := view(list...)
+		for i := range members {
+			id := vpc.InterfaceID(fmt.Sprintf("eni-%d", i))
+			v.Members[id] = ruleset.Member{
+				ID: id, Domains: []vpc.VPCID{dom}, Groups: []vpc.GroupID{sgB},
+				Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})},
+			}
+		}
+		h.apply(v)
+		last := tcp(netip.AddrFrom4([4]byte{10, 1, byte((members - 1) >> 8), byte(members - 1)}), own4, 1, uint16(2*(rules-1)), syn)
+		h.want(eniA, ruleset.Ingress, last, ruleset.ReasonRule)
+		holds, err := h.d.Holds()
+		must(t, err)
+		return holds
+	}
+	one := grow(1, 1)
+	many := grow(1000, 1000)
+	if got, want := many.Members-one.Members, 999; got != want {
+		t.Errorf("999 more members took %d entries, want %d", got, want)
+	}
+	if got, want := many.Intervals-one.Intervals, 999; got != want {
+		t.Errorf("999 more rules took %d intervals, want %d", got, want)
+	}
+	if many.Sets != one.Sets || many.Prefixes != one.Prefixes {
+		t.Errorf("sets and prefixes grew from %+v to %+v", one, many)
+	}
+}
