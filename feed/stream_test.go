@@ -1,7 +1,9 @@
 package feed_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,7 +23,9 @@ func (w *world) raw(host vpc.HostID) feedpb.Feed_StreamClient {
 		w.Fatal(err)
 	}
 	w.Cleanup(func() { conn.Close() })
-	rpc, err := feedpb.NewFeedClient(conn).Stream(w.Context())
+	ctx, cancel := context.WithTimeout(w.Context(), 20*time.Second) // for a server that never answers
+	w.Cleanup(cancel)
+	rpc, err := feedpb.NewFeedClient(conn).Stream(ctx)
 	if err != nil {
 		w.Fatal(err)
 	}
