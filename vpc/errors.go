@@ -120,8 +120,7 @@ func Errorf(code Code, format string, args ...any) *Error {
 
 // CodeOf returns the code of a refusal, "" for nil and for any other error.
 func CodeOf(err error) Code {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return ""

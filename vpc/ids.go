@@ -68,16 +68,3 @@ func parseID[T ~string](s, prefix string, malformed Code) (T, error) {
 	}
 	return T(s), nil
 }
-
-// parseIDs parses all of them, or returns the error of the first that is malformed.
-func parseIDs[T any](ids []string, parse func(string) (T, error)) ([]T, error) {
-	out := make([]T, 0, len(ids))
-	for _, s := range ids {
-		id, err := parse(s)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, nil
-}

@@ -14,9 +14,11 @@ func (s *State) Subnet(id SubnetID) *Subnet { return get[Subnet](s, KindSubnet, 
 func (s *State) SecurityGroup(id GroupID) *SecurityGroup {
 	return get[SecurityGroup](s, KindSecurityGroup, string(id))
 }
+
 func (s *State) NetworkInterface(id InterfaceID) *NetworkInterface {
 	return get[NetworkInterface](s, KindInterface, string(id))
 }
+
 func (s *State) Instance(id InstanceID) *Instance { return get[Instance](s, KindInstance, string(id)) }
 func (s *State) Host(id HostID) *Host             { return get[Host](s, KindHost, string(id)) }
 func (s *State) AccessKey(id AccessKeyID) *AccessKey {
@@ -28,6 +30,7 @@ func (s *State) Subnets() iter.Seq[*Subnet] { return all[*Subnet](s, KindSubnet)
 func (s *State) SecurityGroups() iter.Seq[*SecurityGroup] {
 	return all[*SecurityGroup](s, KindSecurityGroup)
 }
+
 func (s *State) NetworkInterfaces() iter.Seq[*NetworkInterface] {
 	return all[*NetworkInterface](s, KindInterface)
 }

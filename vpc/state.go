@@ -3,6 +3,7 @@ package vpc
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"strings"
 
 	"github.com/tidwall/btree"
@@ -155,9 +156,7 @@ func (s *State) Apply(c Change, revision int64) *State {
 		index:        *indexHeader.IsoCopy(),
 		counts:       make(map[Kind]int, len(s.counts)+1),
 	}
-	for k, v := range s.counts {
-		n.counts[k] = v
-	}
+	maps.Copy(n.counts, s.counts)
 	for _, k := range c.Deletes {
 		if old, ok := n.objects.Delete(k.path()); ok {
 			n.unindex(old)

@@ -56,13 +56,13 @@ func TestWhoMayNotPass(t *testing.T) {
 			e.now = e.now.Add(time.Hour)
 			e.mu.Unlock()
 		}
-		r, body := e.send(tt.r)
-		refusal, id, err := wire.ParseError([]byte(body))
-		if err != nil || r.StatusCode != tt.status || refusal.Code != tt.code {
-			t.Errorf("%s: got %d %v %v, want %d %s", tt.name, r.StatusCode, refusal, err, tt.status, tt.code)
+		a := e.send(tt.r)
+		refusal, id, err := wire.ParseError([]byte(a.body))
+		if err != nil || a.status != tt.status || refusal.Code != tt.code {
+			t.Errorf("%s: got %d %v %v, want %d %s", tt.name, a.status, refusal, err, tt.status, tt.code)
 		}
-		if id == "" || id != r.Header.Get("x-amzn-RequestId") {
-			t.Errorf("%s: request id %q in the body, %q in the header", tt.name, id, r.Header.Get("x-amzn-RequestId"))
+		if id == "" || id != a.header.Get("x-amzn-RequestId") {
+			t.Errorf("%s: request id %q in the body, %q in the header", tt.name, id, a.header.Get("x-amzn-RequestId"))
 		}
 	}
 	if d := difference(before, e.state()); d != "" {
@@ -72,32 +72,32 @@ func TestWhoMayNotPass(t *testing.T) {
 
 func TestGuestMayAskWhoItIs(t *testing.T) {
 	e := newEndpoint(t)
-	r, body := e.send(e.signed(http.MethodPost, "", "Action=GetCallerIdentity&Version=2011-06-15", guestKey, "sts"))
-	if r.StatusCode != 200 || !strings.Contains(body, "<Arn>arn:aws:iam::123456789012:user/guest</Arn>") {
-		t.Errorf("got %d\n%s", r.StatusCode, body)
+	a := e.send(e.signed(http.MethodPost, "", "Action=GetCallerIdentity&Version=2011-06-15", guestKey, "sts"))
+	if a.status != http.StatusOK || !strings.Contains(a.body, "<Arn>arn:aws:iam::123456789012:user/guest</Arn>") {
+		t.Errorf("got %d\n%s", a.status, a.body)
 	}
 }
 
 func TestAnswerHeaders(t *testing.T) {
 	e := newEndpoint(t)
-	r, body := e.send(e.signed(http.MethodGet, "?"+describe, "", adminKey, "ec2"))
-	if r.StatusCode != 200 {
-		t.Fatalf("GET with a query string: got %d\n%s", r.StatusCode, body)
+	a := e.send(e.signed(http.MethodGet, "?"+describe, "", adminKey, "ec2"))
+	if a.status != http.StatusOK {
+		t.Fatalf("GET with a query string: got %d\n%s", a.status, a.body)
 	}
-	if got, want := r.Header.Get("x-sallyport-revision"), strconv.FormatInt(e.state().Revision(), 10); got != want {
+	if got, want := a.header.Get("x-sallyport-revision"), strconv.FormatInt(e.state().Revision(), 10); got != want {
 		t.Errorf("revision of a read: got %q, want %q", got, want)
 	}
-	if _, err := http.ParseTime(r.Header.Get("Date")); err != nil {
+	if _, err := http.ParseTime(a.header.Get("Date")); err != nil {
 		t.Errorf("the Date header, by which clients set their clocks: %v", err)
 	}
-	if got := r.Header.Get("Content-Type"); got != "text/xml;charset=UTF-8" {
+	if got := a.header.Get("Content-Type"); got != "text/xml;charset=UTF-8" {
 		t.Errorf("content type: got %q", got)
 	}
-	if id := r.Header.Get("x-amzn-RequestId"); id == "" || !strings.Contains(body, "<requestId>"+id+"</requestId>") {
+	if id := a.header.Get("x-amzn-RequestId"); id == "" || !strings.Contains(a.body, "<requestId>"+id+"</requestId>") {
 		t.Errorf("request id %q is not that of the body", id)
 	}
-	r, _ = e.call(url.Values{"Action": {"CreateSecurityGroup"}, "GroupName": {"g"}, "GroupDescription": {"g"}})
-	if got, want := r.Header.Get("x-sallyport-revision"), strconv.FormatInt(e.state().Revision(), 10); got != want {
+	a = e.call(url.Values{"Action": {"CreateSecurityGroup"}, "GroupName": {"g"}, "GroupDescription": {"g"}})
+	if got, want := a.header.Get("x-sallyport-revision"), strconv.FormatInt(e.state().Revision(), 10); got != want {
 		t.Errorf("revision of a write: got %q, want %q", got, want)
 	}
 }
@@ -119,9 +119,9 @@ func TestFrontPage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, body := e.send(r)
-		if answer.StatusCode != tt.status || !strings.Contains(body, tt.text) {
-			t.Errorf("%s %s: got %d %s, want %d %s", tt.method, tt.path, answer.StatusCode, body, tt.status, tt.text)
+		a := e.send(r)
+		if a.status != tt.status || !strings.Contains(a.body, tt.text) {
+			t.Errorf("%s %s: got %d %s, want %d %s", tt.method, tt.path, a.status, a.body, tt.status, tt.text)
 		}
 	}
 }
@@ -135,22 +135,23 @@ func TestConcurrentCalls(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range clients {
 		wg.Go(func() {
-			r, _ := e.call(url.Values{"Action": {"CreateSecurityGroup"}, "GroupName": {"one"}, "GroupDescription": {"d"}})
-			status[i] = r.StatusCode
-			r, body := e.call(url.Values{
+			status[i] = e.call(url.Values{
+				"Action": {"CreateSecurityGroup"}, "GroupName": {"one"}, "GroupDescription": {"d"},
+			}).status
+			own := e.call(url.Values{
 				"Action": {"CreateSecurityGroup"}, "GroupName": {fmt.Sprint("own-", i)}, "GroupDescription": {"d"},
 			})
-			if r.StatusCode != 200 {
-				t.Errorf("own name: got %d\n%s", r.StatusCode, body)
+			if own.status != http.StatusOK {
+				t.Errorf("own name: got %d\n%s", own.status, own.body)
 			}
 		})
 	}
 	wg.Wait()
 	won := 0
 	for _, s := range status {
-		if s == 200 {
+		if s == http.StatusOK {
 			won++
-		} else if s != 400 {
+		} else if s != http.StatusBadRequest {
 			t.Errorf("got status %d, want 200 or 400", s)
 		}
 	}
@@ -211,9 +212,9 @@ func TestServerErrorsTellNothing(t *testing.T) {
 func TestEveryOperationIsServed(t *testing.T) {
 	e := newEndpoint(t)
 	for name := range wire.Operations {
-		r, body := e.call(url.Values{"Action": {name}, "DryRun": {"true"}})
-		if strings.Contains(body, "<Code>InvalidAction</Code>") {
-			t.Errorf("%s is described, but not served (%d)", name, r.StatusCode)
+		a := e.call(url.Values{"Action": {name}, "DryRun": {"true"}})
+		if strings.Contains(a.body, "<Code>InvalidAction</Code>") {
+			t.Errorf("%s is described, but not served (%d)", name, a.status)
 		}
 	}
 }

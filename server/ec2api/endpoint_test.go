@@ -1,7 +1,6 @@
 package ec2api_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -137,7 +136,7 @@ func (e *endpoint) state() *vpc.State {
 }
 
 // call signs a form as the service of its action wants it, posts it, and returns the answer.
-func (e *endpoint) call(form url.Values) (*http.Response, string) {
+func (e *endpoint) call(form url.Values) answer {
 	e.t.Helper()
 	service := "ec2"
 	if op := wire.Operations[form.Get("Action")]; op != nil {
@@ -173,18 +172,25 @@ func (e *endpoint) signed(method, query, body, key, service string) *http.Reques
 	return r
 }
 
-func (e *endpoint) send(r *http.Request) (*http.Response, string) {
+// answer is what came back, read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (e *endpoint) send(r *http.Request) answer {
 	e.t.Helper()
-	answer, err := http.DefaultClient.Do(r)
+	w, err := http.DefaultClient.Do(r)
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	var b bytes.Buffer
-	if _, err := io.Copy(&b, answer.Body); err != nil {
+	defer w.Body.Close()
+	body, err := io.ReadAll(w.Body)
+	if err != nil {
 		e.t.Fatal(err)
 	}
-	return answer, b.String()
+	return answer{w.StatusCode, w.Header, string(body)}
 }
 
 // hosts says what hosts have in force, as a test set it.

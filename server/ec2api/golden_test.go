@@ -108,8 +108,8 @@ func (e *endpoint) play(text string) (status int, answer string) {
 			e.t.Fatalf("%q is not Name=Value", line)
 		}
 	}
-	r, body := e.call(form)
-	return r.StatusCode, indent(e.t, body)
+	a := e.call(form)
+	return a.status, indent(e.t, a.body)
 }
 
 // happen does what no client can: what hosts report. Each line is one event.

@@ -103,14 +103,14 @@ func badCalls(e *endpoint, seed uint64, calls int) (refused int, wrong []string)
 	for range calls {
 		form := randomForm(r, wire.Operations[actions[r.IntN(len(actions))]])
 		before := e.state()
-		answer, body := e.call(form)
-		if answer.StatusCode == http.StatusOK {
+		a := e.call(form)
+		if a.status == http.StatusOK {
 			continue
 		}
 		refused++
-		refusal, _, err := wire.ParseError([]byte(body))
+		refusal, _, err := wire.ParseError([]byte(a.body))
 		if err != nil || refusal.Code == "" || refusal.Message == "" || strings.Contains(refusal.Code, "Internal") {
-			wrong = append(wrong, fmt.Sprintf("%v: got %d %v %v", form, answer.StatusCode, refusal, err))
+			wrong = append(wrong, fmt.Sprintf("%v: got %d %v %v", form, a.status, refusal, err))
 		}
 		if d := difference(before, e.state()); d != "" {
 			wrong = append(wrong, fmt.Sprintf("%v: %v, and yet a change:\n%s", form, refusal, d))
