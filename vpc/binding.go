@@ -14,8 +14,9 @@ func (s *State) RegisterHost(_ Env, h Host) (Change, error) {
 
 // Bind records that a device of a host carries an interface. The caller has made sure that the host
 // is who it says. Refused are an unknown interface, one that another host or another device of the
-// same host carries, and one of a lab guest that belongs on another host. The same claim again
-// changes nothing. What the device carried before is unbound: a device carries one interface.
+// same host carries, and one of a lab guest that is stopped or belongs on another host. The same
+// claim again changes nothing. What the device carried before is unbound: a device carries one
+// interface.
 //
 // An interface without an attachment gets an instance of image "external", named guest or, without
 // one, device; the interfaces of one guest of one host share their instance while it runs.
@@ -42,6 +43,10 @@ func (s *State) Bind(env Env, host HostID, id InterfaceID, device, guest string)
 		if instance.Image != ImageExternal && instance.Host != host {
 			return Change{}, Errorf(CodeOperationNotPermitted,
 				"Interface %s belongs to instance %s, which runs on host %s.", id, instance.ID, instance.Host)
+		}
+		if instance.Image != ImageExternal && instance.State == Stopped {
+			return Change{}, Errorf(CodeIncorrectInstanceState,
+				"Interface %s belongs to instance %s, which is stopped.", id, instance.ID)
 		}
 	}
 	for other := range d.InterfacesOfHost(host) {

@@ -76,6 +76,8 @@ func TestBindRefuses(t *testing.T) {
 	e := l.interfaceIn(l.small.ID)
 	l.do(l.Bind(l.env, "host-1", e.ID, "tap7", ""))
 	lab := l.PrimaryInterface(l.run(vpc.NewInstances{})[0].ID)
+	stopped := l.PrimaryInterface(l.run(vpc.NewInstances{})[0].ID)
+	l.do(l.GuestStopped(l.env, stopped.Attachment.Instance, "no bridge"))
 	for _, tt := range []struct {
 		host   vpc.HostID
 		eni    vpc.InterfaceID
@@ -88,6 +90,10 @@ func TestBindRefuses(t *testing.T) {
 		{
 			"host-2", lab.ID, "spA0",
 			"OperationNotPermitted: Interface " + string(lab.ID) + " belongs to instance " + string(lab.Attachment.Instance) + ", which runs on host host-1.",
+		},
+		{
+			"host-1", stopped.ID, "spA0",
+			"IncorrectInstanceState: Interface " + string(stopped.ID) + " belongs to instance " + string(stopped.Attachment.Instance) + ", which is stopped.",
 		},
 		{"host-1", lab.ID, "", "InvalidParameterValue: A binding names a host and a device."},
 	} {
