@@ -1,6 +1,9 @@
 package vpc
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Filter is one condition of a Describe call: the object must have one of the values under the
 // name. In a value * stands for any run of characters, ? for one, a backslash takes the meaning
@@ -36,20 +39,8 @@ func (f Fields[T]) Where(s *State, filters []Filter, tags func(T) Tags) (func(T)
 		if len(filter.Values) == 0 { // never "everything": the caller may be about to delete the answer
 			return nil, Errorf(CodeMissingParameter, "The request must contain the parameter Filter.%d.Value", i+1)
 		}
-		patterns := make([]pattern, len(filter.Values))
-		for j, v := range filter.Values {
-			patterns[j] = newPattern(v)
-		}
-		tests = append(tests, func(o T) bool {
-			for _, v := range field(s, o) {
-				for _, p := range patterns {
-					if p.match(v) {
-						return true
-					}
-				}
-			}
-			return false
-		})
+		wanted := newWanted(filter.Values)
+		tests = append(tests, func(o T) bool { return slices.ContainsFunc(field(s, o), wanted.match) })
 	}
 	return func(o T) bool {
 		for _, test := range tests {
@@ -82,6 +73,29 @@ func (f Fields[T]) field(name string, tags func(T) Tags) func(*State, T) []strin
 		}
 	}
 	return f[name]
+}
+
+// wanted are the values of one filter.
+type wanted struct {
+	exact    map[string]bool
+	patterns []pattern // those with wildcards
+}
+
+func newWanted(values []string) wanted {
+	w := wanted{exact: make(map[string]bool, len(values))}
+	for _, v := range values {
+		p := newPattern(v)
+		if text, ok := p.text(); ok {
+			w.exact[text] = true
+		} else {
+			w.patterns = append(w.patterns, p)
+		}
+	}
+	return w
+}
+
+func (w wanted) match(v string) bool {
+	return w.exact[v] || slices.ContainsFunc(w.patterns, func(p pattern) bool { return p.match(v) })
 }
 
 // pattern is a filter value, taken apart.
@@ -121,6 +135,18 @@ func newPattern(s string) pattern {
 		p = append(p, token{char: '\\'})
 	}
 	return p
+}
+
+// text returns what p stands for if it has no wildcard.
+func (p pattern) text() (string, bool) {
+	var b strings.Builder
+	for _, t := range p {
+		if t.kind != literal {
+			return "", false
+		}
+		b.WriteRune(t.char)
+	}
+	return b.String(), true
 }
 
 // match goes back to the last * only: at most len(p) × len(s) steps, whatever the pattern.

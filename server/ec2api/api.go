@@ -278,7 +278,7 @@ func statusOf(code vpc.Code) int {
 func (c *call) log(status int, err, writeErr error, took time.Duration) {
 	level, attrs := slog.LevelDebug, []slog.Attr{
 		slog.String("request_id", c.requestID),
-		slog.String("action", fmt.Sprintf("%.64q", c.action)),
+		slog.String("action", fmt.Sprintf("%.64s", c.action)),
 		slog.String("key", c.identity.AccessKeyID),
 		slog.Int("status", status),
 		slog.Duration("took", took),

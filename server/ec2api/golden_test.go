@@ -157,7 +157,7 @@ func (e *endpoint) happen(text string) error {
 }
 
 // lines returns a State as lines that can be compared: kind, id, field, value; one per element of a
-// list.
+// list, by its id if it has one.
 func lines(s *vpc.State) map[string]bool {
 	out := map[string]bool{}
 	for o := range s.Objects() {
@@ -177,7 +177,12 @@ func lines(s *vpc.State) map[string]bool {
 			var list []json.RawMessage
 			if json.Unmarshal(value, &list) == nil {
 				for i, v := range list {
-					out[fmt.Sprintf("%s%s[%d] %s", head, name, i, v)] = true
+					at := fmt.Sprint(i)
+					var identified struct{ ID string }
+					if json.Unmarshal(v, &identified) == nil && identified.ID != "" {
+						at = identified.ID
+					}
+					out[fmt.Sprintf("%s%s[%s] %s", head, name, at, v)] = true
 				}
 				continue
 			}
