@@ -151,7 +151,8 @@ func TestMalformedDelta(t *testing.T) {
 		})
 	}
 	for _, d := range []*feedpb.Delta{
-		{}, {Revision: -1},
+		{},
+		{Revision: -1},
 		{Revision: 1, Removed: []*feedpb.ResourceName{{Type: 99, Name: "x"}}},
 		{Revision: 1, Removed: []*feedpb.ResourceName{{Type: feedpb.ResourceType_RESOURCE_TYPE_ENI}}},
 	} {
