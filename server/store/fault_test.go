@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -170,93 +171,99 @@ func connected(t *testing.T, l *line, o store.Options) (*store.Store, string) {
 	return s, endpoint
 }
 
+// window makes one fault happen to the requests from the first to the last one after it was opened.
+type window struct {
+	f        fault
+	from, to atomic.Int64
+}
+
+func (w *window) next(n int64, _ clientv3.Op) fault {
+	if from := w.from.Load(); from != 0 && n >= from && n <= w.to.Load() {
+		return w.f
+	}
+	return none
+}
+
+// open counts from the next request of the line on, which is 0.
+func (w *window) open(l *line, first, last int64) {
+	w.from.Store(0)
+	start := l.n.Load() + 1
+	w.to.Store(start + last)
+	w.from.Store(start + first)
+}
+
+func (w *window) close() { w.from.Store(0) }
+
+// eachFault runs a test for each kind of fault, on a lone server and on one of several.
+func eachFault(t *testing.T, delay, timeout time.Duration, test func(t *testing.T, s *store.Store, l *line, w *window, r *recorder)) {
+	for _, servers := range []string{"lone", "several"} {
+		for _, f := range []fault{cutBefore, dropAnswer, late} {
+			t.Run(fmt.Sprintf("%s/%s", servers, f), func(t *testing.T) {
+				t.Parallel()
+				w := &window{f: f}
+				l := &line{delay: delay, next: w.next}
+				o := store.Options{Timeout: timeout}
+				if servers == "several" {
+					o.Endpoints = storetest.Etcd(t)
+				}
+				s, endpoint := connected(t, l, o)
+				test(t, s, l, w, record(t, []string{endpoint}))
+			})
+		}
+	}
+}
+
 // Each fault, at each request of a commit: the caller is told the truth, and that is a success, since
 // the connection comes back in time.
 func TestCommitSurvivesAFaultAtEveryPoint(t *testing.T) {
-	for _, servers := range []string{"lone", "several"} {
-		for _, f := range []fault{cutBefore, dropAnswer, late} {
-			// One request, or three in a row, of the lease, the transaction, the question for its
-			// outcome, the transaction again.
-			for first := range int64(4) {
-				for _, length := range []int64{0, 2} {
-					if servers == "several" && length > 0 {
-						continue // the same code: an etcd each takes time
-					}
-					t.Run(fmt.Sprintf("%s/%s/%d-%d", servers, f, first, first+length), func(t *testing.T) {
-						t.Parallel()
-						var from atomic.Int64
-						l := &line{delay: 70 * time.Millisecond, next: func(n int64, _ clientv3.Op) fault {
-							if start := from.Load(); start != 0 && n >= start+first && n <= start+first+length {
-								return f
-							}
-							return none
-						}}
-						o := store.Options{}
-						if servers == "several" {
-							o.Endpoints = storetest.Etcd(t)
-						}
-						s, endpoint := connected(t, l, o)
-						r := record(t, []string{endpoint})
-						from.Store(l.n.Load() + 1)
-						var operations []operation
-						for i := range 3 {
-							operations = append(operations, do(t.Context(), s, fmt.Sprint(i)))
-						}
-						l.late.Wait()
-						for _, v := range violations(operations, r.history(t)) {
-							t.Error(v)
-						}
-						if n := count(operations); n[committed] != 3 {
-							t.Errorf("got %v, want 3 committed: %v", n, operations)
-						}
-					})
+	eachFault(t, 70*time.Millisecond, 20*time.Second, func(t *testing.T, s *store.Store, l *line, w *window, r *recorder) {
+		var operations []operation
+		// One request, or three in a row, of the lease (only the first time), the transaction, the
+		// question for its outcome, the transaction again.
+		for first := range int64(4) {
+			for _, length := range []int64{0, 2} {
+				w.open(l, first, first+length)
+				for i := range 3 {
+					operations = append(operations, do(t.Context(), s, fmt.Sprintf("%d-%d-%d", first, length, i)))
 				}
+				l.late.Wait()
 			}
 		}
-	}
+		for _, v := range violations(operations, r.history(t)) {
+			t.Error(v)
+		}
+		if n := count(operations); n[committed] != len(operations) {
+			t.Errorf("got %v, want all committed: %v", n, operations)
+		}
+	})
 }
 
 // While etcd cannot be reached, callers get an error that is no refusal. Afterwards the store goes
 // on from what really happened.
 func TestCommitWhileEtcdIsAway(t *testing.T) {
-	for _, servers := range []string{"lone", "several"} {
-		for _, f := range []fault{cutBefore, dropAnswer, late} {
-			for first := range int64(3) {
-				t.Run(fmt.Sprintf("%s/%s/from %d", servers, f, first), func(t *testing.T) {
-					t.Parallel()
-					var from atomic.Int64
-					l := &line{delay: 500 * time.Millisecond, next: func(n int64, _ clientv3.Op) fault {
-						if start := from.Load(); start != 0 && n >= start+first {
-							return f
-						}
-						return none
-					}}
-					o := store.Options{Timeout: 300 * time.Millisecond}
-					if servers == "several" {
-						o.Endpoints = storetest.Etcd(t)
-					}
-					s, endpoint := connected(t, l, o)
-					r := record(t, []string{endpoint})
-					from.Store(l.n.Load() + 1)
-					var operations []operation
-					for i := range 2 {
-						operations = append(operations, do(t.Context(), s, fmt.Sprint(i)))
-					}
-					from.Store(0)
-					for i := 0; count(operations)[committed] < 5; i++ { // the machine may be slow
-						operations = append(operations, do(t.Context(), s, fmt.Sprint("after", i)))
-					}
-					l.late.Wait()
-					for _, v := range violations(operations, r.history(t)) {
-						t.Error(v)
-					}
-					if n := count(operations[:2]); n[unknown]+n[failed] == 0 {
-						t.Errorf("got %v while etcd was away, want one unknown or failed", n)
-					}
-				})
+	eachFault(t, 500*time.Millisecond, 300*time.Millisecond, func(t *testing.T, s *store.Store, l *line, w *window, r *recorder) {
+		var operations []operation
+		for first := range int64(3) {
+			w.open(l, first, 1<<40)
+			var away []operation
+			for i := 0; i < 2 || int64(i) <= first; i++ { // one request each, until the fault
+				away = append(away, do(t.Context(), s, fmt.Sprintf("%d-away-%d", first, i)))
 			}
+			w.close()
+			if n := count(away); n[unknown]+n[failed] == 0 {
+				t.Errorf("got %v while etcd was away, want one unknown or failed", n)
+			}
+			var after []operation
+			for i := 0; count(after)[committed] < 3; i++ { // the machine may be slow
+				after = append(after, do(t.Context(), s, fmt.Sprintf("%d-after-%d", first, i)))
+			}
+			operations = slices.Concat(operations, away, after)
+			l.late.Wait()
 		}
-	}
+		for _, v := range violations(operations, r.history(t)) {
+			t.Error(v)
+		}
+	})
 }
 
 // workload runs operations on stores, from many callers at once, until each has done n. stale are the
