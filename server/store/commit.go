@@ -63,7 +63,7 @@ func (s *Store) settle(running context.Context, waiting []*update) int {
 			b.answer(revision)
 			return len(b.updates)
 		}
-		if len(b.updates) > 1 && !errors.Is(err, ErrUnknown) && running.Err() == nil {
+		if len(b.updates) > 1 && neverWritten(err) {
 			waiting = waiting[:1] // one of them may be what etcd refuses
 			continue
 		}

@@ -59,6 +59,9 @@ func StartEtcd(ctx context.Context, dir string, log *slog.Logger) (_ *Etcd, err 
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("start etcd: %w", err)
 	}
+	if err := os.Chmod(dir, 0o700); err != nil { // who reaches the socket may write
+		return nil, fmt.Errorf("start etcd: %w", err)
+	}
 	e := &Etcd{}
 	defer func() {
 		if err != nil {

@@ -165,34 +165,42 @@ func (s *Store) put(c *vpc.Change, kv *mvccpb.KeyValue) error {
 	return nil
 }
 
-// watch applies everything from a revision of etcd on. It returns when the watch has to begin with
-// a full read: the revision was compacted, or the leader is lost.
+// watch applies everything from a revision of etcd on. It returns when only a full read helps: what
+// comes next was compacted.
 func (s *Store) watch(ctx context.Context, from int64) error {
-	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
-	defer cancel()
 	for {
-		events := s.watcher.Watch(ctx, s.keys.prefix, clientv3.WithPrefix(), clientv3.WithRev(from), clientv3.WithProgressNotify())
-		for resp := range events {
-			if err := resp.Err(); errors.Is(err, rpctypes.ErrNoLeader) {
-				s.opts.Log.Warn("etcd has no leader", "err", err)
-				break
-			} else if err != nil {
-				return fmt.Errorf("watch: %w", err)
-			}
-			if err := s.apply(resp.Events); err != nil {
-				return err
-			}
-			// The header's revision may be ahead of the events when a watch catches up.
-			if n := len(resp.Events); n > 0 {
-				from = resp.Events[n-1].Kv.ModRevision + 1
-			} else if resp.IsProgressNotify() {
-				from = resp.Header.Revision + 1
-			}
+		var err error
+		if from, err = s.watchOnce(ctx, from); err != nil {
+			return err
 		}
 		if !sleep(ctx, retryPause) {
 			return ctx.Err()
 		}
 	}
+}
+
+// watchOnce watches until the watch ends and returns the revision from which the next one goes on.
+func (s *Store) watchOnce(ctx context.Context, from int64) (int64, error) {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	for resp := range s.watcher.Watch(ctx, s.keys.prefix, clientv3.WithPrefix(), clientv3.WithRev(from), clientv3.WithProgressNotify()) {
+		if err := resp.Err(); errors.Is(err, rpctypes.ErrNoLeader) {
+			s.opts.Log.Warn("etcd has no leader")
+			return from, nil
+		} else if err != nil {
+			return from, fmt.Errorf("watch: %w", err)
+		}
+		if err := s.apply(resp.Events); err != nil {
+			return from, err
+		}
+		// The header's revision may be ahead of the events when a watch catches up.
+		if n := len(resp.Events); n > 0 {
+			from = resp.Events[n-1].Kv.ModRevision + 1
+		} else if resp.IsProgressNotify() {
+			from = resp.Header.Revision + 1
+		}
+	}
+	return from, nil
 }
 
 // apply publishes one State per revision in the events. etcd sends all events of a revision in one
