@@ -118,14 +118,17 @@ func (d *Datapath) freeSlot(v device) error {
 	if err := gracePeriod(); err != nil {
 		return err
 	}
-	number := d.enis[v.slot].Number
+	// The entry goes last: an agent that dies before finds it and does the rest.
+	if err := errors.Join(
+		d.cutENI(d.enis[v.slot].Number),
+		d.names.forget(nameKey(guestKindKIND_ENI, string(v.ENI))),
+	); err != nil {
+		return err
+	}
 	d.enis[v.slot] = guestEni{}
 	delete(d.slots, v.slot)
 	d.pending = true // its tables may have no other user
-	return errors.Join(
-		d.names.forget(nameKey(guestKindKIND_ENI, string(v.ENI))),
-		d.cutENI(number),
-	)
+	return nil
 }
 
 // hook writes the device's entry and makes sure that both programs hang on it.
@@ -277,13 +280,17 @@ func (d *Datapath) adoptDevices() error {
 			return err
 		}
 		if there {
-			err = d.hook(v)
-		} else {
-			d.log.Info("device gone", "device", v.Name, "ifindex", v.Ifindex, "eni", string(v.ENI))
-			err = d.forget(v)
+			d.devices[v.Ifindex] = v
+			if err := d.hook(v); err != nil {
+				// The program of the agent before filters it, by the same maps; one guest's trouble
+				// shall not keep the others from their rules.
+				d.log.Error("device keeps its old program", "device", v.Name, "ifindex", v.Ifindex, "eni", string(v.ENI), "err", err)
+			}
+			continue
 		}
-		if err != nil {
-			return fmt.Errorf("device %s: %w", v.Name, err)
+		d.log.Info("device gone", "device", v.Name, "ifindex", v.Ifindex, "eni", string(v.ENI))
+		if err := d.forget(v); err != nil {
+			return fmt.Errorf("forget device %s: %w", v.Name, err)
 		}
 	}
 	return d.removeStrays(found)
@@ -295,11 +302,10 @@ func (d *Datapath) removeStrays(found map[uint32]guestDevice) error {
 		if _, taken := d.slots[uint32(slot)]; taken || d.enis[slot].Number == 0 {
 			continue
 		}
-		number := d.enis[slot].Number
-		d.enis[slot] = guestEni{}
-		if err := d.cutENI(number); err != nil {
+		if err := d.cutENI(d.enis[slot].Number); err != nil {
 			return err
 		}
+		d.enis[slot] = guestEni{}
 	}
 	entries, err := os.ReadDir(d.linkPins())
 	if err != nil {

@@ -60,7 +60,7 @@ var ours = []string{"sallyport_from_guest", "sallyport_to_guest"}
 
 // TestAdopt: an agent that dies leaves all in force, and the next one takes it over.
 func TestAdopt(t *testing.T) {
-	for _, mode := range []datapath.Mode{datapath.TCX, datapath.Clsact} {
+	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) {
 			h := newHost(t, datapath.Options{Attach: mode})
 			ifindex := h.attach(eniA)
@@ -105,6 +105,19 @@ func TestAdopt(t *testing.T) {
 
 // TestAdoptOtherMode moves a device over from one way to hang to the other.
 func TestAdoptOtherMode(t *testing.T) {
+	if !slices.Contains(modes(t), datapath.TCX) {
+		h := newHost(t, datapath.Options{Attach: datapath.TCX})
+		ifindex := h.device("g0")
+		h.do(func() {
+			if err := h.d.Attach(ifindex, "g0", eniA); err == nil || !strings.Contains(err.Error(), "v6.6") {
+				t.Errorf("Attach with tcx before Linux 6.6: %v, want which kernel it needs", err)
+			}
+			if got := h.d.Attached(); len(got) != 0 {
+				t.Errorf("attached: %v, want none", got)
+			}
+		})
+		return
+	}
 	h := newHost(t, datapath.Options{Attach: datapath.TCX})
 	ifindex := h.attach(eniA)
 	h.apply(view(allowAll()...))
@@ -122,7 +135,7 @@ func TestAdoptOtherMode(t *testing.T) {
 
 // TestAdoptWithoutDevice: a device that went away while no agent ran is forgotten, and so is its ENI.
 func TestAdoptWithoutDevice(t *testing.T) {
-	for _, mode := range []datapath.Mode{datapath.TCX, datapath.Clsact} {
+	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) {
 			h := newHost(t, datapath.Options{Attach: mode})
 			h.attach(eniA)
@@ -176,8 +189,9 @@ func TestReclaim(t *testing.T) {
 
 // TestLayout: maps of another layout are refused in words, and their filters stay.
 func TestLayout(t *testing.T) {
-	h := newHost(t, datapath.Options{Attach: datapath.TCX})
-	h.attach(eniA)
+	h := newHost(t, datapath.Options{})
+	ifindex := h.attach(eniA)
+	hooks := func() int { return len(h.links()) + len(h.filters(ifindex)) }
 	must(t, h.d.Close())
 	state, err := ebpf.LoadPinnedMap(filepath.Join(h.options.Pins, "maps", "state"), nil)
 	must(t, err)
@@ -195,8 +209,8 @@ func TestLayout(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "layout 2, this program knows 1") || !strings.Contains(err.Error(), "--purge") {
 		t.Errorf("Open on layout 2: %v", err)
 	}
-	if got := len(h.links()); got != 2 {
-		t.Errorf("%d links are left, want 2", got)
+	if got := hooks(); got != 2 {
+		t.Errorf("%d links and filters are left, want 2", got)
 	}
 	set(1)
 	h.open()
@@ -242,43 +256,77 @@ func TestAttach(t *testing.T) {
 
 // TestForeign: who stands before us is told, who stands behind us is not.
 func TestForeign(t *testing.T) {
-	for _, mode := range []datapath.Mode{datapath.TCX, datapath.Clsact} {
+	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) {
 			h := newHost(t, datapath.Options{Attach: mode})
 			ifindex := h.device("g0")
-			add := func(name string) {
-				program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-					Name: name, Type: ebpf.SchedCLS, License: "GPL",
-					Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()},
-				})
-				must(t, err)
-				defer program.Close()
-				l, err := link.AttachTCX(link.TCXOptions{
-					Interface: ifindex, Program: program, Attach: ebpf.AttachTCXIngress, Anchor: link.Head(),
-				})
-				must(t, err)
-				t.Cleanup(func() { must(t, l.Close()) })
+			foreign := func(want ...string) {
+				t.Helper()
+				if got := h.d.Foreign(ifindex); !slices.Equal(got, want) {
+					t.Errorf("Foreign() = %q, want %q", got, want)
+				}
 			}
 			h.do(func() {
-				if mode == datapath.TCX { // tcx always runs before clsact
-					add("early")
+				if mode == datapath.TCX {
+					addProgram(t, ifindex, "early")
 				}
 				must(t, h.d.Attach(ifindex, "g0", eniA))
-				if got := h.d.Foreign(ifindex); len(got) != 0 {
-					t.Errorf("Foreign() = %q, want none: we were put first", got)
+				foreign()
+				if mode == datapath.TCX {
+					addProgram(t, ifindex, "late")
+					foreign("from_guest: program late")
+					return
 				}
-				add("late")
-				if got, want := h.d.Foreign(ifindex), []string{"from_guest: program late"}; !slices.Equal(got, want) {
-					t.Errorf("Foreign() = %q, want %q", got, want)
+				addFilter(t, ifindex, "late")
+				foreign("from_guest: filter late")
+				if slices.Contains(modes(t), datapath.TCX) { // which always runs before clsact
+					addProgram(t, ifindex, "later")
+					foreign("from_guest: program later", "from_guest: filter late")
 				}
 			})
 		})
 	}
 }
 
+// passing is a program that lets everything on to the next.
+func passing(t *testing.T, name string) *ebpf.Program {
+	t.Helper()
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: name, Type: ebpf.SchedCLS, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()},
+	})
+	must(t, err)
+	return program
+}
+
+// addProgram puts a program at the head of a device's tcx ingress chain.
+func addProgram(t *testing.T, ifindex int, name string) {
+	t.Helper()
+	program := passing(t, name)
+	defer program.Close()
+	l, err := link.AttachTCX(link.TCXOptions{
+		Interface: ifindex, Program: program, Attach: ebpf.AttachTCXIngress, Anchor: link.Head(),
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, l.Close()) })
+}
+
+// addFilter adds a filter of our own priority; the kernel puts the newest first.
+func addFilter(t *testing.T, ifindex int, name string) {
+	t.Helper()
+	program := passing(t, name)
+	defer program.Close()
+	must(t, netlink.FilterAdd(&netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: ifindex, Parent: netlink.HANDLE_MIN_INGRESS, Handle: 7, Protocol: unix.ETH_P_ALL, Priority: 1,
+		},
+		Fd: program.FD(), Name: name, DirectAction: true,
+	}))
+}
+
 // TestPurge leaves nothing.
 func TestPurge(t *testing.T) {
-	for _, mode := range []datapath.Mode{datapath.TCX, datapath.Clsact} {
+	for _, mode := range modes(t) {
 		h := newHost(t, datapath.Options{Attach: mode})
 		ifindex := h.attach(eniA)
 		h.do(func() { must(t, datapath.Purge(h.options.Pins)) })

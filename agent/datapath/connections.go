@@ -70,13 +70,21 @@ func (d *Datapath) Sweep() (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	timeouts := map[uint32]guestTimeouts{} // by number of the ENI
+	for slot := range d.slots {
+		timeouts[d.enis[slot].Number] = d.enis[slot].Config[d.epoch()].Timeouts
+	}
+	// The twin of is_expired in connection.h.
+	expired := func(k guestConnectionKey, c guestConnection) bool {
+		return int64(now-c.Seen) > int64(timeout(k, c, timeouts[k.Eni]))
+	}
 	swept := 0
 	for _, m := range d.connectionMaps() {
 		if err := eachConnection(m, func(k guestConnectionKey, c guestConnection) error {
-			if !d.expired(k, c, now) {
+			if !expired(k, c) {
 				return nil
 			}
-			gone, err := d.reclaimConnection(m, k, now)
+			gone, err := takeOut(m, k, expired)
 			if gone {
 				swept++
 			}
@@ -88,9 +96,9 @@ func (d *Datapath) Sweep() (int, error) {
 	return swept, nil
 }
 
-// reclaimConnection takes an expired connection out. Where a packet has opened it anew between the
-// look and the removal it goes back in, unless the next packet was faster.
-func (d *Datapath) reclaimConnection(m *ebpf.Map, k guestConnectionKey, now uint64) (bool, error) {
+// takeOut removes an expired connection. Where a packet has opened it anew between the look and the
+// removal it goes back in, unless the next packet was faster.
+func takeOut(m *ebpf.Map, k guestConnectionKey, expired func(guestConnectionKey, guestConnection) bool) (bool, error) {
 	var c guestConnection
 	err := m.LookupAndDelete(k, &c)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -99,23 +107,13 @@ func (d *Datapath) reclaimConnection(m *ebpf.Map, k guestConnectionKey, now uint
 	if err != nil {
 		return false, err
 	}
-	if d.expired(k, c, now) {
+	if expired(k, c) {
 		return true, nil
 	}
 	if err := m.Update(k, c, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return false, err
 	}
 	return false, nil
-}
-
-// expired is the twin of is_expired in connection.h. ENIs that are not attached have no connections.
-func (d *Datapath) expired(k guestConnectionKey, c guestConnection, now uint64) bool {
-	for slot := range d.slots {
-		if eni := &d.enis[slot]; eni.Number == k.Eni {
-			return int64(now-c.Seen) > int64(timeout(k, c, eni.Config[d.epoch()].Timeouts))
-		}
-	}
-	return true
 }
 
 // timeout is the twin of timeout_of in connection.h, in jiffies.

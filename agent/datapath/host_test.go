@@ -10,6 +10,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/agent/datapath"
 	"github.com/sallyport/sallyport/ruleset"
@@ -140,6 +141,21 @@ func (h *host) want(eni vpc.InterfaceID, direction ruleset.Direction, f frame, r
 	if got := h.run(eni, direction, f.bytes()); got.Reason != reason || (got.Action == ruleset.Allow) != passes(reason) {
 		h.t.Errorf("%s of %s, %s: got %s %s, want %s", direction, eni, f, got.Action, got.Reason, reason)
 	}
+}
+
+// modes are the ways to attach that the kernel has: by its version, so that a tcx that does not work
+// where it should fails.
+func modes(t testing.TB) []datapath.Mode {
+	t.Helper()
+	var name unix.Utsname
+	must(t, unix.Uname(&name))
+	var major, minor int
+	_, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor)
+	must(t, err)
+	if major > 6 || major == 6 && minor >= 6 {
+		return []datapath.Mode{datapath.TCX, datapath.Clsact}
+	}
+	return []datapath.Mode{datapath.Clsact}
 }
 
 func passes(r ruleset.Reason) bool {

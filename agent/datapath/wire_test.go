@@ -128,7 +128,7 @@ func isNetTimeout(err error) bool {
 
 // TestOnTheWire lets real packets decide, with both ways to attach and both families.
 func TestOnTheWire(t *testing.T) {
-	for _, mode := range []datapath.Mode{datapath.TCX, datapath.Clsact} {
+	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) {
 			g := newGuest(t, datapath.Options{Attach: mode})
 			open := func(want bool, toGuest bool, a netip.Addr, port uint16) {
@@ -168,7 +168,7 @@ func TestOnTheWire(t *testing.T) {
 // TestFramesOnTheWire sends what PROG_TEST_RUN cannot: tags that the kernel takes out of the frame
 // before the program sees it, and packets that end in their IP header.
 func TestFramesOnTheWire(t *testing.T) {
-	for _, mode := range []datapath.Mode{datapath.TCX, datapath.Clsact} {
+	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) {
 			g := newGuest(t, datapath.Options{Attach: mode})
 			g.apply(view(allowAll()...))

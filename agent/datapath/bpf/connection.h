@@ -94,6 +94,7 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 		p->rule = c->rule;
 		return REASON_TRACKED;
 	}
+	p->stale = c;
 	c = bpf_map_lookup_elem(&half_open, &p->key);
 	if (!c || is_expired(c, p, now) || is_reopened(c, p))
 		return REASON_NONE;
@@ -125,8 +126,8 @@ static __always_inline enum reason open_connection(struct packet *p, bool from_g
 	};
 
 	account(&c, p, from_guest, now);
-	/* What stood there is past its end, and would hide the new one. */
-	bpf_map_delete_elem(&connections, &p->key);
+	if (p->stale) /* it would hide the new one */
+		bpf_map_delete_elem(&connections, &p->key);
 	if (bpf_map_update_elem(&half_open, &p->key, &c, BPF_ANY) < 0)
 		return REASON_CONNECTION_LIMIT;
 	return REASON_RULE;

@@ -44,6 +44,7 @@ struct packet {
 	bool icmp_error;
 	bool stateless;	   /* opens nothing: an ICMP message that is not a request */
 	bool group_mac;	   /* the frame is for many */
+	bool stale;	   /* an established connection stands there, past its end */
 	bool router_alert; /* a hop-by-hop header with nothing but a router alert for MLD */
 };
 
