@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/agent/datapath"
+	"github.com/sallyport/sallyport/agent/dump"
 	"github.com/sallyport/sallyport/agent/lab"
 )
 
@@ -82,7 +83,9 @@ func lock(dir string) (unlock func(), err error) {
 // CheckLabCIDR returns an error that names the route if the host already uses addresses of a block
 // that lab guests are to have.
 func CheckLabCIDR(block netip.Prefix) error {
-	routes, err := netlink.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	routes, err := dump.Whole(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
 		return fmt.Errorf("list routes: %w", err)
 	}

@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/agent/dump"
 	"github.com/sallyport/sallyport/vpc"
 )
 
@@ -87,11 +89,11 @@ func (l *Lab) removeInterfaces(id vpc.InstanceID, keep []Interface) error {
 	for _, i := range keep {
 		wanted[string(i.ENI)] = true
 	}
-	links, err := netlink.LinkList()
+	all, err := dump.Whole(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list devices: %w", err)
 	}
-	for _, link := range links {
+	for _, link := range all {
 		words := aliased(link)
 		if link.Type() != "veth" || len(words) != 2 || words[0] != string(id) || wanted[words[1]] {
 			continue
@@ -189,6 +191,9 @@ func configure(i Interface, ns netns.NsHandle) error {
 		return fmt.Errorf("set %s up: %w", name, err)
 	}
 	for _, r := range i.Routers {
+		if !slices.ContainsFunc(i.Addresses, func(a netip.Prefix) bool { return a.Addr().Is4() == r.Addr().Is4() }) {
+			continue // a subnet of both families; this interface is in one
+		}
 		route := &netlink.Route{
 			LinkIndex: eth.Attrs().Index, Dst: ipNet(netip.PrefixFrom(zero(r.Addr()), 0)), Gw: r.Addr().AsSlice(),
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/agent/dump"
 	"github.com/sallyport/sallyport/vpc"
 )
 
@@ -121,6 +122,7 @@ func addBridge(name string, i Interface) (netlink.Link, error) {
 		{"net/ipv4/conf/" + name + "/arp_announce", "2"}, // ask as the router, not as the outside
 		{"net/ipv4/conf/" + name + "/arp_ignore", "1"},   // answer for the router alone
 		{"net/ipv6/conf/" + name + "/accept_ra", "0"},
+		{"net/ipv6/conf/" + name + "/accept_dad", "0"}, // it asks from its link-local address, from the first packet on
 		{"net/ipv6/conf/" + name + "/disable_ipv6", "0"},
 	} {
 		if err := s.write(); err != nil {
@@ -144,14 +146,14 @@ func forwardIPv6(bridge string) error {
 	if v, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/forwarding"); err != nil || strings.TrimSpace(string(v)) == "1" {
 		return err
 	}
-	links, err := netlink.LinkList()
+	all, err := dump.Whole(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list devices: %w", err)
 	}
 	if err := (sysctl{"net/ipv6/conf/all/forwarding", "1"}).write(); err != nil {
 		return err
 	}
-	for _, l := range links {
+	for _, l := range all {
 		if aliased(l) == nil {
 			err := (sysctl{"net/ipv6/conf/" + l.Attrs().Name + "/forwarding", "0"}).write()
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -192,9 +194,9 @@ func ensureRoutes(br netlink.Link, i Interface) error {
 				return fmt.Errorf("route %s: %w", r.Masked(), err)
 			}
 		}
-		any := netip.PrefixFrom(zero(r.Addr()), 0)
+		whole := netip.PrefixFrom(zero(r.Addr()), 0)
 		if err := netlink.RouteReplace(&netlink.Route{
-			Dst: ipNet(any), Table: tbl, Protocol: routeProtocol, Type: unix.RTN_UNREACHABLE, Priority: 1 << 20,
+			Dst: ipNet(whole), Table: tbl, Protocol: routeProtocol, Type: unix.RTN_UNREACHABLE, Priority: 1 << 20,
 		}); err != nil {
 			return fmt.Errorf("close the rest of %s's routes: %w", i.VPC, err)
 		}
@@ -219,8 +221,7 @@ func bridgeRule(bridge string, tbl int, family netip.Addr) *netlink.Rule {
 // checkOverlap refuses a subnet whose addresses the host, or another VPC's lab guests, already use.
 func checkOverlap(i Interface) error {
 	for _, r := range i.Routers {
-		routes, err := netlink.RouteListFiltered(family(r.Addr()),
-			&netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+		routes, err := routesOf(family(r.Addr()), unix.RT_TABLE_MAIN)
 		if err != nil {
 			return fmt.Errorf("list routes: %w", err)
 		}
@@ -248,14 +249,14 @@ func checkOverlap(i Interface) error {
 // removeNetworks removes the bridges of subnets that are not in keep, with their routes and rules;
 // with none left, the outside addresses too.
 func removeNetworks(keep map[vpc.SubnetID]bool) error {
-	links, err := netlink.LinkList()
+	all, err := dump.Whole(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list devices: %w", err)
 	}
 	var errs []error
 	left := 0
 	tables := map[int]bool{}
-	for _, l := range links {
+	for _, l := range all {
 		words := aliased(l)
 		if l.Type() != "bridge" || len(words) != 2 {
 			continue
@@ -280,7 +281,7 @@ func removeNetworks(keep map[vpc.SubnetID]bool) error {
 
 // removeRules removes our rules whose bridge is gone, and what is left in tables nobody uses.
 func removeRules(family int, keep map[int]bool) error {
-	rules, err := netlink.RuleList(family)
+	rules, err := dump.Whole(func() ([]netlink.Rule, error) { return netlink.RuleList(family) })
 	if err != nil {
 		return fmt.Errorf("list rules: %w", err)
 	}
@@ -297,13 +298,20 @@ func removeRules(family int, keep map[int]bool) error {
 		if keep[r.Table] {
 			continue
 		}
-		routes, err := netlink.RouteListFiltered(family, &netlink.Route{Table: r.Table}, netlink.RT_FILTER_TABLE)
+		routes, err := routesOf(family, r.Table)
 		errs = append(errs, err)
 		for _, route := range routes {
 			errs = append(errs, ignoreGone(netlink.RouteDel(&route)))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// routesOf lists the routes of one family in a table.
+func routesOf(family, table int) ([]netlink.Route, error) {
+	return dump.Whole(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(family, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
+	})
 }
 
 func removeOutside() error {

@@ -21,6 +21,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/agent/dump"
 	"github.com/sallyport/sallyport/vpc"
 )
 
@@ -338,7 +339,7 @@ func (c *Claims) watch(ctx context.Context, again <-chan time.Time) error {
 		return fmt.Errorf("subscribe to devices: %w", err)
 	}
 	// Everything once, now that no event is missed.
-	links, err := netlink.LinkList()
+	links, err := dump.Whole(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list devices: %w", err)
 	}
