@@ -197,7 +197,7 @@ func (d *dev) env() []string {
 	return append(os.Environ(),
 		"AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(d.dir, "credentials"),
 		"AWS_CONFIG_FILE=/dev/null", "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=",
-		"AWS_MAX_ATTEMPTS=1", "PYTHONDONTWRITEBYTECODE=1")
+		"PYTHONDONTWRITEBYTECODE=1")
 }
 
 // result is the outcome of an aws call.
