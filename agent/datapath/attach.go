@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -21,7 +23,7 @@ type Attachment struct {
 	ENI     vpc.InterfaceID // empty: it carries none, and everything is dropped
 }
 
-// device is a filtered device: what the map says of it, and its links.
+// device is a filtered device: its slot, which it keeps until Detach, and its links.
 type device struct {
 	Attachment
 	slot  uint32
@@ -58,106 +60,100 @@ func (d *Datapath) attach(ifindex int, name string, eni vpc.InterfaceID) error {
 	if len(name) >= len(twin.Name) || len(eni) >= len(twin.Eni) {
 		return fmt.Errorf("the name or the id %q is too long", eni)
 	}
+	if _, err := netlink.LinkByIndex(ifindex); err != nil {
+		return fmt.Errorf("find device %d: %w", ifindex, err)
+	}
 	for _, other := range d.devices {
 		if eni != "" && other.ENI == eni && other.Ifindex != ifindex {
 			return fmt.Errorf("%s is carried by %s already", eni, other.Name)
 		}
 	}
-	old, known := d.devices[ifindex]
-	if known && old.ENI == eni {
-		old.Name = name
-		return d.hook(old)
+	v, known := d.devices[ifindex]
+	if !known {
+		slot, err := d.freeSlot()
+		if err != nil {
+			return err
+		}
+		v = device{slot: slot}
 	}
-	v := device{Attachment: Attachment{Ifindex: ifindex, Name: name, ENI: eni}, mode: old.mode, hooks: old.hooks}
-	var err error
-	if v.slot, err = d.takeSlot(v.Attachment); err != nil {
-		return err
+	if known && v.ENI != eni {
+		if err := d.release(v); err != nil {
+			return err
+		}
 	}
+	v.Attachment = Attachment{Ifindex: ifindex, Name: name, ENI: eni}
 	if err := d.hook(v); err != nil {
 		if !known {
 			err = errors.Join(err, d.forget(v))
-		} else {
-			err = errors.Join(err, d.freeSlot(v))
 		}
 		return err
-	}
-	if known {
-		return d.freeSlot(old)
 	}
 	return nil
 }
 
-// takeSlot gives an ENI its number and a closed entry.
-func (d *Datapath) takeSlot(a Attachment) (uint32, error) {
-	if a.ENI == "" {
-		return 0, nil
-	}
+// freeSlot finds a slot that no device has. Slot 0 is for those that nobody knows.
+func (d *Datapath) freeSlot() (uint32, error) {
 	for slot := uint32(1); slot < uint32(len(d.enis)); slot++ {
-		if _, taken := d.slots[slot]; taken {
-			continue
+		if _, taken := d.slots[slot]; !taken {
+			return slot, d.resetCounters(slot)
 		}
-		number, err := d.names.number(guestKindKIND_ENI, string(a.ENI))
-		if err != nil {
-			return 0, err
-		}
-		if err := d.resetCounters(slot); err != nil {
-			return 0, err
-		}
-		d.enis[slot] = guestEni{Number: number}
-		d.slots[slot] = a
-		return slot, nil
 	}
 	return 0, fmt.Errorf("%d devices are all that one host can have", len(d.enis)-1)
 }
 
-// freeSlot closes a slot that no device points to any more and forgets its ENI and connections.
-func (d *Datapath) freeSlot(v device) error {
-	if v.slot == 0 {
-		return nil
-	}
+// release closes a device and forgets its ENI, with all connections.
+func (d *Datapath) release(v device) error {
+	eni := &d.enis[v.slot]
+	number := eni.Number
+	atomic.StoreUint32(&eni.Number, 0)
 	if err := gracePeriod(); err != nil {
 		return err
 	}
-	// The entry goes last: an agent that dies before finds it and does the rest.
-	if err := errors.Join(
-		d.cutENI(d.enis[v.slot].Number),
-		d.names.forget(nameKey(guestKindKIND_ENI, string(v.ENI))),
-	); err != nil {
-		return err
-	}
-	d.enis[v.slot] = guestEni{}
-	delete(d.slots, v.slot)
-	d.pending = true // its tables may have no other user
-	return nil
-}
-
-// hook writes the device's entry and makes sure that both programs hang on it.
-func (d *Datapath) hook(v device) error {
-	if _, err := netlink.LinkByIndex(v.Ifindex); err != nil {
-		return fmt.Errorf("find device %d: %w", v.Ifindex, err)
-	}
-	was := v.mode
-	twin := guestDevice{Slot: v.slot, Mode: was}
-	setString(twin.Name[:], v.Name)
-	setString(twin.Eni[:], string(v.ENI))
-	// First who it is, then the filter: a program that finds no entry drops everything.
-	if err := d.objects.Devices.Put(uint32(v.Ifindex), twin); err != nil {
-		return fmt.Errorf("write the device's entry: %w", full(err, d.objects.Devices))
-	}
-	if err := d.attachPrograms(&v); err != nil {
-		return err
-	}
-	if v.mode != was {
-		twin.Mode = v.mode
-		if err := d.objects.Devices.Put(uint32(v.Ifindex), twin); err != nil {
-			return fmt.Errorf("write the device's entry: %w", err)
+	if number != 0 {
+		if err := d.cutENI(number); err != nil {
+			return err
 		}
 	}
-	d.devices[v.Ifindex] = v
-	if v.slot != 0 {
-		d.slots[v.slot] = v.Attachment
+	if err := d.names.forget(nameKey(guestKindKIND_ENI, string(v.ENI))); err != nil {
+		return err
 	}
-	return nil
+	*eni = guestEni{}
+	v.ENI = ""
+	d.remember(v)
+	d.pending = true // its tables may have no other user
+	return d.resetCounters(v.slot)
+}
+
+// remember writes down what a slot is for the next agent, and for this one.
+func (d *Datapath) remember(v device) {
+	twin := guestDevice{Ifindex: uint32(v.Ifindex), Mode: v.mode}
+	setString(twin.Name[:], v.Name)
+	setString(twin.Eni[:], string(v.ENI))
+	d.memory.devices[v.slot] = twin
+	d.slots[v.slot] = v.Attachment
+	d.devices[v.Ifindex] = v
+}
+
+// hook makes sure that the device has its number and both programs.
+func (d *Datapath) hook(v device) error {
+	d.remember(v)
+	// First who it is, then the filter: a program that finds nobody drops everything.
+	if v.ENI != "" && d.enis[v.slot].Number == 0 {
+		number, err := d.names.number(guestKindKIND_ENI, string(v.ENI))
+		if err != nil {
+			return err
+		}
+		atomic.StoreUint32(&d.enis[v.slot].Number, number)
+	}
+	var slot uint32
+	if err := d.objects.Slots.Lookup(uint32(v.Ifindex), &slot); err != nil || slot != v.slot {
+		if err := d.objects.Slots.Put(uint32(v.Ifindex), v.slot); err != nil {
+			return fmt.Errorf("write the device's slot: %w", full(err, d.objects.Slots))
+		}
+	}
+	err := d.attachPrograms(&v)
+	d.remember(v) // its links, even if not all
+	return err
 }
 
 // attachPrograms hangs both programs on the device, or replaces those that hang there. A device
@@ -216,16 +212,20 @@ func (d *Datapath) Detach(ifindex int) error {
 }
 
 func (d *Datapath) forget(v device) error {
-	var errs []error
-	for _, mode := range []guestDeviceMode{guestDeviceModeDEVICE_TCX, guestDeviceModeDEVICE_CLSACT} {
-		errs = append(errs, d.detachMode(v, mode))
-	}
-	errs = append(errs, deleteKey(d.objects.Devices, uint32(v.Ifindex)))
-	if err := errors.Join(errs...); err != nil {
+	v = d.devices[v.Ifindex]
+	if err := errors.Join(
+		d.detachMode(v, guestDeviceModeDEVICE_TCX),
+		d.detachMode(v, guestDeviceModeDEVICE_CLSACT),
+		deleteKey(d.objects.Slots, uint32(v.Ifindex)),
+		d.release(v),
+	); err != nil {
 		return err
 	}
+	// Last: an agent that dies before finds the device and has it detached again.
+	d.memory.devices[v.slot] = guestDevice{}
+	delete(d.slots, v.slot)
 	delete(d.devices, v.Ifindex)
-	return d.freeSlot(v)
+	return nil
 }
 
 func (d *Datapath) detachMode(v device, mode guestDeviceMode) error {
@@ -253,34 +253,26 @@ func (d *Datapath) Attached() []Attachment {
 	return list
 }
 
-// adoptDevices takes over the devices of the pinned map: new programs for those that are there, and
+// adoptDevices takes over the devices that the maps name: new programs for those that are there, and
 // an end for those that are not.
 func (d *Datapath) adoptDevices() error {
-	var ifindex uint32
-	var twin guestDevice
-	found := map[uint32]guestDevice{}
-	it := d.objects.Devices.Iterate()
-	for it.Next(&ifindex, &twin) {
-		found[ifindex] = twin
-	}
-	if err := it.Err(); err != nil {
-		return fmt.Errorf("read devices: %w", err)
-	}
-	for ifindex, twin := range found {
+	for slot, twin := range d.memory.devices {
+		if twin.Ifindex == 0 {
+			continue
+		}
 		v := device{
-			Attachment: Attachment{Ifindex: int(ifindex), Name: getString(twin.Name[:]), ENI: vpc.InterfaceID(getString(twin.Eni[:]))},
-			slot:       twin.Slot,
-			mode:       twin.Mode,
+			Attachment: Attachment{
+				Ifindex: int(twin.Ifindex), Name: getString(twin.Name[:]), ENI: vpc.InterfaceID(getString(twin.Eni[:])),
+			},
+			slot: uint32(slot),
+			mode: twin.Mode,
 		}
-		if v.slot != 0 {
-			d.slots[v.slot] = v.Attachment
-		}
+		d.remember(v)
 		there, err := d.isThere(&v)
 		if err != nil {
 			return err
 		}
 		if there {
-			d.devices[v.Ifindex] = v
 			if err := d.hook(v); err != nil {
 				// The program of the agent before filters it, by the same maps; one guest's trouble
 				// shall not keep the others from their rules.
@@ -293,33 +285,24 @@ func (d *Datapath) adoptDevices() error {
 			return fmt.Errorf("forget device %s: %w", v.Name, err)
 		}
 	}
-	return d.removeStrays(found)
+	return d.removeStrays()
 }
 
-// removeStrays clears entries of slots that no device points to: an agent died while it detached.
-func (d *Datapath) removeStrays(found map[uint32]guestDevice) error {
-	for slot := 1; slot < len(d.enis); slot++ {
-		if _, taken := d.slots[uint32(slot)]; taken || d.enis[slot].Number == 0 {
-			continue
-		}
-		if err := d.cutENI(d.enis[slot].Number); err != nil {
-			return err
-		}
-		d.enis[slot] = guestEni{}
-	}
+// removeStrays removes links of devices that no slot names: an agent died while it attached.
+func (d *Datapath) removeStrays() error {
 	entries, err := os.ReadDir(d.linkPins())
 	if err != nil {
 		return fmt.Errorf("read link pins: %w", err)
 	}
 	for _, e := range entries {
-		var ifindex uint32
+		var ifindex int
 		if _, err := fmt.Sscanf(e.Name(), "%d-", &ifindex); err == nil {
-			if _, ok := found[ifindex]; ok {
+			if _, ok := d.devices[ifindex]; ok {
 				continue
 			}
 		}
-		if err := os.Remove(d.linkPins() + "/" + e.Name()); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove a link without device: %w", err)
+		if err := removePin(filepath.Join(d.linkPins(), e.Name())); err != nil {
+			return err
 		}
 	}
 	return nil

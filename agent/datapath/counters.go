@@ -15,27 +15,21 @@ import (
 func (d *Datapath) Counters() (map[vpc.InterfaceID]map[ruleset.Reason]uint64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	all := map[vpc.InterfaceID]map[ruleset.Reason]uint64{}
-	add := func(slot uint32, eni vpc.InterfaceID) error {
-		sum := map[ruleset.Reason]uint64{}
+	all := map[vpc.InterfaceID]map[ruleset.Reason]uint64{"": {}}
+	of := map[uint32]vpc.InterfaceID{0: ""}
+	for slot, a := range d.slots {
+		of[slot] = a.ENI
+		all[a.ENI] = map[ruleset.Reason]uint64{}
+	}
+	for slot, eni := range of {
 		for _, direction := range []ruleset.Direction{ruleset.Ingress, ruleset.Egress} {
 			counts, err := d.counts(slot, direction)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			for reason, n := range counts {
-				sum[reason] += n
+				all[eni][reason] += n
 			}
-		}
-		all[eni] = sum
-		return nil
-	}
-	if err := add(0, ""); err != nil {
-		return nil, err
-	}
-	for slot, a := range d.slots {
-		if err := add(slot, a.ENI); err != nil {
-			return nil, err
 		}
 	}
 	return all, nil

@@ -54,7 +54,7 @@ type Datapath struct {
 	mode Mode
 
 	objects guestObjects
-	memory  [][]byte // mappings, for Close
+	memory  memory
 	state   *guestState
 	enis    []guestEni // by slot
 
@@ -64,13 +64,19 @@ type Datapath struct {
 	addresses  *epochMap[guestAddressKey]
 	memberOf   *epochMap[guestAddressKey]
 	memberSets *epochMap[uint32]
-	slots      map[uint32]Attachment // by slot, for those that carry an ENI
+	slots      map[uint32]Attachment // of every device
 	devices    map[int]device        // by ifindex
 	timeouts   guestTimeouts
 	applied    *ruleset.Tables // nil before the first Apply
 	members    ruleset.Members // nil before the first Apply
 	pending    bool            // the last change is not settled
 	writes     int             // to maps, so far
+}
+
+// memory is the maps that the process shares with the programs.
+type memory struct {
+	mappings [][]byte      // for Close
+	devices  []guestDevice // by slot
 }
 
 // Open loads the programs and takes over what is pinned: devices stay attached, their programs are
@@ -202,6 +208,9 @@ func (d *Datapath) read() error {
 	if d.enis, err = mapMemory[guestEni](d, o.Enis); err != nil {
 		return err
 	}
+	if d.memory.devices, err = mapMemory[guestDevice](d, o.Devices); err != nil {
+		return err
+	}
 	intervals, err := mapMemory[guestInterval](d, o.Intervals)
 	if err != nil {
 		return err
@@ -236,7 +245,7 @@ func mapMemory[T any](d *Datapath, m *ebpf.Map) ([]T, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map memory: %w", err)
 	}
-	d.memory = append(d.memory, b)
+	d.memory.mappings = append(d.memory.mappings, b)
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), m.MaxEntries()), nil
 }
 
@@ -245,10 +254,10 @@ func (d *Datapath) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var errs []error
-	for _, b := range d.memory {
+	for _, b := range d.memory.mappings {
 		errs = append(errs, unix.Munmap(b))
 	}
-	d.memory, d.state, d.enis = nil, nil, nil
+	d.memory, d.state, d.enis = memory{}, nil, nil
 	for _, v := range d.devices {
 		errs = append(errs, v.close())
 	}

@@ -43,12 +43,20 @@ func (e *epochMap[K]) set(key K, next int, value uint32) error {
 		return nil
 	}
 	v.Of[next] = value
+	if err := e.put(key, v); err != nil {
+		return err
+	}
+	e.dirty[key] = struct{}{}
+	return nil
+}
+
+// put writes in place where there is an element: see struct by_epoch.
+func (e *epochMap[K]) put(key K, v guestByEpoch) error {
 	*e.writes++
-	if err := e.m.Put(key, v); err != nil {
+	if err := e.m.Update(key, v, ebpf.UpdateLock); err != nil {
 		return err
 	}
 	e.have[key] = v
-	e.dirty[key] = struct{}{}
 	return nil
 }
 
@@ -58,17 +66,16 @@ func (e *epochMap[K]) settle(epoch int) error {
 		v := e.have[key]
 		if v.Of[0] != v.Of[1] || v.Of[epoch] == 0 {
 			v.Of[1-epoch] = v.Of[epoch]
-			*e.writes++
-			if v.Of[epoch] == 0 {
+			if v.Of[epoch] != 0 {
+				if err := e.put(key, v); err != nil {
+					return err
+				}
+			} else {
+				*e.writes++
 				if err := deleteKey(e.m, key); err != nil {
 					return err
 				}
 				delete(e.have, key)
-			} else {
-				if err := e.m.Put(key, v); err != nil {
-					return err
-				}
-				e.have[key] = v
 			}
 		}
 		delete(e.dirty, key)

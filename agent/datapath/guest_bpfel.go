@@ -26,8 +26,12 @@ type guestAddressKey struct {
 }
 
 type guestByEpoch struct {
-	_  structs.HostLayout
-	Of [2]uint32
+	_    structs.HostLayout
+	Of   [2]uint32
+	Lock struct {
+		_   structs.HostLayout
+		Val uint32
+	}
 }
 
 type guestConnection struct {
@@ -74,11 +78,11 @@ type guestCounts struct {
 }
 
 type guestDevice struct {
-	_    structs.HostLayout
-	Slot uint32
-	Mode guestDeviceMode
-	Name [16]int8
-	Eni  [32]int8
+	_       structs.HostLayout
+	Ifindex uint32
+	Mode    guestDeviceMode
+	Name    [16]int8
+	Eni     [32]int8
 }
 
 type guestDeviceMode uint32
@@ -255,6 +259,7 @@ const (
 	guestMapNames        = "names"
 	guestMapPrefixes     = "prefixes"
 	guestMapSetPorts     = "set_ports"
+	guestMapSlots        = "slots"
 	guestMapState        = "state"
 	guestProgFromGuest   = "from_guest"
 	guestProgReadClock   = "read_clock"
@@ -326,6 +331,7 @@ type guestMapSpecs struct {
 	Names       *ebpf.MapSpec `ebpf:"names"`
 	Prefixes    *ebpf.MapSpec `ebpf:"prefixes"`
 	SetPorts    *ebpf.MapSpec `ebpf:"set_ports"`
+	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	State       *ebpf.MapSpec `ebpf:"state"`
 }
 
@@ -369,6 +375,7 @@ type guestMaps struct {
 	Names       *ebpf.Map `ebpf:"names"`
 	Prefixes    *ebpf.Map `ebpf:"prefixes"`
 	SetPorts    *ebpf.Map `ebpf:"set_ports"`
+	Slots       *ebpf.Map `ebpf:"slots"`
 	State       *ebpf.Map `ebpf:"state"`
 }
 
@@ -386,6 +393,7 @@ func (m *guestMaps) Close() error {
 		m.Names,
 		m.Prefixes,
 		m.SetPorts,
+		m.Slots,
 		m.State,
 	)
 }

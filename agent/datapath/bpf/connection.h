@@ -102,7 +102,7 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 		moved = *c;
 		moved.flags |= CONNECTION_ESTABLISHED;
 		account(&moved, p, from_guest, now);
-		if (bpf_map_update_elem(&connections, &p->key, &moved, BPF_ANY) < 0)
+		if (bpf_map_update_elem(&connections, &p->key, &moved, BPF_ANY) != 0)
 			return REASON_CONNECTION_LIMIT;
 		p->rule = moved.rule;
 		bpf_map_delete_elem(&half_open, &p->key);
@@ -128,7 +128,8 @@ static __always_inline enum reason open_connection(struct packet *p, bool from_g
 	account(&c, p, from_guest, now);
 	if (p->stale) /* it would hide the new one */
 		bpf_map_delete_elem(&connections, &p->key);
-	if (bpf_map_update_elem(&half_open, &p->key, &c, BPF_ANY) < 0)
+	/* Not < 0: before Linux 6.4 an error is an int in a register of 64 bits. */
+	if (bpf_map_update_elem(&half_open, &p->key, &c, BPF_ANY) != 0)
 		return REASON_CONNECTION_LIMIT;
 	return REASON_RULE;
 }

@@ -112,14 +112,12 @@ static __always_inline void count(__u32 slot, enum reason reason, bool from_gues
 static __always_inline int filter(struct __sk_buff *skb, bool from_guest)
 {
 	struct packet p = {.skb = skb};
-	__u32 ifindex = skb->ifindex, zero = 0;
-	struct device *device;
+	__u32 ifindex = skb->ifindex, zero = 0, *slot;
 	struct state *global;
 	enum reason reason;
 
-	/* A device that nobody knows is slot 0: unbound. */
-	device = bpf_map_lookup_elem(&devices, &ifindex);
-	p.slot = device ? device->slot : 0;
+	slot = bpf_map_lookup_elem(&slots, &ifindex);
+	p.slot = slot ? *slot : 0;
 	p.eni = bpf_map_lookup_elem(&enis, &p.slot);
 	global = bpf_map_lookup_elem(&state, &zero);
 	if (!p.eni || !global)

@@ -75,9 +75,9 @@ struct eni_config {
 };
 _Static_assert(sizeof(struct eni_config) == 56, "shared with Go");
 
-/* Slot 0 is every device that is claimed and carries no ENI: its number stays 0. */
+/* What a device carries; one slot per device. Slot 0 is every device that nobody knows. */
 struct eni {
-	__u32 number;
+	__u32 number; /* 0: none, everything is dropped */
 	__u32 pad;
 	struct eni_config config[2]; /* by epoch */
 };
@@ -89,17 +89,25 @@ enum device_mode {
 	DEVICE_CLSACT = 2,
 };
 
+/* What the agent remembers of a slot; the programs do not look. */
 struct device {
-	__u32 slot;
+	__u32 ifindex; /* 0: the slot is free */
 	enum device_mode mode;
 	char name[16];
-	char eni[32]; /* the id; empty: unbound */
+	char eni[32]; /* the id; empty: none */
 };
 _Static_assert(sizeof(struct device) == 56, "shared with Go");
 
-/* A value by epoch; 0: none. The agent removes an element when both are 0. */
+/* A value by epoch; 0: none. The agent removes an element when both are 0.
+ *
+ * The lock is never taken here. It makes the agent's updates happen in place, since otherwise the
+ * kernel replaces the element and may give the old one to another key at once, while a program
+ * still reads it. As it is, a program reads the half that nobody writes; and an element that is
+ * removed and used again has 0 in that half before and after.
+ */
 struct by_epoch {
 	__u32 of[2];
+	struct bpf_spin_lock lock;
 };
 
 /* An address as one ENI (addresses) or one domain (members) means it. */
@@ -242,10 +250,20 @@ struct {
 	PINNED;
 } names SEC(".maps");
 
-/* By ifindex. */
+/* The slot of an ifindex. It never changes: a device keeps its slot until it is detached. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+	PINNED;
+} slots SEC(".maps");
+
+/* By slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SLOTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct device);
 	PINNED;
