@@ -1,0 +1,110 @@
+// Command bench sends the same traffic through no filter, through nftables and through Sallyport, all
+// in one run, and prints what each costs as ratios to no filter; then it measures how long after an
+// API call's return a rule is in force on the wire. `make bench` runs it; docs/performance.md says
+// what the rows mean.
+//
+// All traffic stays in network namespaces that it makes, which have no names and go with the process,
+// and, for the second part, between this host and a lab guest of a `sallyport dev` of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+)
+
+// sizes is how much is measured.
+type sizes struct {
+	Repetitions int           // of each cell
+	Frames      uint32        // of a packet cell
+	NewFlows    uint32        // of the cell where each packet starts one; nf_conntrack holds 262,144
+	Sockets     time.Duration // of a cell of connections or throughput
+	RoundTrips  int           // of a latency cell
+	Samples     int           // of the time until a rule is in force
+}
+
+var (
+	full  = sizes{Repetitions: 7, Frames: 200_000, NewFlows: 100_000, Sockets: 500 * time.Millisecond, RoundTrips: 4000, Samples: 60}
+	quick = sizes{Repetitions: 2, Frames: 60_000, NewFlows: 60_000, Sockets: 150 * time.Millisecond, RoundTrips: 500, Samples: 10}
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	quickly := f.Bool("quick", false, "fewer and shorter repetitions: under a minute, figures too rough to quote")
+	file := f.String("json", "", "write every measured value to this `file`, too")
+	only := f.String("only", "", "`part` to run: packets, sockets or in-force; empty: all of them")
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		return err
+	}
+	if f.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("this needs root: it makes network namespaces and loads BPF programs; use make bench")
+	}
+	unlock, err := lockBench()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	// The collector's own threads would be measured with the rest.
+	debug.SetGCPercent(800)
+
+	s := full
+	if *quickly {
+		s = quick
+	}
+	r := &report{Sizes: s, Quick: *quickly}
+	if r.Machine, err = machine(); err != nil {
+		return err
+	}
+	r.header(stdout)
+	parts := map[string]func() error{
+		"traffic": func() error { return traffic(ctx, s, r, stdout, stderr, *only) },
+		"in-force": func() error {
+			return inForce(ctx, s, r, stdout, stderr)
+		},
+	}
+	switch *only {
+	case "":
+		err = parts["traffic"]()
+		if err == nil {
+			err = parts["in-force"]()
+		}
+	case "packets", "sockets":
+		err = parts["traffic"]()
+	case "in-force":
+		err = parts["in-force"]()
+	default:
+		return fmt.Errorf("unknown part %q: packets, sockets or in-force", *only)
+	}
+	if err != nil {
+		return err
+	}
+	r.footer(stdout)
+	if *file != "" {
+		return r.write(*file)
+	}
+	return nil
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"unsafe"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// Both guests have the same addresses in every world.
+var (
+	addrA = netip.MustParseAddr("10.77.0.10")
+	addrB = netip.MustParseAddr("10.77.0.20")
+	macA  = [6]byte{2, 0, 0, 0, 0x77, 0x0a}
+	macB  = [6]byte{2, 0, 0, 0, 0x77, 0x0b}
+)
+
+// world is one candidate's: guest A – veth – bridge – veth – guest B. Host, A and B are a namespace
+// each, so that nothing of the machine's own firewall is measured.
+type world struct {
+	filter
+	host, a, b namespace
+	// The host's ends of the veth pairs.
+	deviceA, deviceB int
+	sinkB, sinkA     *sink
+	generator        *generator
+	filtered         func() error // undoes the filter
+	rates            *report
+}
+
+// The names of devices: the host's end of each pair, and what a guest calls its own.
+const (
+	hostA    = "vetha"
+	hostB    = "vethb"
+	inGuest  = "eth0"
+	bridgeIf = "br0"
+)
+
+func newWorld(f filter, g *generator) (_ *world, err error) {
+	w := &world{filter: f, generator: g}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("make the world of %s: %w", f.name, errors.Join(err, w.close()))
+		}
+	}()
+	for _, ns := range []*namespace{&w.host, &w.a, &w.b} {
+		if *ns, err = newNamespace(); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.host.do(w.makeHost); err != nil {
+		return nil, err
+	}
+	for _, g := range []struct {
+		ns        namespace
+		mac, peer [6]byte
+		own, far  netip.Addr
+	}{{w.a, macA, macB, addrA, addrB}, {w.b, macB, macA, addrB, addrA}} {
+		if err := g.ns.do(func() error { return makeGuest(g.mac, g.own, g.peer, g.far) }); err != nil {
+			return nil, err
+		}
+	}
+	if w.sinkB, err = newSink(w.b, toPort); err != nil {
+		return nil, err
+	}
+	if w.sinkA, err = newSink(w.a, fromPort); err != nil {
+		return nil, err
+	}
+	if w.filtered, err = f.apply(w); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// close takes everything down; the namespaces go with their last descriptor.
+func (w *world) close() error {
+	var errs []error
+	if w.filtered != nil {
+		errs = append(errs, w.filtered())
+	}
+	for _, s := range []*sink{w.sinkA, w.sinkB} {
+		if s != nil {
+			errs = append(errs, s.close())
+		}
+	}
+	for _, ns := range []namespace{w.host, w.a, w.b} {
+		if ns != 0 {
+			errs = append(errs, netnsClose(ns))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (w *world) makeHost() error {
+	if err := noIPv6(); err != nil {
+		return err
+	}
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeIf}}
+	if err := netlink.LinkAdd(bridge); err != nil {
+		return fmt.Errorf("make the bridge: %w", err)
+	}
+	if err := netlink.LinkSetUp(bridge); err != nil {
+		return err
+	}
+	if err := netlink.BridgeSetMcastSnoop(bridge, false); err != nil {
+		return fmt.Errorf("set up the bridge: %w", err)
+	}
+	for _, p := range []struct {
+		name  string
+		ns    namespace
+		index *int
+	}{{hostA, w.a, &w.deviceA}, {hostB, w.b, &w.deviceB}} {
+		veth := &netlink.Veth{
+			LinkAttrs: netlink.LinkAttrs{Name: p.name, MasterIndex: bridge.Attrs().Index},
+			PeerName:  inGuest, PeerNamespace: netlink.NsFd(p.ns),
+		}
+		if err := netlink.LinkAdd(veth); err != nil {
+			return fmt.Errorf("make a veth pair: %w", err)
+		}
+		made, err := netlink.LinkByName(p.name)
+		if err != nil {
+			return err
+		}
+		*p.index = made.Attrs().Index
+		if err := netlink.LinkSetUp(made); err != nil {
+			return err
+		}
+	}
+	// A new namespace starts with 1 where br_netfilter is there: then every bridged packet would see
+	// the netfilter hooks.
+	return setSysctl("net/bridge/bridge-nf-call-iptables", w.bridgeNetfilter)
+}
+
+func makeGuest(mac [6]byte, own netip.Addr, peerMAC [6]byte, peer netip.Addr) error {
+	if err := noIPv6(); err != nil {
+		return err
+	}
+	// A client port per connection; some cells make many in a short time.
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("10000 65000"), 0); err != nil {
+		return err
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	l, err := netlink.LinkByName(inGuest)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		netlink.LinkSetUp(lo),
+		netlink.LinkSetHardwareAddr(l, mac[:]),
+		netlink.LinkSetUp(l),
+		netlink.AddrAdd(l, &netlink.Addr{IPNet: &net.IPNet{IP: own.AsSlice(), Mask: net.CIDRMask(24, 32)}}),
+		netlink.NeighAdd(&netlink.Neigh{
+			LinkIndex: l.Attrs().Index, State: netlink.NUD_PERMANENT, IP: peer.AsSlice(), HardwareAddr: peerMAC[:],
+		}),
+	)
+}
+
+// noIPv6 keeps this namespace from sending anything of its own.
+func noIPv6() error { return setSysctl("net/ipv6/conf/default/disable_ipv6", true) }
+
+// setSysctl writes a switch of this thread's network namespace. One that is not there is off.
+func setSysctl(name string, on bool) error {
+	value := []byte("0")
+	if on {
+		value = []byte("1")
+	}
+	err := os.WriteFile("/proc/sys/"+name, value, 0)
+	if !on && errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// liveFrames makes the host's ends able to take frames of the generator (on), or as they come.
+// The kernel takes them for a veth only with NAPI, which generic receive offload turns on; with
+// sockets as the source it would merge packets, so it is off then.
+func (w *world) liveFrames(on bool) error {
+	return w.host.do(func() error { return errors.Join(setOffload(hostA, gro, on), setOffload(hostB, gro, on)) })
+}
+
+// offload is what `ethtool -K` can turn on and off, by the number of its ioctl.
+type offload uint32
+
+// The offloads. Source: linux/ethtool.h.
+const (
+	tso offload = 0x1f
+	gso offload = 0x24
+	gro offload = 0x2c
+)
+
+func setOffload(device string, o offload, on bool) error {
+	value := struct{ cmd, data uint32 }{cmd: uint32(o)}
+	if on {
+		value.data = 1
+	}
+	request := struct {
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		_    [16]byte
+	}{data: unsafe.Pointer(&value)}
+	copy(request.name[:], device)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
+		return fmt.Errorf("set an offload (%#x) of %s: %w", uint32(o), device, errno)
+	}
+	return nil
+}
+
+// namespace is a network namespace without a name: it goes with the process.
+type namespace netns.NsHandle
+
+func newNamespace() (namespace, error) {
+	var ns namespace
+	err := onThread(func() error {
+		h, err := netns.New() // this thread moves; nobody else will use it
+		ns = namespace(h)
+		return err
+	})
+	return ns, err
+}
+
+func netnsClose(ns namespace) error { h := netns.NsHandle(ns); return h.Close() }
+
+// do runs f on a thread inside of the namespace. A socket or a process belongs to the namespace in
+// which it is made.
+func (ns namespace) do(f func() error) error {
+	return onThread(func() error {
+		if err := netns.Set(netns.NsHandle(ns)); err != nil {
+			return fmt.Errorf("enter a namespace: %w", err)
+		}
+		return f()
+	})
+}
+
+// onThread runs f on a thread that ends with it.
+func onThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked
+		done <- f()
+	}()
+	return <-done
+}
