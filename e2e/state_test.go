@@ -28,7 +28,7 @@ func (d *dev) sdk(t *testing.T) *ec2.Client {
 	}
 	creds := profile.Credentials
 	return ec2.New(ec2.Options{
-		Region: "us-east-1", BaseEndpoint: aws.String("http://" + d.listen), RetryMaxAttempts: 1,
+		Region: "us-east-1", BaseEndpoint: aws.String("http://" + d.listen),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, nil }),
 	})
 }
