@@ -222,9 +222,7 @@ func TestTimeouts(t *testing.T) {
 			h.d.SetTimeouts(v.established, v.syn, v.closed, v.udp, v.stream, v.icmp, v.other)
 			h.apply(view(rule(false, vpc.AllProtocols, -1, -1, "0.0.0.0/0")))
 			h.play(tt.steps...)
-			before, err := h.d.Clock()
-			must(t, err)
-			h.tickPast(before, short)
+			h.tickPast(clock(t, h.d), short)
 			want := ruleset.ReasonTracked
 			if tt.expired {
 				want = ruleset.ReasonNoRule
@@ -247,16 +245,24 @@ func TestTimeouts(t *testing.T) {
 // tickPast waits until the programs' clock is past a time from then.
 func (h *host) tickPast(then uint64, d time.Duration) {
 	h.t.Helper()
-	hz, err := datapath.TicksPerSecond()
-	must(h.t, err)
-	for until := then + uint64(d)*uint64(hz)/uint64(time.Second) + 1; ; {
-		now, err := h.d.Clock()
-		must(h.t, err)
-		if now > until {
-			return
-		}
+	for until := ticks(h.t, then, d); clock(h.t, h.d) <= until; {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// ticks is the programs' clock at a time after then.
+func ticks(t testing.TB, then uint64, after time.Duration) uint64 {
+	t.Helper()
+	hz, err := datapath.TicksPerSecond()
+	must(t, err)
+	return then + uint64(after)*uint64(hz)/uint64(time.Second) + 1
+}
+
+func clock(t testing.TB, d *datapath.Datapath) uint64 {
+	t.Helper()
+	now, err := d.Clock()
+	must(t, err)
+	return now
 }
 
 // TestExpiredIsReopened: an entry past its timeout does not hide the one that the rules open anew.
@@ -273,9 +279,7 @@ func TestExpiredIsReopened(t *testing.T) {
 		h.want(eniA, ruleset.Ingress, web, ruleset.ReasonRule)
 		h.want(eniA, ruleset.Egress, web.reply(), ruleset.ReasonTracked)
 		h.want(eniA, ruleset.Ingress, established, ruleset.ReasonTracked)
-		before, err := h.d.Clock()
-		must(t, err)
-		h.tickPast(before, short)
+		h.tickPast(clock(t, h.d), short)
 	}
 	list, err := h.d.Connections()
 	must(t, err)

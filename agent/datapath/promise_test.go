@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/agent/datapath"
 	"github.com/sallyport/sallyport/ruleset"
@@ -179,43 +180,105 @@ func TestPromise06NeverHalf(t *testing.T) {
 	}
 }
 
+// TestPromise07 stays up: with no agent at all the last tables are in force, connections live on, and
+// idle ones expire.
+func TestPromise07StaysUp(t *testing.T) {
+	const idle = 500 * time.Millisecond
+	promise := func(mode datapath.Mode, die func(g *guest)) (broken []string) {
+		g := newGuest(t, datapath.Options{Attach: mode})
+		g.d.SetTimeouts(idle, time.Hour, time.Hour, time.Hour, time.Hour, time.Hour, time.Hour)
+		g.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))
+		live := g.dial(netip.AddrPortFrom(own4, 80))
+		lost := g.dial(netip.AddrPortFrom(own4, 80))
+		g.apply(view(rule(false, vpc.TCP, 81, 81, "0.0.0.0/0")))
+		seen, err := g.d.Clock()
+		must(t, err)
+		reader, err := datapath.Open(datapath.Options{Pins: g.options.Pins + "-clock"}) // for its clock alone
+		must(t, err)
+		defer func() {
+			must(t, reader.Close())
+			must(t, datapath.Purge(g.options.Pins+"-clock"))
+		}()
+		die(g)
+		g.d = reader
+		for until := ticks(t, seen, 2*idle); clock(t, reader) < until; time.Sleep(idle / 10) {
+			if err := live.echo(); err != nil {
+				broken = append(broken, fmt.Sprintf("a connection in use: %v", err))
+				break
+			}
+		}
+		if err := lost.echo(); err == nil {
+			broken = append(broken, "an idle connection never expired")
+		}
+		if err := g.connect(true, netip.AddrPortFrom(own4, 81), 10*time.Second); err != nil {
+			broken = append(broken, fmt.Sprintf("what a rule allows: %v", err))
+		}
+		if err := g.connect(true, netip.AddrPortFrom(own4, 80), idle); err == nil {
+			broken = append(broken, "what no rule allows")
+		}
+		g.d = nil
+		return broken
+	}
+	for _, mode := range modes(t) {
+		if broken := promise(mode, func(g *guest) { must(t, g.d.Close()) }); len(broken) != 0 {
+			t.Errorf("%s, without an agent: %q", mode, broken)
+		}
+	}
+	broken := promise(datapath.Auto, func(g *guest) {
+		must(t, g.d.Close())
+		g.do(func() { must(t, datapath.Purge(g.options.Pins)) })
+	})
+	if len(broken) != 2 { // an idle connection, and what no rule allows
+		t.Errorf("with the filters gone only %q is seen", broken)
+	}
+}
+
 // TestPromise10 flat cost: however many rules and members there are, a packet takes the same few
 // look-ups. What could grow is the search in a block, which has a fixed number of steps, and the
-// number of entries per rule and member, which must be a sum and never a product.
+// number of entries, which must be the sum of rules and members and never their product.
 func TestPromise10FlatCost(t *testing.T) {
-	grow := func(rules, members int) datapath.Leftovers {
+	member := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}) }
+	grow := func(rules, members int, named bool) (holds datapath.Leftovers) {
 		h := newHost(t, datapath.Options{})
 		h.attach(eniA)
+		v := view()
 		var list []vpc.Rule
 		for i := range rules {
-			r := rule(false, vpc.TCP, int32(i*2), int32(i*2), string(sgB))
-			r.Number = uint32(i + 1)
-			list = append(list, r)
+			peers := []string{string(sgB)}
+			if !named { // the mistake: a rule for each member
+				peers = nil
+				for m := range members {
+					peers = append(peers, member(m).String()+"/32")
+				}
+			}
+			for _, peer := range peers {
+				r := rule(false, vpc.TCP, int32(i*2), int32(i*2), peer)
+				r.Number = uint32(len(list) + 1)
+				list = append(list, r)
+			}
 		}
-		v := view(list...)
+		v.Groups[sgA] = ruleset.Group{ID: sgA, Rules: list}
 		for i := range members {
 			id := vpc.InterfaceID(fmt.Sprintf("eni-%d", i))
 			v.Members[id] = ruleset.Member{
-				ID: id, Domains: []vpc.VPCID{dom}, Groups: []vpc.GroupID{sgB},
-				Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})},
+				ID: id, Domains: []vpc.VPCID{dom}, Groups: []vpc.GroupID{sgB}, Addresses: []netip.Addr{member(i)},
 			}
 		}
 		h.apply(v)
-		last := tcp(netip.AddrFrom4([4]byte{10, 1, byte((members - 1) >> 8), byte(members - 1)}), own4, 1, uint16(2*(rules-1)), syn)
-		h.want(eniA, ruleset.Ingress, last, ruleset.ReasonRule)
+		h.want(eniA, ruleset.Ingress, tcp(member(members-1), own4, 1, uint16(2*(rules-1)), syn), ruleset.ReasonRule)
 		holds, err := h.d.Holds()
 		must(t, err)
 		return holds
 	}
-	one := grow(1, 1)
-	many := grow(1000, 1000)
-	if got, want := many.Members-one.Members, 999; got != want {
-		t.Errorf("999 more members took %d entries, want %d", got, want)
+	promise := func(one, many datapath.Leftovers, rules, members int) bool {
+		return many.Members-one.Members == members-1 && many.Intervals-one.Intervals == rules-1 &&
+			many.Sets == one.Sets && many.Prefixes == one.Prefixes
 	}
-	if got, want := many.Intervals-one.Intervals, 999; got != want {
-		t.Errorf("999 more rules took %d intervals, want %d", got, want)
+	one := grow(1, 1, true)
+	if many := grow(1000, 1000, true); !promise(one, many, 1000, 1000) {
+		t.Errorf("1000 rules and members hold %+v, one of each %+v", many, one)
 	}
-	if many.Sets != one.Sets || many.Prefixes != one.Prefixes {
-		t.Errorf("sets and prefixes grew from %+v to %+v", one, many)
+	if many := grow(20, 20, false); promise(grow(1, 1, false), many, 20, 20) {
+		t.Errorf("a rule for each member is not seen: %+v", many)
 	}
 }

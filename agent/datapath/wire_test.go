@@ -7,9 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
 
@@ -117,11 +115,52 @@ func (g *guest) connect(toGuest bool, to netip.AddrPort, timeout time.Duration) 
 	return err
 }
 
-func isTimeout(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) || isNetTimeout(err)
+// stream is an open connection to a guest.
+type stream struct {
+	t    testing.TB
+	conn net.Conn
 }
 
-func isNetTimeout(err error) bool {
+// dial opens a connection from the host to a server in the guest that answers with what it gets.
+func (g *guest) dial(to netip.AddrPort) stream {
+	g.t.Helper()
+	g.inside(func() {
+		listener, err := net.Listen("tcp", to.String())
+		must(g.t, err)
+		go func() {
+			c, err := listener.Accept()
+			_ = listener.Close()
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(c, c)
+			_ = c.Close()
+		}()
+	})
+	s := stream{t: g.t}
+	g.do(func() {
+		d := net.Dialer{Timeout: 10 * time.Second}
+		var err error
+		s.conn, err = d.DialContext(context.Background(), "tcp", to.String())
+		must(g.t, err)
+	})
+	g.t.Cleanup(func() { _ = s.conn.Close() })
+	must(g.t, s.echo())
+	return s
+}
+
+// echo says whether a byte comes back within a second.
+func (s stream) echo() error {
+	must(s.t, s.conn.SetDeadline(time.Now().Add(time.Second)))
+	b := []byte{1}
+	if _, err := s.conn.Write(b); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(s.conn, b)
+	return err
+}
+
+func isTimeout(err error) bool {
 	var n net.Error
 	return errors.As(err, &n) && n.Timeout()
 }
@@ -223,5 +262,43 @@ func (g *guest) wait(what string, is func() bool) {
 			g.t.Errorf("still not: %s", what)
 			return
 		}
+	}
+}
+
+// TestTap: a tap is filtered as a veth is; the hypervisor's end is a file.
+func TestTap(t *testing.T) {
+	for _, mode := range modes(t) {
+		t.Run(string(mode), func(t *testing.T) {
+			g := &guest{host: newHost(t, datapath.Options{Attach: mode})}
+			tap := &netlink.Tuntap{
+				LinkAttrs: netlink.LinkAttrs{Name: "tap0"}, Mode: netlink.TUNTAP_MODE_TAP,
+				Flags: netlink.TUNTAP_NO_PI, Queues: 1,
+			}
+			g.do(func() {
+				must(t, netlink.LinkAdd(tap))
+				must(t, netlink.LinkSetUp(tap))
+				must(t, g.d.Attach(tap.Attrs().Index, "tap0", eniA))
+			})
+			t.Cleanup(func() { must(t, tap.Fds[0].Close()) })
+			g.devices[eniA] = tap.Attrs().Index
+			g.apply(view(allowAll()...))
+			for _, tt := range []struct {
+				frame frame
+				want  ruleset.Reason
+			}{
+				{tcp(own4, remote4, 1000, 80, syn), ruleset.ReasonRule},
+				{tcp(peer4, remote4, 1000, 80, syn), ruleset.ReasonSourceAddress},
+			} {
+				before, err := g.d.Counters()
+				must(t, err)
+				_, err = tap.Fds[0].Write(tt.frame.bytes())
+				must(t, err)
+				g.wait(fmt.Sprintf("%s is counted as %s", tt.frame, tt.want), func() bool {
+					after, err := g.d.Counters()
+					must(t, err)
+					return after[eniA][tt.want] > before[eniA][tt.want]
+				})
+			}
+		})
 	}
 }
