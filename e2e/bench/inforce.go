@@ -1,11 +1,284 @@
 package main
 
-import "context"
-import "io"
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"sync/atomic"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// latency is what a step took, once per sample.
 type latency struct {
 	Name         string
 	Milliseconds []float64
 }
 
-func inForce(ctx context.Context, s sizes, r *report, stdout, stderr io.Writer) error { return nil }
+// probeInterval is how often a probe is sent. Timers of this kernel add some microseconds.
+const probeInterval = 50 * time.Microsecond
+
+// inForce measures how long it takes until a new rule lets packets through: from outside, probes go to
+// a guest all the time; each sample opens a port of its own, and the first probe that arrives says
+// when it was sent.
+func inForce(ctx context.Context, s sizes, r *report, stderr io.Writer) (err error) {
+	d, err := startDev(ctx, stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	g, err := d.launch(ctx)
+	if err != nil {
+		return fmt.Errorf("start a guest: %w", err)
+	}
+	var call, opened, seen, acknowledged latency
+	call.Name = "AuthorizeSecurityGroupIngress, the call itself"
+	opened.Name = "its return → the first packet passes"
+	seen.Name = "its beginning → the first packet passes"
+	acknowledged.Name = "its return → DescribeEnforcement says so"
+	add := func(l *latency, v time.Duration) {
+		l.Milliseconds = append(l.Milliseconds, float64(v.Nanoseconds())/1e6)
+	}
+	for i := range 2 * s.Samples {
+		ask := i%2 == 1 // asking takes CPU time from what is measured: every other sample
+		x, err := d.sample(ctx, g, 20000+i, ask)
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		if err != nil {
+			return fmt.Errorf("open port %d: %w", 20000+i, err)
+		}
+		if ask {
+			add(&acknowledged, x.acknowledged-x.returned)
+			continue
+		}
+		add(&call, x.returned-x.called)
+		add(&opened, x.passed-x.returned)
+		add(&seen, x.passed-x.called)
+	}
+	r.InForce = []latency{call, opened, seen, acknowledged}
+	return nil
+}
+
+// labGuest is the guest that the probes go to.
+type labGuest struct {
+	group, eni string
+	addr       netip.Addr
+	ns         namespace
+}
+
+// rulesBefore is how many rules the guest's group has already: with the one that is added and
+// removed it stays below the quota of 60.
+const rulesBefore = 58
+
+func (d *dev) launch(ctx context.Context) (g labGuest, err error) {
+	group, err := d.client.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
+		GroupName: aws.String("bench"), Description: aws.String("probed by make bench"),
+	})
+	if err != nil {
+		return g, err
+	}
+	g.group = *group.GroupId
+	var ranges []types.IpRange
+	for i := range rulesBefore {
+		ranges = append(ranges, types.IpRange{CidrIp: aws.String(fmt.Sprintf("10.1.%d.0/24", i))})
+	}
+	if _, err := d.client.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{
+		GroupId: &g.group, IpPermissions: []types.IpPermission{{
+			IpProtocol: aws.String("tcp"), FromPort: aws.Int32(443), ToPort: aws.Int32(443), IpRanges: ranges,
+		}},
+	}); err != nil {
+		return g, err
+	}
+	images, err := d.client.DescribeImages(ctx, &ec2.DescribeImagesInput{
+		Filters: []types.Filter{{Name: aws.String("name"), Values: []string{"netns"}}},
+	})
+	if err != nil {
+		return g, err
+	}
+	if len(images.Images) != 1 {
+		return g, fmt.Errorf("%d images are named netns, want 1", len(images.Images))
+	}
+	made, err := d.client.RunInstances(ctx, &ec2.RunInstancesInput{
+		ImageId: images.Images[0].ImageId, MinCount: aws.Int32(1), MaxCount: aws.Int32(1), SecurityGroupIds: []string{g.group},
+	})
+	if err != nil {
+		return g, err
+	}
+	i := made.Instances[0]
+	g.eni = *i.NetworkInterfaces[0].NetworkInterfaceId
+	if g.addr, err = netip.ParseAddr(*i.PrivateIpAddress); err != nil {
+		return g, err
+	}
+	// The revision is the newest yet: in force means that the guest runs, too.
+	revision := d.revision.Load()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		yes, err := d.isInForce(ctx, g.eni, revision)
+		if err != nil {
+			return g, err
+		}
+		if yes {
+			break
+		}
+		if time.Now().After(deadline) {
+			return g, errors.New("it is not in force after 30 s")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	h, err := netns.GetFromName(*i.InstanceId)
+	g.ns = namespace(h)
+	return g, err
+}
+
+// times of a sample, since the process began.
+type times struct{ called, returned, passed, acknowledged time.Duration }
+
+var began = time.Now()
+
+// sample opens a port of the guest to everybody, and closes it again.
+func (d *dev) sample(ctx context.Context, g labGuest, port int, ask bool) (x times, err error) {
+	p, err := newProbe(g, port)
+	if err != nil {
+		return x, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	// What is probed for must be closed at first.
+	select {
+	case <-p.first:
+		return x, fmt.Errorf("%w: a packet passed before the rule was there", errWrong)
+	case <-time.After(20 * time.Millisecond):
+	}
+	permissions := []types.IpPermission{{
+		IpProtocol: aws.String("udp"), FromPort: aws.Int32(int32(port)), ToPort: aws.Int32(int32(port)),
+		IpRanges: []types.IpRange{{CidrIp: aws.String("0.0.0.0/0")}},
+	}}
+	x.called = time.Since(began)
+	if _, err := d.client.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{
+		GroupId: &g.group, IpPermissions: permissions,
+	}); err != nil {
+		return x, err
+	}
+	x.returned = time.Since(began)
+	revision := d.revision.Load()
+	for yes := !ask; !yes; {
+		if yes, err = d.isInForce(ctx, g.eni, revision); err != nil {
+			return x, err
+		}
+		x.acknowledged = time.Since(began)
+		if !yes && x.acknowledged-x.returned > 10*time.Second {
+			return x, errors.New("it is not in force after 10 s")
+		}
+	}
+	select {
+	case x.passed = <-p.first:
+	case <-time.After(10 * time.Second):
+		return x, fmt.Errorf("%w: no packet passed within 10 s", errWrong)
+	}
+	if ask {
+		// What was sent after the answer must have passed.
+		if late := p.firstSentAfter(x.acknowledged); late > 0 && x.passed > late {
+			return x, fmt.Errorf("%w: acknowledged, and a packet sent %v later was dropped", errWrong, late-x.acknowledged)
+		}
+	}
+	_, err = d.client.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{
+		GroupId: &g.group, IpPermissions: permissions,
+	})
+	return x, err
+}
+
+// probe sends packets from outside to a port of a guest, each with the time when it was sent.
+type probe struct {
+	receiver int
+	first    chan time.Duration // when the first that arrived was sent
+	stop     atomic.Bool
+	done     chan error // of both threads
+	sent     []time.Duration
+	sentAll  chan struct{}
+}
+
+func newProbe(g labGuest, port int) (*probe, error) {
+	p := &probe{first: make(chan time.Duration, 1), done: make(chan error, 2), sentAll: make(chan struct{})}
+	if err := g.ns.do(func() (err error) {
+		if p.receiver, err = socket(unix.SOCK_DGRAM); err != nil {
+			return err
+		}
+		return unix.Bind(p.receiver, at(g.addr, port))
+	}); err != nil {
+		return nil, fmt.Errorf("listen in the guest: %w", err)
+	}
+	go func() {
+		p.done <- onThread(func() error {
+			var b [8]byte
+			for !p.stop.Load() {
+				n, _, err := unix.Recvfrom(p.receiver, b[:], 0)
+				if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) || n == 0 {
+					continue
+				}
+				if err != nil {
+					return fmt.Errorf("receive in the guest: %w", err)
+				}
+				select {
+				case p.first <- time.Duration(binary.NativeEndian.Uint64(b[:])):
+				default: // not the first
+				}
+			}
+			return nil
+		})
+	}()
+	go func() {
+		defer close(p.sentAll)
+		p.done <- onThread(func() error { return p.send(at(g.addr, port)) })
+	}()
+	return p, nil
+}
+
+func (p *probe) send(to unix.Sockaddr) error {
+	// As fine as timers are: by default the kernel may be 50 µs late.
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	fd, err := socket(unix.SOCK_DGRAM)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	pause := unix.NsecToTimespec(probeInterval.Nanoseconds())
+	for !p.stop.Load() {
+		now := time.Since(began)
+		p.sent = append(p.sent, now)
+		if err := unix.Sendto(fd, binary.NativeEndian.AppendUint64(nil, uint64(now)), 0, to); err != nil {
+			return fmt.Errorf("send a probe: %w", err)
+		}
+		if err := unix.Nanosleep(&pause, nil); err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstSentAfter ends the probing and returns when the first probe after t was sent; 0: there is none.
+func (p *probe) firstSentAfter(t time.Duration) time.Duration {
+	p.stop.Store(true)
+	<-p.sentAll
+	for _, sent := range p.sent {
+		if sent > t {
+			return sent
+		}
+	}
+	return 0
+}
+
+func (p *probe) close() error {
+	p.stop.Store(true)
+	_ = unix.Shutdown(p.receiver, unix.SHUT_RDWR) // wakes the receiver
+	return errors.Join(<-p.done, <-p.done, unix.Close(p.receiver))
+}

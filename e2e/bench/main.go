@@ -80,29 +80,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	r.header(stdout)
-	parts := map[string]func() error{
-		"traffic": func() error { return traffic(ctx, s, r, stdout, stderr, *only) },
-		"in-force": func() error {
-			return inForce(ctx, s, r, stdout, stderr)
-		},
-	}
 	switch *only {
-	case "":
-		err = parts["traffic"]()
-		if err == nil {
-			err = parts["in-force"]()
-		}
-	case "packets", "sockets":
-		err = parts["traffic"]()
-	case "in-force":
-		err = parts["in-force"]()
+	case "", "packets", "sockets", "in-force":
 	default:
 		return fmt.Errorf("unknown part %q: packets, sockets or in-force", *only)
 	}
-	if err != nil {
-		return err
+	if *only != "in-force" {
+		if err := traffic(ctx, s, r, *only, stderr); err != nil {
+			return err
+		}
+		r.traffic(stdout)
 	}
-	r.footer(stdout)
+	if *only == "" || *only == "in-force" {
+		if err := inForce(ctx, s, r, stderr); err != nil {
+			return fmt.Errorf("time until a rule is in force: %w", err)
+		}
+		r.inForce(stdout)
+	}
 	if *file != "" {
 		return r.write(*file)
 	}

@@ -115,10 +115,7 @@ func number(v float64) string {
 	}
 }
 
-func (r *report) footer(w io.Writer) {
-	if len(r.InForce) == 0 {
-		return
-	}
+func (r *report) inForce(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(t, "\nuntil a rule is in force\tp50 ms\tp99 ms\tmin – max\tsamples\t\n")
 	for _, l := range r.InForce {

@@ -128,8 +128,8 @@ func (w *world) check() error {
 	return nil
 }
 
-// traffic measures every cell in every world, by turns.
-func traffic(ctx context.Context, s sizes, r *report, stdout, stderr io.Writer, only string) (err error) {
+// traffic measures every cell in every world, by turns; only names one of its two parts.
+func traffic(ctx context.Context, s sizes, r *report, only string, stderr io.Writer) (err error) {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
 		return err
@@ -172,7 +172,6 @@ func traffic(ctx context.Context, s sizes, r *report, stdout, stderr io.Writer, 
 			return err
 		}
 	}
-	r.traffic(stdout)
 	return nil
 }
 

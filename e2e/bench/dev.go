@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/agent/datapath"
+	"github.com/sallyport/sallyport/server/ec2api/wire"
+)
+
+// dev is a `sallyport dev` on a data directory and ports of its own.
+type dev struct {
+	program  string
+	dir      string
+	url      string
+	cmd      *exec.Cmd
+	exited   chan error
+	said     bytes.Buffer // only read after it has ended
+	hadPins  bool
+	client   *ec2.Client
+	creds    aws.Credentials
+	revision atomic.Int64 // the newest that an answer named
+}
+
+const region = "us-east-1"
+
+// startDev waits until no other agent runs on this machine, and starts one.
+func startDev(ctx context.Context, stderr io.Writer) (_ *dev, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	d := &dev{program: filepath.Join(filepath.Dir(self), "sallyport")}
+	if _, err := os.Stat(d.program); err != nil {
+		return nil, fmt.Errorf("find the sallyport beside this program (make build): %w", err)
+	}
+	if err := waitForAgentLock(ctx, stderr); err != nil {
+		return nil, err
+	}
+	switch links, err := os.ReadDir(datapath.DefaultPins + "/links"); {
+	case err == nil && len(links) > 0:
+		return nil, fmt.Errorf("filters of an agent that has ended are in force on this machine (%s/links); "+
+			"if nobody needs them, remove them with: sallyport dev --purge", datapath.DefaultPins)
+	case err == nil:
+		d.hadPins = true
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, err
+	}
+	if d.dir, err = os.MkdirTemp("", "spt-bench-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	listen, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	feed, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	d.url = "http://" + listen
+	if err := d.start(ctx, "dev", "--data-dir", d.dir, "--listen", listen, "--feed-listen", feed, "--region", region); err != nil {
+		return nil, err
+	}
+	profile, err := config.LoadSharedConfigProfile(ctx, "default", func(o *config.LoadSharedConfigOptions) {
+		o.CredentialsFiles, o.ConfigFiles = []string{filepath.Join(d.dir, "credentials")}, []string{}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read dev's credentials: %w", err)
+	}
+	d.creds = profile.Credentials
+	d.client = ec2.New(ec2.Options{
+		Region: region, BaseEndpoint: aws.String(d.url), HTTPClient: d,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return d.creds, nil }),
+	})
+	return d, nil
+}
+
+// waitForAgentLock waits, for at most ten minutes, until no agent holds its lock.
+func waitForAgentLock(ctx context.Context, stderr io.Writer) error {
+	const path = "/run/sallyport/agent.lock"
+	for i := range 600 {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		_ = f.Close()
+		if err == nil {
+			return nil
+		}
+		if i == 0 {
+			fmt.Fprintf(stderr, "waiting for the agent that runs on this machine (it holds %s)\n", path)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return errors.New("interrupted")
+		}
+	}
+	return fmt.Errorf("another agent still runs on this machine after ten minutes (it holds %s); stop it first", path)
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// start starts dev and waits until it is ready. The kernel ends it with this process.
+func (d *dev) start(ctx context.Context, args ...string) error {
+	d.cmd = exec.Command(d.program, args...)
+	d.cmd.Stderr = &d.said
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	stdout, err := d.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	started, ready := make(chan error), make(chan struct{})
+	d.exited = make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // Pdeathsig means this thread
+		err := d.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		go func() {
+			for s := bufio.NewScanner(stdout); s.Scan(); {
+				if strings.HasPrefix(s.Text(), "ready") {
+					close(ready)
+					break
+				}
+			}
+			_, _ = io.Copy(io.Discard, stdout)
+		}()
+		d.exited <- d.cmd.Wait()
+	}()
+	if err := <-started; err != nil {
+		d.cmd = nil
+		return fmt.Errorf("start dev: %w", err)
+	}
+	select {
+	case <-ready:
+		return nil
+	case err := <-d.exited:
+		d.cmd = nil
+		return fmt.Errorf("dev ended before it was ready: %w\n%s", err, d.said.String())
+	case <-time.After(time.Minute):
+		return errors.New("dev was not ready after a minute")
+	case <-ctx.Done():
+		return errors.New("interrupted")
+	}
+}
+
+// close stops dev and removes what it left.
+func (d *dev) close() error {
+	var errs []error
+	if d.cmd != nil {
+		_ = d.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-d.exited:
+			if err != nil {
+				errs = append(errs, fmt.Errorf("dev did not stop cleanly: %w\n%s", err, d.said.String()))
+			}
+		case <-time.After(time.Minute):
+			_ = d.cmd.Process.Kill()
+			errs = append(errs, errors.New("dev did not stop within a minute"))
+		}
+		if !d.hadPins {
+			if out, err := exec.Command(d.program, "dev", "--purge").CombinedOutput(); err != nil {
+				errs = append(errs, fmt.Errorf("purge: %w: %s", err, out))
+			}
+		}
+	}
+	return errors.Join(append(errs, os.RemoveAll(d.dir))...)
+}
+
+// Do sends a request, and remembers the revision of its answer.
+func (d *dev) Do(req *http.Request) (*http.Response, error) {
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if r, err := strconv.ParseInt(res.Header.Get("x-sallyport-revision"), 10, 64); err == nil {
+		d.revision.Store(r)
+	}
+	return res, nil
+}
+
+// isInForce asks, once, whether a revision is in force on an interface.
+func (d *dev) isInForce(ctx context.Context, eni string, revision int64) (bool, error) {
+	call := wire.DescribeEnforcementCall
+	body := []byte(call.Form(&wire.DescribeEnforcementRequest{NetworkInterfaceIds: []string{eni}, Revision: &revision}).Encode())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url+"/", bytes.NewReader(body))
+	if err != nil {
+		return false, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	hash := sha256.Sum256(body)
+	if err := v4.NewSigner().SignHTTP(ctx, d.creds, req, hex.EncodeToString(hash[:]), "ec2", region, time.Now()); err != nil {
+		return false, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false, err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return false, err
+	}
+	if res.StatusCode != http.StatusOK {
+		return false, fmt.Errorf("DescribeEnforcement: %s: %s", res.Status, answer)
+	}
+	out, err := call.Parse(answer)
+	if err != nil {
+		return false, err
+	}
+	return wire.Value(out.InForce), nil
+}
