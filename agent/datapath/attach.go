@@ -234,7 +234,7 @@ func (d *Datapath) detachMode(v device, mode guestDeviceMode) error {
 		if mode == guestDeviceModeDEVICE_TCX {
 			errs = append(errs, d.detachTCX(v, i, h))
 		} else {
-			errs = append(errs, detachClsact(v.Ifindex, h))
+			errs = append(errs, detachClsact(d.pins, v.Ifindex, h))
 		}
 	}
 	return errors.Join(errs...)

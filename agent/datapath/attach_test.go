@@ -56,7 +56,10 @@ func (h *host) filters(ifindex int) (names []string) {
 	return names
 }
 
-var ours = []string{"sallyport_from_guest", "sallyport_to_guest"}
+// ours are the names of our filters on this host, as a user lists them.
+func (h *host) ours() []string {
+	return []string{"sallyport_from_guest " + h.options.Pins, "sallyport_to_guest " + h.options.Pins}
+}
 
 // TestAdopt: an agent that dies leaves all in force, and the next one takes it over.
 func TestAdopt(t *testing.T) {
@@ -126,7 +129,7 @@ func TestAdoptOtherMode(t *testing.T) {
 		h.options.Attach = mode
 		h.restart()
 		links, filters := len(h.links()), h.filters(ifindex)
-		if mode == datapath.TCX && (links != 2 || len(filters) != 0) || mode == datapath.Clsact && (links != 0 || !slices.Equal(filters, ours)) {
+		if mode == datapath.TCX && (links != 2 || len(filters) != 0) || mode == datapath.Clsact && (links != 0 || !slices.Equal(filters, h.ours())) {
 			t.Errorf("with %s: %d links, filters %q", mode, links, filters)
 		}
 		h.want(eniA, ruleset.Egress, tcp(own4, remote4, 1, 80, syn), ruleset.ReasonTracked)

@@ -10,6 +10,8 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/agent/dump"
 )
 
 // hooks are the two places where our programs hang, seen from the device.
@@ -105,12 +107,19 @@ func removePin(path string) error {
 	return nil
 }
 
-// Our filters are the first of their chain, and known by their names.
+// Our filters are of the first priority, with a handle that others do not happen to use.
 const (
 	filterPriority = 1
-	filterHandle   = 1
-	filterPrefix   = "sallyport_"
+	filterHandle   = 0x5a11
 )
+
+// filterName is how our filters are known: those of other pins are another's.
+func filterName(pins string, h hookInfo) string {
+	if pins == DefaultPins {
+		return "sallyport_" + h.name
+	}
+	return "sallyport_" + h.name + " " + pins
+}
 
 // attachClsact adds our filter, or replaces its program atomically.
 func (d *Datapath) attachClsact(ifindex int, h hookInfo) error {
@@ -133,7 +142,7 @@ func (d *Datapath) attachClsact(ifindex int, h hookInfo) error {
 			Protocol: unix.ETH_P_ALL, Priority: filterPriority,
 		},
 		Fd:           d.program(i).FD(),
-		Name:         filterPrefix + h.name,
+		Name:         filterName(d.pins, h),
 		DirectAction: true,
 	}
 	if err := netlink.FilterReplace(filter); err != nil {
@@ -143,10 +152,10 @@ func (d *Datapath) attachClsact(ifindex int, h hookInfo) error {
 }
 
 // clsactFilter finds our filter on a device; nil: there is none.
-func clsactFilter(ifindex int, h hookInfo) (*netlink.BpfFilter, error) {
+func clsactFilter(pins string, ifindex int, h hookInfo) (*netlink.BpfFilter, error) {
 	filters, err := clsactFilters(ifindex, h)
 	for _, f := range filters {
-		if f.Name == filterPrefix+h.name {
+		if f.Name == filterName(pins, h) {
 			return f, err
 		}
 	}
@@ -175,8 +184,8 @@ func clsactFilters(ifindex int, h hookInfo) ([]*netlink.BpfFilter, error) {
 	return filters, nil
 }
 
-func detachClsact(ifindex int, h hookInfo) error {
-	filter, err := clsactFilter(ifindex, h)
+func detachClsact(pins string, ifindex int, h hookInfo) error {
+	filter, err := clsactFilter(pins, ifindex, h)
 	if err != nil || filter == nil {
 		return err
 	}
@@ -207,7 +216,7 @@ func (d *Datapath) isThere(v *device) (bool, error) {
 				return true, nil
 			}
 		}
-		filter, err := clsactFilter(v.Ifindex, h)
+		filter, err := clsactFilter(d.pins, v.Ifindex, h)
 		if err != nil {
 			return false, err
 		}
@@ -239,7 +248,7 @@ func (d *Datapath) Foreign(ifindex int) []string {
 			d.log.Warn("list filters", "device", v.Name, "err", err)
 		}
 		for _, f := range filters {
-			if f.Name == filterPrefix+h.name {
+			if f.Name == filterName(d.pins, h) {
 				break
 			}
 			found = append(found, fmt.Sprintf("%s: filter %s", h.name, f.Name))
@@ -285,13 +294,13 @@ func Purge(pins string) error {
 		pins = DefaultPins
 	}
 	var errs []error
-	links, err := netlink.LinkList()
+	links, err := dump.Whole(netlink.LinkList)
 	if err != nil {
 		errs = append(errs, fmt.Errorf("list devices: %w", err))
 	}
 	for _, l := range links {
 		for _, h := range hooks {
-			errs = append(errs, detachClsact(l.Attrs().Index, h))
+			errs = append(errs, detachClsact(pins, l.Attrs().Index, h))
 		}
 	}
 	if err := os.RemoveAll(pins); err != nil {
