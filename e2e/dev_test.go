@@ -168,7 +168,7 @@ func (d *dev) kill(t *testing.T) {
 	if err := d.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-d.exited
+	<-d.exited //nolint:errcheck // it was killed: how it ended says nothing
 	d.exited = nil
 	eventually(t, "dev's children are gone", func() error {
 		out, err := exec.Command("pgrep", "-f", "^"+sallyport+" (server|agent) ").Output()

@@ -114,8 +114,12 @@ func lingering(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{
-		{"ip", "rule"}, {"ip", "-6", "rule"}, {"ip", "route", "show", "table", "all"}, {"ip", "-6", "route", "show", "table", "all"},
-		{"ip", "addr", "show", "lo"}, {"ip", "netns"},
+		{"ip", "rule"},
+		{"ip", "-6", "rule"},
+		{"ip", "route", "show", "table", "all"},
+		{"ip", "-6", "route", "show", "table", "all"},
+		{"ip", "addr", "show", "lo"},
+		{"ip", "netns"},
 	} {
 		out, err := exec.Command(args[0], args[1:]...).Output()
 		if err != nil {

@@ -131,7 +131,7 @@ func (c *child) stop(cmd *exec.Cmd, exited <-chan error) error {
 		return nil
 	case <-time.After(stopTimeout):
 		_ = cmd.Process.Kill()
-		<-exited
+		<-exited //nolint:errcheck // it was killed: how it ended says nothing
 		return fmt.Errorf("the %s did not stop within %s and was killed", c.name, stopTimeout)
 	}
 }
