@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -84,20 +83,6 @@ func (w *formWriter) string(name string, v *string) {
 	}
 }
 
-func (w *formWriter) secret(name string, v *Secret) { w.string(name, (*string)(v)) }
-
-func (w *formWriter) secretBlob(name string, v *Secret) {
-	if v != nil {
-		w.put(name, base64.StdEncoding.EncodeToString([]byte(*v)))
-	}
-}
-
-func (w *formWriter) blob(name string, v []byte) {
-	if v != nil {
-		w.put(name, base64.StdEncoding.EncodeToString(v))
-	}
-}
-
 func (w *formWriter) bool(name string, v *bool) {
 	if v != nil {
 		w.put(name, strconv.FormatBool(*v))
@@ -113,18 +98,6 @@ func (w *formWriter) int(name string, v *int32) {
 func (w *formWriter) long(name string, v *int64) {
 	if v != nil {
 		w.put(name, strconv.FormatInt(*v, 10))
-	}
-}
-
-func (w *formWriter) double(name string, v *float64) {
-	if v != nil {
-		w.put(name, strconv.FormatFloat(*v, 'g', -1, 64))
-	}
-}
-
-func (w *formWriter) time(name string, v *time.Time) {
-	if v != nil {
-		w.put(name, v.UTC().Format(time.RFC3339Nano))
 	}
 }
 
@@ -205,16 +178,6 @@ func (p *parser) fail(e *element, err error) {
 
 func (p *parser) string(e *element) *string { return &e.text }
 
-func (p *parser) secret(e *element) *Secret { return (*Secret)(&e.text) }
-
-func (p *parser) blob(e *element) []byte {
-	v, err := base64.StdEncoding.DecodeString(strings.TrimSpace(e.text))
-	p.fail(e, err)
-	return v
-}
-
-func (p *parser) secretBlob(e *element) *Secret { return new(Secret(p.blob(e))) }
-
 func (p *parser) bool(e *element) *bool {
 	v, err := strconv.ParseBool(strings.TrimSpace(e.text))
 	p.fail(e, err)
@@ -229,12 +192,6 @@ func (p *parser) int(e *element) *int32 {
 
 func (p *parser) long(e *element) *int64 {
 	v, err := strconv.ParseInt(strings.TrimSpace(e.text), 10, 64)
-	p.fail(e, err)
-	return &v
-}
-
-func (p *parser) double(e *element) *float64 {
-	v, err := strconv.ParseFloat(strings.TrimSpace(e.text), 64)
 	p.fail(e, err)
 	return &v
 }

@@ -343,19 +343,6 @@ func within[T int32 | int64](d *decoder, n *node, v *T, low, high T) *T {
 	return nil
 }
 
-func (d *decoder) double(n *node) *float64 {
-	s, ok := d.text(n)
-	if !ok {
-		return nil
-	}
-	v, err := strconv.ParseFloat(s, 64)
-	if err != nil || v-v != 0 { // NaN and the infinities have no spelling here
-		d.invalid(n, "Expecting a number.")
-		return nil
-	}
-	return &v
-}
-
 func (d *decoder) time(n *node) *time.Time {
 	s, ok := d.text(n)
 	if !ok {

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/base64"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -22,22 +21,6 @@ func putString(b []byte, name string, v *string) []byte {
 	return putText(b, name, *v)
 }
 
-func putSecret(b []byte, name string, v *Secret) []byte { return putString(b, name, (*string)(v)) }
-
-func putSecretBlob(b []byte, name string, v *Secret) []byte {
-	if v == nil {
-		return b
-	}
-	return putText(b, name, base64.StdEncoding.EncodeToString([]byte(*v)))
-}
-
-func putBlob(b []byte, name string, v []byte) []byte {
-	if v == nil {
-		return b
-	}
-	return putText(b, name, base64.StdEncoding.EncodeToString(v))
-}
-
 func putBool(b []byte, name string, v *bool) []byte {
 	if v == nil {
 		return b
@@ -52,13 +35,6 @@ func putNumber[T int32 | int64](b []byte, name string, v *T) []byte {
 	b = append(append(append(b, '<'), name...), '>')
 	b = strconv.AppendInt(b, int64(*v), 10)
 	return append(append(append(b, "</"...), name...), '>')
-}
-
-func putDouble(b []byte, name string, v *float64) []byte {
-	if v == nil {
-		return b
-	}
-	return putText(b, name, strconv.FormatFloat(*v, 'g', -1, 64))
 }
 
 const timeLayout = "2006-01-02T15:04:05.000Z"
