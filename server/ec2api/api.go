@@ -147,6 +147,7 @@ func (c *call) update(fn func(*vpc.State) (vpc.Change, error)) error {
 	revision, err := c.Store.Update(c.ctx, func(s *vpc.State) (vpc.Change, error) {
 		change, err := fn(s)
 		c.wrote = !change.Empty()
+		c.revision = s.Revision() // of a refusal: the State that it is about
 		return change, err
 	})
 	if err == nil {

@@ -100,6 +100,10 @@ func TestAnswerHeaders(t *testing.T) {
 	if got, want := a.header.Get("x-sallyport-revision"), strconv.FormatInt(e.state().Revision(), 10); got != want {
 		t.Errorf("revision of a write: got %q, want %q", got, want)
 	}
+	a = e.call(url.Values{"Action": {"CreateSecurityGroup"}, "GroupName": {"g"}, "GroupDescription": {"again"}})
+	if got, want := a.header.Get("x-sallyport-revision"), strconv.FormatInt(e.state().Revision(), 10); a.status != http.StatusBadRequest || got != want {
+		t.Errorf("revision of a refused write: got %d, %q, want 400, %q", a.status, got, want)
+	}
 }
 
 func TestFrontPage(t *testing.T) {
