@@ -148,6 +148,59 @@ func TestApplyFails(t *testing.T) {
 	h.want(eniA, ruleset.Ingress, tcp(netip.MustParseAddr("10.0.0.51"), own4, 2, 80, syn), ruleset.ReasonRule)
 }
 
+// TestApplyFull fails in each map that can be full, in the middle of a change.
+func TestApplyFull(t *testing.T) {
+	good := func() *ruleset.View {
+		return groupView(sgB, map[string][]vpc.GroupID{"10.0.0.50": {sgB}, "10.0.0.51": {sgC}})
+	}
+	crowded := groupView(sgC, map[string][]vpc.GroupID{"10.0.0.50": {sgC}})
+	r := crowded.Groups[sgA].Rules
+	for i := range 10 {
+		r = append(r, vpc.Rule{Number: uint32(100 + i), Protocol: vpc.TCP, From: int32(i), To: int32(i), Peer: vpc.Peer{CIDR: netip.MustParsePrefix(fmt.Sprintf("10.%d.0.0/16", i))}})
+		a := netip.AddrFrom4([4]byte{10, 0, 1, byte(i)})
+		id := vpc.InterfaceID("eni-" + a.String())
+		crowded.Members[id] = ruleset.Member{
+			ID: id, Domains: []vpc.VPCID{dom}, Addresses: []netip.Addr{a},
+			Groups: []vpc.GroupID{sgC, vpc.GroupID(fmt.Sprintf("sg-z%d", i))},
+		}
+	}
+	crowded.Groups[sgA] = ruleset.Group{ID: sgA, Rules: r}
+	eni := crowded.ENIs[eniA]
+	for i := range 10 {
+		eni.Addresses = append(eni.Addresses, netip.AddrFrom4([4]byte{10, 0, 2, byte(i)}))
+	}
+	crowded.ENIs[eniA] = eni
+
+	for name, size := range map[string]uint32{"prefixes": 5, "members": 6, "member_sets": 6, "set_ports": 5, "addresses": 8, "names": 10} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, datapath.Options{}.WithSizes(map[string]uint32{name: size}))
+			h.attach(eniA)
+			h.apply(good())
+			must(t, h.d.Settle())
+			before, err := h.d.Holds()
+			must(t, err)
+			err = h.d.Apply(h.compiler.Compile(crowded))
+			mustFail(t, err, "Apply of more than there is room for")
+			if want := fmt.Sprintf("full with %d entries", size); !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %q", err, want)
+			}
+			after, err := h.d.Holds()
+			must(t, err)
+			if after != before {
+				t.Errorf("the maps hold %+v, want %+v as before", after, before)
+			}
+			for i, v := range []*ruleset.View{nil, good()} {
+				if v != nil {
+					h.apply(v)
+				}
+				h.want(eniA, ruleset.Ingress, tcp(peer4, own4, uint16(2*i+1), 80, syn), ruleset.ReasonRule)
+				h.want(eniA, ruleset.Ingress, tcp(netip.MustParseAddr("10.0.0.51"), own4, uint16(2*i+2), 80, syn), ruleset.ReasonNoRule)
+				h.want(eniA, ruleset.Egress, tcp(netip.MustParseAddr("10.0.2.1"), remote4, 1, 80, syn), ruleset.ReasonSourceAddress)
+			}
+		})
+	}
+}
+
 func portsOf(t *ruleset.Table) []ruleset.Interval {
 	if len(t.CIDRs) == 0 {
 		return nil

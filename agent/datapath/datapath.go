@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -44,7 +45,9 @@ type Options struct {
 	// 65,536. Maps that are pinned keep their size until Purge.
 	MaxConnections, MaxHalfOpen uint32
 
-	showVerdicts bool // in the control block of each packet, for tests
+	// For tests.
+	showVerdicts bool              // in the control block of each packet
+	sizes        map[string]uint32 // of further maps, by name
 }
 
 // Datapath is the programs and maps of one host. It is safe for concurrent use.
@@ -138,7 +141,9 @@ func (d *Datapath) load(o Options) error {
 	if err := spec.Variables[guestVarShowVerdicts].Set(o.showVerdicts); err != nil {
 		return err
 	}
-	for name, size := range map[string]uint32{guestMapConnections: o.MaxConnections, guestMapHalfOpen: o.MaxHalfOpen} {
+	sizes := map[string]uint32{guestMapConnections: o.MaxConnections, guestMapHalfOpen: o.MaxHalfOpen}
+	maps.Copy(sizes, o.sizes)
+	for name, size := range sizes {
 		if size != 0 {
 			spec.Maps[name].MaxEntries = size
 		}

@@ -18,6 +18,12 @@ func (o Options) WithVerdicts() Options {
 	return o
 }
 
+// WithSizes makes maps smaller than they are.
+func (o Options) WithSizes(sizes map[string]uint32) Options {
+	o.sizes = sizes
+	return o
+}
+
 // MaxBlock is how many intervals one peer of a table may have.
 const MaxBlock = int(guestLimitMAX_BLOCK)
 

@@ -171,7 +171,7 @@ func clsactFilters(ifindex int, h hookInfo) ([]*netlink.BpfFilter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find device %d: %w", ifindex, err)
 	}
-	all, err := netlink.FilterList(device, h.parent)
+	all, err := dump.Whole(func() ([]netlink.Filter, error) { return netlink.FilterList(device, h.parent) })
 	if err != nil {
 		return nil, fmt.Errorf("list filters: %w", err)
 	}

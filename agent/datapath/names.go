@@ -52,7 +52,7 @@ func (n *names) draw() (uint32, error) {
 		}
 		value := guestName{Number: n.reserved + numbersAtOnce, Kind: guestKindKIND_LAST}
 		if err := n.m.Put(guestNameKey{}, value); err != nil {
-			return 0, fmt.Errorf("draw a number: %w", err)
+			return 0, fmt.Errorf("draw a number: %w", full(err, n.m))
 		}
 		n.reserved += numbersAtOnce
 	}
@@ -69,7 +69,7 @@ func (n *names) find(kind guestKind, name string) uint32 {
 func (n *names) put(kind guestKind, name string, number uint32) error {
 	key, value := nameKey(kind, name), guestName{Number: number, Kind: kind}
 	if err := n.m.Put(key, value); err != nil {
-		return fmt.Errorf("record a name: %w", err)
+		return fmt.Errorf("record a name: %w", full(err, n.m))
 	}
 	n.known[key] = value
 	return nil
