@@ -106,11 +106,6 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range a.claims.List() {
-		if c.State != local.Refused {
-			a.report(c, true)
-		}
-	}
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.claims.Run(ctx) })

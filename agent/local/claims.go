@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -58,6 +60,9 @@ type Claim struct {
 	// Before names the programs of others that see the device's packets before ours: what they
 	// redirect is never judged.
 	Before []string `json:"before,omitempty"`
+
+	turn     int  // claims of one ENI take it in the order in which they came
+	reported bool // the control plane was told, and not told otherwise
 }
 
 // Filter is what filters devices. *datapath.Datapath is one.
@@ -84,8 +89,10 @@ type Claims struct {
 	log  *slog.Logger
 
 	mu      sync.Mutex
-	claims  map[int]*Claim // by ifindex
-	changed chan struct{}  // closed and replaced at every change
+	claims  map[int]*Claim             // by ifindex
+	last    int                        // turn of the newest claim
+	rules   func(vpc.InterfaceID) bool // which ENIs have rules in force
+	changed chan struct{}              // closed and replaced at every change
 }
 
 // ErrUsage is wrapped by refusals that the caller can mend: no such device, device already claimed.
@@ -94,10 +101,15 @@ var ErrUsage = errors.New("refused")
 // ENIPattern is the form of an ENI id.
 var ENIPattern = regexp.MustCompile(`^eni-([0-9a-f]{8}|[0-9a-f]{17})$`)
 
-// New reads the claims that an earlier agent left and closes their devices again, if they are not
-// closed still. attached is what the filter holds already, device by ifindex.
+// New reads the claims that an earlier agent left, closes their devices again, if they are not
+// closed still, and reports them. attached is what the filter holds already, device by ifindex: such
+// a device is the one that was claimed, whatever its name is by now. A device whose claim is not
+// known stays closed, and is listed, until it is unbound or bound.
 func New(o Options, attached map[int]vpc.InterfaceID) (*Claims, error) {
-	c := &Claims{opts: o, log: o.Log, claims: map[int]*Claim{}, changed: make(chan struct{})}
+	c := &Claims{
+		opts: o, log: o.Log, claims: map[int]*Claim{}, changed: make(chan struct{}),
+		rules: func(vpc.InterfaceID) bool { return false },
+	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -105,47 +117,92 @@ func New(o Options, attached map[int]vpc.InterfaceID) (*Claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, eni := range attached {
-		if !slices.ContainsFunc(saved, func(s Claim) bool { return s.Ifindex == i }) && eni != "" {
-			saved = append(saved, Claim{Ifindex: i, ENI: eni, Source: Explicit})
+	for _, i := range slices.Sorted(maps.Keys(attached)) {
+		if !slices.ContainsFunc(saved, func(s Claim) bool { return s.Ifindex == i }) {
+			saved = append(saved, Claim{Ifindex: i, ENI: attached[i], Source: Explicit})
 		}
 	}
+	// Who holds an ENI goes on holding it.
+	holds := func(s Claim) bool { return s.ENI != "" && attached[s.Ifindex] == s.ENI }
+	slices.SortStableFunc(saved, func(a, b Claim) int {
+		switch {
+		case holds(a) == holds(b):
+			return 0
+		case holds(a):
+			return -1
+		default:
+			return 1
+		}
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, s := range saved {
 		link, err := netlink.LinkByIndex(s.Ifindex)
-		if err != nil || s.Device != "" && s.Device != link.Attrs().Name {
-			continue // the device is gone; its number may be another's by now
+		if errors.As(err, new(netlink.LinkNotFoundError)) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("find device %d: %w", s.Ifindex, err)
+		}
+		if _, same := attached[s.Ifindex]; !same && s.Device != link.Attrs().Name {
+			continue // the device is gone, and its number another's by now
 		}
 		s.Device = link.Attrs().Name
-		if err := c.close(&s); err != nil {
-			return nil, err
-		}
+		s.turn, s.reported = c.next(), false
 		c.claims[s.Ifindex] = &s
+		c.close(&s)
 	}
-	return c, nil
+	return c, c.save()
 }
 
-// close attaches the filter for a claim that holds its ENI, or for nobody if another holds it.
+// next is the turn of a new claim.
+func (c *Claims) next() int { c.last++; return c.last }
+
+// close attaches the filter: for the claim's ENI, and reports it, if it is the claim's turn; else for
+// nobody. If the filter cannot be had for the ENI, the device stays closed and the claim refused. It
+// returns an error only if the device is not closed.
 func (c *Claims) close(s *Claim) error {
 	eni := s.ENI
 	s.State, s.Message = Closed, ""
-	if holder := c.holder(s.ENI); holder != nil && holder.Ifindex != s.Ifindex {
+	switch first := c.first(s.ENI); {
+	case s.ENI == "":
+		s.State, s.Message = Refused, "filtered by an earlier agent, for an interface that is not known any more; bind or unbind it"
+	case first != nil && first != s:
 		eni = ""
-		s.State, s.Message = Refused, fmt.Sprintf("%s is bound to %s", s.ENI, holder.Device)
+		s.State, s.Message = Refused, fmt.Sprintf("%s is bound to %s", s.ENI, first.Device)
 	}
-	if err := c.opts.Filter.Attach(s.Ifindex, s.Device, eni); err != nil {
-		return fmt.Errorf("filter %s: %w", s.Device, err)
+	err := c.opts.Filter.Attach(s.Ifindex, s.Device, eni)
+	if err != nil {
+		s.State, s.Message = Refused, "filter: "+err.Error()
+		if err := c.opts.Filter.Attach(s.Ifindex, s.Device, ""); err != nil {
+			s.Message = "NOT FILTERED: " + err.Error()
+			c.log.Error("filter a claimed device", "device", s.Device, "eni", s.ENI, "err", err)
+			return fmt.Errorf("filter %s: %w", s.Device, err)
+		}
 	}
+	if s.State == Refused {
+		c.log.Warn("claim refused, device stays closed", "device", s.Device, "eni", s.ENI, "err", s.Message)
+		return nil
+	}
+	for _, o := range c.claims {
+		if o.ENI == s.ENI {
+			o.reported = false // by ENI, the newest report counts
+		}
+	}
+	s.reported = true
+	c.opts.Report(*s, true)
 	return nil
 }
 
-// holder returns the claim that holds an ENI, or nil.
-func (c *Claims) holder(eni vpc.InterfaceID) *Claim {
+// first returns the claim whose turn it is to hold an ENI: the oldest whose device is there; or nil.
+func (c *Claims) first(eni vpc.InterfaceID) *Claim {
+	var first *Claim
 	for _, o := range c.claims {
-		if o.ENI == eni && o.State != Refused {
-			return o
+		if eni != "" && o.ENI == eni && (first == nil || o.turn < first.turn) {
+			first = o
 		}
 	}
-	return nil
+	return first
 }
 
 // Bind claims a device for an ENI. From its return on the device is filtered: closed until the
@@ -162,74 +219,95 @@ func (c *Claims) Bind(device string, eni vpc.InterfaceID, guest string, source S
 	if err != nil {
 		return Claim{}, fmt.Errorf("find %s: %w", device, err)
 	}
+	if link.Attrs().Flags&net.FlagLoopback != 0 {
+		return Claim{}, fmt.Errorf("%w: %s is this host's own loopback", ErrUsage, device)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := link.Attrs().Index
-	if old := c.claims[i]; old != nil {
-		if old.ENI != eni {
-			return Claim{}, fmt.Errorf("%w: %s is claimed for %s; unbind it first", ErrUsage, old.Device, old.ENI)
-		}
-		if old.State != Refused {
-			return *old, nil
-		}
-	}
 	s := &Claim{Device: link.Attrs().Name, Ifindex: i, ENI: eni, Source: source, Guest: guest}
-	if err := c.close(s); err != nil {
-		return Claim{}, err
+	old := c.claims[i]
+	switch {
+	case old == nil || old.ENI == "":
+		s.turn = c.next()
+	case old.ENI != eni:
+		return Claim{}, fmt.Errorf("%w: %s is claimed for %s; unbind it first", ErrUsage, old.Device, old.ENI)
+	case old.State != Refused:
+		return *old, nil
+	default:
+		s.turn, s.reported = old.turn, old.reported
+	}
+	// The device of before may be gone, and its end not yet heard of.
+	if first := c.first(eni); first != nil && first.Ifindex != i {
+		if _, err := netlink.LinkByIndex(first.Ifindex); errors.As(err, new(netlink.LinkNotFoundError)) {
+			c.end(first)
+		}
 	}
 	c.claims[i] = s
-	c.log.Info("device claimed", "device", s.Device, "eni", eni, "source", source, "state", s.State)
-	if s.State != Refused {
-		c.opts.Report(*s, true)
-	} else {
-		c.log.Warn("claim refused, device stays closed", "device", s.Device, "eni", eni, "err", s.Message)
+	if err := c.close(s); err != nil {
+		if old != nil {
+			return Claim{}, err // it goes on being tried
+		}
+		delete(c.claims, i)
+		return Claim{}, errors.Join(err, c.opts.Filter.Detach(i))
 	}
+	c.log.Info("device claimed", "device", s.Device, "eni", eni, "source", source, "state", s.State)
 	return *s, c.save()
 }
 
-// Unbind gives a device up: it is filtered no longer.
+// Unbind gives a device up: it is filtered no longer. The device is named as Bind takes it, or as
+// List shows it.
 func (c *Claims) Unbind(device string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, s := range c.claims {
-		if s.Device != device {
-			continue
-		}
-		if link, err := netlink.LinkByIndex(i); err == nil && named(link) == s.ENI {
-			return fmt.Errorf("%w: the alias of %s still names %s; clear it: ip link set dev %s alias ''",
-				ErrUsage, device, s.ENI, device)
-		}
-		if err := c.opts.Filter.Detach(i); err != nil {
-			return fmt.Errorf("release %s: %w", device, err)
-		}
-		return c.drop(s)
+	var s *Claim
+	link, err := netlink.LinkByName(device)
+	if err == nil {
+		s = c.claims[link.Attrs().Index]
 	}
-	return fmt.Errorf("%w: %s is not bound", ErrUsage, device)
-}
-
-// drop forgets a claim, and lets one that was refused because of it try again.
-func (c *Claims) drop(s *Claim) error {
-	delete(c.claims, s.Ifindex)
-	c.log.Info("device released", "device", s.Device, "eni", s.ENI)
-	if s.State != Refused {
-		c.opts.Report(*s, false)
-		c.retry(func(o *Claim) bool { return o.ENI == s.ENI })
+	if s == nil {
+		return fmt.Errorf("%w: %s is not bound", ErrUsage, device)
 	}
+	if eni := named(link); eni != "" {
+		fix := fmt.Sprintf("ip link set dev %s alias ''", link.Attrs().Name)
+		if link.Attrs().Alias != string(eni) {
+			fix = fmt.Sprintf("ip link property del dev %s altname %s", link.Attrs().Name, eni)
+		}
+		return fmt.Errorf("%w: a name of %s is %s, which would claim it again; remove it: %s", ErrUsage, device, eni, fix)
+	}
+	if err := c.opts.Filter.Detach(s.Ifindex); err != nil {
+		return fmt.Errorf("release %s: %w", device, err)
+	}
+	c.drop(s)
 	return c.save()
 }
 
-// retry claims again what was refused.
+// drop forgets a claim, and lets the next one of its ENI have its turn.
+func (c *Claims) drop(s *Claim) {
+	delete(c.claims, s.Ifindex)
+	c.log.Info("device released", "device", s.Device, "eni", s.ENI)
+	if s.reported {
+		c.opts.Report(*s, false)
+	}
+	c.retry(func(o *Claim) bool { return o.ENI == s.ENI })
+}
+
+// end drops the claim of a device that is gone.
+func (c *Claims) end(s *Claim) {
+	if err := c.opts.Filter.Detach(s.Ifindex); err != nil {
+		c.log.Error("release a device that is gone", "device", s.Device, "err", err)
+	}
+	c.drop(s)
+}
+
+// retry claims again what was refused, if it is its turn.
 func (c *Claims) retry(which func(*Claim) bool) {
 	for _, o := range c.claims {
-		if o.State != Refused || !which(o) || c.holder(o.ENI) != nil {
-			continue
+		if o.State == Refused && which(o) && c.first(o.ENI) == o {
+			_ = c.close(o) // the claim says why not
 		}
-		if err := c.close(o); err != nil {
-			o.State, o.Message = Refused, err.Error()
-			continue
-		}
-		c.opts.Report(*o, true)
 	}
+	c.note()
 }
 
 // Answered records what the control plane says of a claim; problem is empty if it accepts.
@@ -237,7 +315,7 @@ func (c *Claims) Answered(eni vpc.InterfaceID, device, problem string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, s := range c.claims {
-		if s.ENI != eni || s.Device != device || s.State == Refused {
+		if s.ENI != eni || s.Device != device || !s.reported || s.State == Refused {
 			continue
 		}
 		switch {
@@ -247,6 +325,8 @@ func (c *Claims) Answered(eni vpc.InterfaceID, device, problem string) {
 			if err := c.opts.Filter.Attach(i, device, ""); err != nil {
 				c.log.Error("close a refused device", "device", device, "err", err)
 			}
+		case s.State == Closed && c.rules(eni):
+			s.State = Bound // the rules that the ENI's device of before had
 		case s.State == Closed:
 			s.State = Waiting
 		}
@@ -254,10 +334,11 @@ func (c *Claims) Answered(eni vpc.InterfaceID, device, problem string) {
 	c.note()
 }
 
-// InForce records which ENIs have rules in force.
+// InForce records which ENIs have rules in force. It keeps has until the next call.
 func (c *Claims) InForce(has func(vpc.InterfaceID) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.rules = has
 	for _, s := range c.claims {
 		switch {
 		case s.State != Refused && has(s.ENI):
@@ -282,8 +363,8 @@ func (c *Claims) List() []Claim {
 	return cs
 }
 
-// Wait returns a device's claim once done is true of it or ctx ends, whichever comes first.
-func (c *Claims) Wait(ctx context.Context, ifindex int, done func(Claim) bool) (Claim, error) {
+// Wait returns a device's claim of an ENI once done is true of it or ctx ends, whichever comes first.
+func (c *Claims) Wait(ctx context.Context, ifindex int, eni vpc.InterfaceID, done func(Claim) bool) (Claim, error) {
 	for {
 		c.mu.Lock()
 		s, changed := c.claims[ifindex], c.changed
@@ -292,8 +373,8 @@ func (c *Claims) Wait(ctx context.Context, ifindex int, done func(Claim) bool) (
 			now = *s
 		}
 		c.mu.Unlock()
-		if s == nil {
-			return Claim{}, fmt.Errorf("%w: the device is gone", ErrUsage)
+		if s == nil || now.ENI != eni {
+			return Claim{}, fmt.Errorf("%w: the device is gone, or was unbound", ErrUsage)
 		}
 		if done(now) {
 			return now, nil
@@ -312,22 +393,31 @@ func (c *Claims) note() {
 	c.changed = make(chan struct{})
 }
 
+// How often Run looks at all devices, and tries again what was refused, and how long it waits before
+// it starts a watch that broke again.
+const (
+	lookInterval  = 10 * time.Second
+	retryInterval = 30 * time.Second
+	watchDelay    = time.Second
+)
+
 // Run watches the host's devices until ctx ends: aliases make claims, a device that disappears ends
-// its own. Claims that the control plane refused are tried again every half minute.
+// its own. What the kernel does not announce (an alternative name) is found within lookInterval.
 func (c *Claims) Run(ctx context.Context) error {
-	again := time.NewTicker(30 * time.Second)
-	defer again.Stop()
 	for ctx.Err() == nil {
-		if err := c.watch(ctx, again.C); err != nil && ctx.Err() == nil {
+		if err := c.watch(ctx); err != nil && ctx.Err() == nil {
 			c.log.Warn("watch of devices broke, starts again", "err", err)
+			select {
+			case <-time.After(watchDelay):
+			case <-ctx.Done():
+			}
 		}
 	}
 	return nil
 }
 
-func (c *Claims) watch(ctx context.Context, again <-chan time.Time) error {
+func (c *Claims) watch(ctx context.Context) error {
 	events, done, broken := make(chan netlink.LinkUpdate, 64), make(chan struct{}), make(chan error, 1)
-	defer close(done)
 	if err := netlink.LinkSubscribeWithOptions(events, done, netlink.LinkSubscribeOptions{
 		ErrorCallback: func(err error) {
 			select {
@@ -336,9 +426,53 @@ func (c *Claims) watch(ctx context.Context, again <-chan time.Time) error {
 			}
 		},
 	}); err != nil {
+		close(done)
 		return fmt.Errorf("subscribe to devices: %w", err)
 	}
+	defer func() {
+		close(done)
+		for range events { // until the subscription has ended, which a full channel would keep it from
+		}
+	}()
 	// Everything once, now that no event is missed.
+	if err := c.look(); err != nil {
+		return err
+	}
+	look, again := time.NewTicker(lookInterval), time.NewTicker(retryInterval)
+	defer look.Stop()
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-broken:
+			return err
+		case <-look.C:
+			if err := c.look(); err != nil {
+				return err
+			}
+		case <-again.C:
+			c.mu.Lock()
+			c.retry(func(*Claim) bool { return true })
+			c.mu.Unlock()
+		case e, ok := <-events:
+			switch {
+			case !ok:
+				return errors.New("the subscription ended")
+			case e.Family != unix.AF_UNSPEC:
+				// A bridge's word about a port: that it left is announced as an RTM_DELLINK, but the
+				// device is still there.
+			case e.Header.Type == unix.RTM_DELLINK:
+				c.gone(int(e.Index))
+			default:
+				c.seen(e.Link)
+			}
+		}
+	}
+}
+
+// look compares the claims with all devices.
+func (c *Claims) look() error {
 	links, err := dump.Whole(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list devices: %w", err)
@@ -348,39 +482,26 @@ func (c *Claims) watch(ctx context.Context, again <-chan time.Time) error {
 		present[l.Attrs().Index] = true
 		c.seen(l)
 	}
-	c.gone(func(i int) bool { return !present[i] })
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-broken:
-			return err
-		case <-again:
-			c.mu.Lock()
-			c.retry(func(*Claim) bool { return true })
-			c.mu.Unlock()
-		case e, ok := <-events:
-			switch {
-			case !ok:
-				return errors.New("the subscription ended")
-			case e.Header.Type == unix.RTM_DELLINK:
-				c.gone(func(i int) bool { return i == int(e.Index) })
-			default:
-				c.seen(e.Link)
-			}
+	c.mu.Lock()
+	claimed := slices.Collect(maps.Keys(c.claims))
+	c.mu.Unlock()
+	for _, i := range claimed {
+		if present[i] {
+			continue
+		}
+		// It may have come, and been bound, after the list was made.
+		if _, err := netlink.LinkByIndex(i); errors.As(err, new(netlink.LinkNotFoundError)) {
+			c.gone(i)
 		}
 	}
+	return nil
 }
 
 // seen claims a device whose alias or alternative name says so, and follows a change of name.
 func (c *Claims) seen(l netlink.Link) {
-	c.mu.Lock()
-	if s := c.claims[l.Attrs().Index]; s != nil {
-		s.Device = l.Attrs().Name
-		c.mu.Unlock()
+	if c.known(l) {
 		return
 	}
-	c.mu.Unlock()
 	eni := named(l)
 	if eni == "" {
 		return
@@ -388,6 +509,28 @@ func (c *Claims) seen(l netlink.Link) {
 	if _, err := c.Bind(l.Attrs().Name, eni, "", Alias); err != nil {
 		c.log.Error("claim by alias", "device", l.Attrs().Name, "eni", eni, "err", err)
 	}
+}
+
+// known reports whether a device is claimed, and takes over its name.
+func (c *Claims) known(l netlink.Link) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.claims[l.Attrs().Index]
+	if s == nil {
+		return false
+	}
+	if s.Device == l.Attrs().Name {
+		return true
+	}
+	c.log.Info("claimed device renamed", "device", l.Attrs().Name, "was", s.Device, "eni", s.ENI)
+	s.Device = l.Attrs().Name
+	if s.reported {
+		c.opts.Report(*s, true)
+	}
+	if err := c.save(); err != nil {
+		c.log.Error("record claims", "err", err)
+	}
+	return true
 }
 
 // named returns the ENI that a device's alias or alternative name is, or "".
@@ -400,19 +543,16 @@ func named(l netlink.Link) vpc.InterfaceID {
 	return ""
 }
 
-func (c *Claims) gone(which func(ifindex int) bool) {
+func (c *Claims) gone(ifindex int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, s := range c.claims {
-		if !which(i) {
-			continue
-		}
-		if err := c.opts.Filter.Detach(i); err != nil {
-			c.log.Error("release a device that is gone", "device", s.Device, "err", err)
-		}
-		if err := c.drop(s); err != nil {
-			c.log.Error("record claims", "err", err)
-		}
+	s := c.claims[ifindex]
+	if s == nil {
+		return
+	}
+	c.end(s)
+	if err := c.save(); err != nil {
+		c.log.Error("record claims", "err", err)
 	}
 }
 
@@ -427,8 +567,15 @@ func (c *Claims) load() ([]Claim, error) {
 		return nil, fmt.Errorf("read claims: %w", err)
 	}
 	var saved []Claim
-	if err := json.Unmarshal(b, &saved); err != nil {
-		return nil, fmt.Errorf("read claims: %s: %w", c.path(), err)
+	err = json.Unmarshal(b, &saved)
+	for _, s := range saved {
+		if err == nil && (s.Ifindex <= 0 || s.ENI != "" && !ENIPattern.MatchString(string(s.ENI))) {
+			err = fmt.Errorf("device %d is claimed for %q", s.Ifindex, s.ENI)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read claims: %s is damaged (%w): filters stay as they are; to go on, "+
+			"remove the file: what the filters hold is kept, and devices that were refused stay closed", c.path(), err)
 	}
 	return saved, nil
 }
@@ -440,7 +587,7 @@ func (c *Claims) save() error {
 	for _, s := range c.claims {
 		saved = append(saved, *s)
 	}
-	slices.SortFunc(saved, func(a, b Claim) int { return cmp.Compare(a.Ifindex, b.Ifindex) })
+	slices.SortFunc(saved, func(a, b Claim) int { return cmp.Compare(a.turn, b.turn) })
 	b, err := json.Marshal(saved)
 	if err != nil {
 		return fmt.Errorf("record claims: %w", err)

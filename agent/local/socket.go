@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/user"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/vpc"
 )
@@ -102,7 +105,7 @@ func (c *Claims) bind(ctx context.Context, in BindRequest) (Claim, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	return c.Wait(ctx, claim.Ifindex, done)
+	return c.Wait(ctx, claim.Ifindex, claim.ENI, done)
 }
 
 // handle decodes, calls and encodes.
@@ -114,6 +117,15 @@ func handle[In, Out any](fn func(context.Context, In) (Out, error)) http.Handler
 			d.DisallowUnknownFields()
 			if err := d.Decode(&in); err != nil {
 				answer(w, http.StatusBadRequest, failure{"the request is no JSON of this call: " + err.Error()})
+				return
+			}
+			if _, err := d.Token(); !errors.Is(err, io.EOF) {
+				answer(w, http.StatusBadRequest, failure{"the request is no JSON of this call: it goes on after its end"})
+				return
+			}
+			// The time for reading is over; what remains is the call's own time.
+			if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
+				answer(w, http.StatusInternalServerError, failure{err.Error()})
 				return
 			}
 		}
@@ -136,11 +148,14 @@ func answer(w http.ResponseWriter, status int, body any) {
 }
 
 // Client speaks to the agent of this host.
-type Client struct{ http *http.Client }
+type Client struct {
+	path string
+	http *http.Client
+}
 
 // NewClient returns a client of the agent's socket at path.
 func NewClient(path string) *Client {
-	return &Client{&http.Client{Transport: &http.Transport{
+	return &Client{path, &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		},
@@ -177,7 +192,12 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return fmt.Errorf("ask the agent: %w", err)
 	}
 	res, err := c.http.Do(req)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("no agent listens on %s: start sallyport agent or sallyport dev, or name its --socket", c.path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the agent's socket %s is for root and the group sallyport", c.path)
+	case err != nil:
 		return fmt.Errorf("ask the agent: %w", err)
 	}
 	defer res.Body.Close()
