@@ -64,8 +64,14 @@ func (d *Datapath) attach(ifindex int, name string, eni vpc.InterfaceID) error {
 		return fmt.Errorf("find device %d: %w", ifindex, err)
 	}
 	for _, other := range d.devices {
-		if eni != "" && other.ENI == eni && other.Ifindex != ifindex {
-			return fmt.Errorf("%s is carried by %s already", eni, other.Name)
+		if eni == "" || other.ENI != eni || other.Ifindex == ifindex {
+			continue
+		}
+		if there, err := d.isThere(&other); err != nil || there {
+			return errors.Join(fmt.Errorf("%s is carried by %s already", eni, other.Name), err)
+		}
+		if err := d.forget(other); err != nil { // it is gone, and nobody has said so yet
+			return err
 		}
 	}
 	v, known := d.devices[ifindex]

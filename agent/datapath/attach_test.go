@@ -257,6 +257,25 @@ func TestAttach(t *testing.T) {
 	}
 }
 
+// TestAttachAfterLoss: an ENI moves to a new device though nobody detached the one that is gone.
+func TestAttachAfterLoss(t *testing.T) {
+	h := newHost(t, datapath.Options{})
+	h.attach(eniA)
+	h.apply(view(allowAll()...))
+	h.do(func() {
+		l, err := netlink.LinkByName("g0")
+		must(t, err)
+		must(t, netlink.LinkDel(l))
+	})
+	h.attach(eniB)
+	b := h.devices[eniB]
+	h.do(func() { must(t, h.d.Attach(b, "g1", eniA)) })
+	if got := h.d.Attached(); len(got) != 1 || got[0].Ifindex != b || got[0].ENI != eniA {
+		t.Errorf("Attached() = %v, want %s on %d alone", got, eniA, b)
+	}
+	h.want(eniB, ruleset.Egress, arp(1, mac, own4, router4), ruleset.ReasonLink)
+}
+
 // TestForeign: who stands before us is told, who stands behind us is not.
 func TestForeign(t *testing.T) {
 	for _, mode := range modes(t) {

@@ -40,6 +40,8 @@ func TestConnections(t *testing.T) {
 	dns := udp(remote4, own4, 4000, 53)
 	gre := frame{src: remote4, dst: own4, protocol: unix.IPPROTO_GRE, data: make([]byte, 8)}
 
+	h := newHost(t, datapath.Options{})
+	h.attach(eniA)
 	for name, steps := range map[string][]step{
 		"TCP": {
 			{out, web.reply(), ruleset.ReasonNoRule},
@@ -130,8 +132,7 @@ func TestConnections(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, datapath.Options{})
-			h.attach(eniA)
+			h.fresh(t)
 			h.apply(view(inbound, inbound6))
 			h.play(steps...)
 		})
@@ -192,6 +193,8 @@ func TestTimeouts(t *testing.T) {
 
 	type timeouts struct{ established, syn, closed, udp, stream, icmp, other time.Duration }
 	all := timeouts{long, long, long, long, long, long, long}
+	h := newHost(t, datapath.Options{})
+	h.attach(eniA)
 	for name, tt := range map[string]struct {
 		change  func(*timeouts) // makes one of them short
 		steps   []step
@@ -215,8 +218,7 @@ func TestTimeouts(t *testing.T) {
 		"others, not UDP, ICMP": {func(v *timeouts) { v.udp, v.icmp, v.syn = short, short, short }, []step{{in, gre, ruleset.ReasonRule}}, gre.reply(), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t, datapath.Options{})
-			h.attach(eniA)
+			h.fresh(t)
 			v := all
 			tt.change(&v)
 			h.d.SetTimeouts(v.established, v.syn, v.closed, v.udp, v.stream, v.icmp, v.other)

@@ -116,6 +116,18 @@ func (h *host) attach(eni vpc.InterfaceID) int {
 	return h.devices[eni]
 }
 
+// fresh lets eniA begin anew, without connections, for a subtest.
+func (h *host) fresh(t *testing.T) {
+	t.Helper()
+	outer := h.t
+	h.t = t
+	t.Cleanup(func() { h.t = outer })
+	h.do(func() {
+		must(t, h.d.Detach(h.devices[eniA]))
+		must(t, h.d.Attach(h.devices[eniA], "g0", eniA))
+	})
+}
+
 // apply puts a View in force.
 func (h *host) apply(v *ruleset.View) {
 	h.t.Helper()
