@@ -57,13 +57,10 @@ func startDev(ctx context.Context, stderr io.Writer) (_ *dev, err error) {
 	if _, err := os.Stat(d.program); err != nil {
 		return nil, fmt.Errorf("find the sallyport beside this program (make build): %w", err)
 	}
-	if err := waitForAgentLock(ctx, stderr); err != nil {
+	if err := waitForOthers(ctx, stderr); err != nil {
 		return nil, err
 	}
-	switch links, err := os.ReadDir(datapath.DefaultPins + "/links"); {
-	case err == nil && len(links) > 0:
-		return nil, fmt.Errorf("filters of an agent that has ended are in force on this machine (%s/links); "+
-			"if nobody needs them, remove them with: sallyport dev --purge", datapath.DefaultPins)
+	switch _, err := os.Stat(datapath.DefaultPins); {
 	case err == nil:
 		d.hadPins = true
 	case !errors.Is(err, os.ErrNotExist):
@@ -103,32 +100,50 @@ func startDev(ctx context.Context, stderr io.Writer) (_ *dev, err error) {
 	return d, nil
 }
 
-// waitForAgentLock waits, for at most ten minutes, until no agent holds its lock.
-func waitForAgentLock(ctx context.Context, stderr io.Writer) error {
-	const path = "/run/sallyport/agent.lock"
-	for i := range 600 {
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if errors.Is(err, os.ErrNotExist) {
+// waitForOthers waits, for at most ten minutes, until no agent runs on this machine and none has left
+// filters in force.
+func waitForOthers(ctx context.Context, stderr io.Writer) error {
+	var last error
+	for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); {
+		busy := othersHere()
+		if busy == nil {
 			return nil
 		}
-		if err != nil {
-			return err
+		if last == nil {
+			fmt.Fprintf(stderr, "waiting: %v\n", busy)
 		}
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		_ = f.Close()
-		if err == nil {
-			return nil
-		}
-		if i == 0 {
-			fmt.Fprintf(stderr, "waiting for the agent that runs on this machine (it holds %s)\n", path)
-		}
+		last = busy
 		select {
-		case <-time.After(time.Second):
+		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
 			return errors.New("interrupted")
 		}
 	}
-	return fmt.Errorf("another agent still runs on this machine after ten minutes (it holds %s); stop it first", path)
+	return fmt.Errorf("waited for ten minutes: %w", last)
+}
+
+// othersHere is an error while this machine's one agent is somebody else's.
+func othersHere() error {
+	const path = "/run/sallyport/agent.lock"
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err == nil {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		_ = f.Close()
+		if err != nil {
+			return fmt.Errorf("an agent runs on this machine (it holds %s): %w", path, err)
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	links, err := os.ReadDir(datapath.DefaultPins + "/links")
+	if err == nil && len(links) > 0 {
+		return fmt.Errorf("filters of an agent that has ended are in force on this machine (%s/links); "+
+			"if nobody needs them, remove them with: sallyport dev --purge", datapath.DefaultPins)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func freePort() (string, error) {

@@ -21,32 +21,37 @@ import (
 
 // filter is one candidate.
 type filter struct {
-	name            string
-	bridgeNetfilter bool // bridged packets see the netfilter hooks
-	filters         bool // what is not allowed is dropped
+	name      string
+	netfilter bool // bridged packets see the netfilter hooks, connections are nf_conntrack's
+	filters   bool // what is not allowed is dropped
 	// apply puts the filter in force in a world and returns what takes it away.
 	apply func(w *world) (undo func() error, err error)
 }
 
 // candidates are measured in this order, turned by one with each repetition. The first is what the
 // others are compared with.
-func candidates() []filter {
+func candidates(l layout) []filter {
+	none := filter{name: "none", apply: noFilter}
+	if l == routed {
+		return []filter{none, nftFilter(60), sallyportFilter(60)}
+	}
 	return []filter{
-		{name: "none", apply: noFilter},
-		{name: "empty", apply: emptyPrograms},
-		nftFilter(60), nftFilter(960),
-		sallyportFilter(60), sallyportFilter(960),
+		none,
+		{name: "empty programs", apply: emptyPrograms},
+		nftFilter(60), nftFilter(960), sallyportFilter(60), sallyportFilter(960),
 	}
 }
 
-// The ports of the traffic. allowed holds them all but deniedPort.
+// The ports of the traffic.
 const (
 	framePort      = 8000 // UDP: the frames
 	framePorts     = 64
 	roundTripPort  = 8100 // UDP
 	connectionPort = 9000 // TCP, and the next few
 	throughputPort = 9020 // TCP
-	deniedPort     = 7    // both
+	closedPort     = 7000 // both: no rule of B allows it
+	unsendablePort = 7    // both: no rule of A allows it
+	lowestPort     = 100  // to which A may send
 )
 
 // allow is one of the rules of guest B, which the nftables and the Sallyport candidates share.
@@ -138,7 +143,7 @@ func nftFilter(n int) filter {
 		})
 		return func() error { return nil }, err
 	}
-	return filter{name: fmt.Sprintf("nftables %d", n), bridgeNetfilter: true, filters: true, apply: apply}
+	return filter{name: fmt.Sprintf("nftables %d", n), netfilter: true, filters: true, apply: apply}
 }
 
 func nftRules(n int) string {
@@ -162,7 +167,10 @@ table inet bench {
 	set clients { type ipv4_addr; elements = { %[1]s } }
 	set b_blocks { type ipv4_addr . inet_proto . inet_service; flags interval; elements = { %[2]s } }
 	set b_clients { type inet_proto . inet_service; flags interval; elements = { %[3]s } }
-	chain a_egress { return; }
+	chain a_egress {
+		meta l4proto . th dport { tcp . %[6]d-65535, udp . %[6]d-65535 } return
+		drop
+	}
 	chain b_egress { return; }
 	chain a_ingress { drop; }
 	chain b_ingress {
@@ -177,7 +185,7 @@ table inet bench {
 		ip daddr vmap { %[4]s : jump a_ingress, %[5]s : jump b_ingress }
 	}
 }
-`, strings.Join(members, ", "), strings.Join(blocks, ", "), strings.Join(groupPorts, ", "), addrA, addrB)
+`, strings.Join(members, ", "), strings.Join(blocks, ", "), strings.Join(groupPorts, ", "), addrA, addrB, lowestPort)
 }
 
 // pinsBase holds a directory of pins for each of our worlds.
@@ -187,7 +195,7 @@ const pinsBase = "/sys/fs/bpf/spt-bench"
 // has, so more of them are in more groups of the same interface.
 func sallyportFilter(n int) filter {
 	apply := func(w *world) (func() error, error) {
-		pins := filepath.Join(pinsBase, fmt.Sprint(n))
+		pins := filepath.Join(pinsBase, fmt.Sprintf("%s-%d", w.layout, n))
 		var d *datapath.Datapath
 		undo := func() error {
 			return w.host.do(func() error {
@@ -222,12 +230,13 @@ const (
 	eniA      vpc.InterfaceID = "eni-0000000000000000a"
 	eniB      vpc.InterfaceID = "eni-0000000000000000b"
 	domain    vpc.VPCID       = "vpc-00000000000000001"
-	openGroup vpc.GroupID     = "sg-00000000000000001"
+	openGroup vpc.GroupID     = "sg-00000000000000001" // lets A and B send
 	clientsOf vpc.GroupID     = "sg-00000000000000002"
 	mostRules                 = 60 // of one group and direction, EC2's quota
 )
 
-// view is a host's with both guests: A may send anything and receive nothing, B has n inbound rules.
+// view is a host's with both guests: A may send to nearly any port and receive nothing, B has n
+// inbound rules.
 func view(n int) *ruleset.View {
 	v := &ruleset.View{Revision: 1, Groups: map[vpc.GroupID]ruleset.Group{}, Members: map[vpc.InterfaceID]ruleset.Member{}}
 	number := uint32(0)
@@ -236,10 +245,12 @@ func view(n int) *ruleset.View {
 		r.Number, r.ID = number, vpc.RuleID(fmt.Sprintf("sgr-%017x", number))
 		v.Groups[g] = ruleset.Group{ID: g, Rules: append(v.Groups[g].Rules, r)}
 	}
-	add(openGroup, vpc.Rule{
-		Egress: true, Protocol: vpc.AllProtocols, From: -1, To: -1,
-		Peer: vpc.Peer{CIDR: netip.MustParsePrefix("0.0.0.0/0")},
-	})
+	for _, protocol := range []vpc.Protocol{vpc.TCP, vpc.UDP} {
+		add(openGroup, vpc.Rule{
+			Egress: true, Protocol: protocol, From: lowestPort, To: 65535,
+			Peer: vpc.Peer{CIDR: netip.MustParsePrefix("0.0.0.0/0")},
+		})
+	}
 	groupsOfB := []vpc.GroupID{openGroup}
 	for i, r := range rules(n) {
 		g := vpc.GroupID(fmt.Sprintf("sg-%017x", 0xb00+i/mostRules))
@@ -258,20 +269,21 @@ func view(n int) *ruleset.View {
 			ID: id, Domains: []vpc.VPCID{domain}, Addresses: []netip.Addr{a}, Groups: []vpc.GroupID{clientsOf},
 		}
 	}
-	eni := func(id vpc.InterfaceID, mac [6]byte, a netip.Addr, groups ...vpc.GroupID) ruleset.ENI {
+	eni := func(id vpc.InterfaceID, mac [6]byte, a, router netip.Addr, groups ...vpc.GroupID) ruleset.ENI {
 		return ruleset.ENI{
-			ID: id, Domain: domain, MAC: vpc.MAC(mac), Addresses: []netip.Addr{a}, Groups: groups, SourceDestCheck: true,
+			ID: id, Domain: domain, MAC: vpc.MAC(mac), Addresses: []netip.Addr{a}, Routers: []netip.Addr{router},
+			Groups: groups, SourceDestCheck: true,
 		}
 	}
 	v.ENIs = map[vpc.InterfaceID]ruleset.ENI{
-		eniA: eni(eniA, macA, addrA, openGroup), eniB: eni(eniB, macB, addrB, groupsOfB...),
+		eniA: eni(eniA, macA, addrA, routerA, openGroup), eniB: eni(eniB, macB, addrB, routerB, groupsOfB...),
 	}
 	return v
 }
 
 // forgetConnections empties nf_conntrack of a world, whose flows would fill it: it holds 262,144.
 func (w *world) forgetConnections() error {
-	if !w.bridgeNetfilter {
+	if !w.netfilter {
 		return nil
 	}
 	return w.host.do(func() error { return netlink.ConntrackTableFlush(netlink.ConntrackTable) })

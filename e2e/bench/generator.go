@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -30,6 +31,9 @@ type generatorState struct {
 	Start       uint64 // i of the first
 	Flows       flows
 	Action      uint64 // of XDP: pass or drop
+	// What a router changes, as it is in memory: a page comes back to the generator as it was left,
+	// and is written again. Both MACs in 8 and 4 bytes; TTL, protocol and checksum in 4.
+	MAC, MACEnd, TTL uint64
 }
 
 // The layout of generatorState.
@@ -46,6 +50,9 @@ const (
 	_
 	_
 	atAction
+	atMAC
+	atMACEnd
+	atTTL
 )
 
 // The actions of XDP.
@@ -57,8 +64,9 @@ const (
 // The frames: Ethernet, IPv4, UDP without checksum, 18 bytes.
 const (
 	frameSize  = 60
-	sourceAt   = 14 + 20
+	ttlAt      = 14 + 8
 	protocolAt = 14 + 9
+	sourceAt   = 14 + 20
 )
 
 // generator makes frames in the kernel, as a NIC's driver would: BPF_PROG_TEST_RUN with live frames
@@ -114,6 +122,12 @@ func newGenerator(cpu int) (*generator, error) {
 		asm.StoreMem(asm.R8, atLast, asm.R0, asm.DWord),
 		asm.LoadMem(asm.R1, asm.R8, atStart, asm.DWord).WithSymbol("write"),
 		asm.Add.Reg(asm.R9, asm.R1),
+		asm.LoadMem(asm.R1, asm.R8, atMAC, asm.DWord),
+		asm.StoreMem(asm.R7, 0, asm.R1, asm.DWord),
+		asm.LoadMem(asm.R1, asm.R8, atMACEnd, asm.DWord),
+		asm.StoreMem(asm.R7, 8, asm.R1, asm.Word),
+		asm.LoadMem(asm.R1, asm.R8, atTTL, asm.DWord),
+		asm.StoreMem(asm.R7, ttlAt, asm.R1, asm.Word),
 	}
 	code = append(code, setPort(atSource, sourceAt)...)
 	code = append(code, setPort(atDestination, sourceAt+2)...)
@@ -150,20 +164,23 @@ func (g *generator) run(b burst) (time.Duration, error) {
 	if b.action == 0 {
 		b.action = xdpPass
 	}
-	s := generatorState{Wanted: uint64(b.count), Start: b.start, Flows: b.flows, Action: b.action}
+	frame := frameOf(b.from, b.to)
+	s := generatorState{
+		Wanted: uint64(b.count), Start: b.start, Flows: b.flows, Action: b.action,
+		MAC:    binary.NativeEndian.Uint64(frame),
+		MACEnd: uint64(binary.NativeEndian.Uint32(frame[8:])),
+		TTL:    uint64(binary.NativeEndian.Uint32(frame[ttlAt:])),
+	}
 	if err := g.state.Put(uint32(0), s); err != nil {
 		return 0, fmt.Errorf("set the generator up: %w", err)
 	}
-	var cpus unix.CPUSet
-	cpus.Set(g.cpu)
-	if err := unix.SchedSetaffinity(0, &cpus); err != nil { // this thread, which ends with the burst
-		return 0, fmt.Errorf("stay on one CPU: %w", err)
+	if err := stayOn(g.cpu); err != nil {
+		return 0, err
 	}
 	// Before what else wants this CPU, so that the clock measures the frames alone. Where that is
 	// not permitted the figures have more noise, and are not wrong.
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_FIFO, Priority: 1}, 0)
 	const liveFrames = 1 << 1 // BPF_F_TEST_XDP_LIVE_FRAMES
-	frame := frameOf(b.from, b.to)
 	_, err := g.program.Run(&ebpf.RunOptions{
 		Data: frame, Repeat: b.count, Flags: liveFrames,
 		Context: struct{ Data, DataEnd, DataMeta, Ifindex, Queue, Egress uint32 }{DataEnd: uint32(len(frame)), Ifindex: uint32(b.device)},
@@ -183,13 +200,8 @@ func (g *generator) run(b burst) (time.Duration, error) {
 // end is one side of the frames.
 type end struct {
 	mac  [6]byte
-	addr [4]byte
+	addr netip.Addr
 }
-
-var (
-	endA = end{macA, addrA.As4()}
-	endB = end{macB, addrB.As4()}
-)
 
 func frameOf(from, to end) []byte {
 	f := make([]byte, frameSize)
@@ -199,8 +211,8 @@ func frameOf(from, to end) []byte {
 	ip := f[14:34]
 	ip[0], ip[8], ip[9] = 0x45, 64, unix.IPPROTO_UDP
 	binary.BigEndian.PutUint16(ip[2:], frameSize-14)
-	copy(ip[12:], from.addr[:])
-	copy(ip[16:], to.addr[:])
+	copy(ip[12:], from.addr.AsSlice())
+	copy(ip[16:], to.addr.AsSlice())
 	var sum uint32
 	for i := 0; i < len(ip); i += 2 {
 		sum += uint32(binary.BigEndian.Uint16(ip[i:]))
@@ -231,7 +243,7 @@ const (
 // The kinds that a sink counts.
 const (
 	sunkAllowed = iota // ports framePort and up
-	sunkDenied         // deniedPort
+	sunkDenied         // closedPort and unsendablePort
 )
 
 func newSink(ns namespace, portAt int16) (_ *sink, err error) {
@@ -259,7 +271,8 @@ func newSink(ns namespace, portAt int16) (_ *sink, err error) {
 		asm.HostTo(asm.BE, asm.R2, asm.Half),
 		asm.LoadMapValue(asm.R8, s.counts.FD(), 0),
 		asm.Mov.Imm(asm.R1, 1),
-		asm.JEq.Imm(asm.R2, deniedPort, "denied"),
+		asm.JEq.Imm(asm.R2, closedPort, "denied"),
+		asm.JEq.Imm(asm.R2, unsendablePort, "denied"),
 		asm.JLT.Imm(asm.R2, framePort, "next"),
 		asm.JGE.Imm(asm.R2, framePort+framePorts, "next"),
 		asm.AddAtomic.Mem(asm.R8, asm.R1, asm.DWord, 8*sunkAllowed),
@@ -289,7 +302,7 @@ func newSink(ns namespace, portAt int16) (_ *sink, err error) {
 	return s, nil
 }
 
-// take returns the counts of both kinds since the last take.
+// read returns the counts of both kinds so far.
 func (s *sink) read() (counts [2]uint64, err error) {
 	err = s.counts.Lookup(uint32(0), &counts)
 	return counts, err

@@ -12,41 +12,41 @@ import (
 
 // report is everything that a run measured.
 type report struct {
-	Machine    facts
-	Quick      bool
-	Sizes      sizes
-	Candidates []string  // the first is what the others are compared with
-	Generator  []float64 // ns per frame of the generator alone
+	Machine   facts
+	Quick     bool
+	Sizes     sizes
+	Tables    []*table
+	Generator []float64 // ns per frame of the generator alone
+	InForce   []latency
+}
+
+// table is one layout's rows.
+type table struct {
+	Layout     layout
+	Candidates []string // the first is what the others are compared with
 	Rows       []*row
-	InForce    []latency
 }
 
 // row is one kind of traffic.
 type row struct {
-	Name, Unit   string
-	HigherBetter bool
-	Values       map[string][]float64 // by candidate, one per repetition
+	Name, Unit string
+	Values     map[string][]float64 // by candidate, one per repetition
 }
 
-func (r *report) add(x row) {
-	x.Values = map[string][]float64{}
-	r.Rows = append(r.Rows, &x)
-}
-
-func (r *report) measured(name, candidate string, v float64) {
-	for _, x := range r.Rows {
-		if x.Name == name {
-			x.Values[candidate] = append(x.Values[candidate], v)
-			return
-		}
+// add returns the table's own copies of rows.
+func (t *table) add(rows []row) (added []*row) {
+	for _, x := range rows {
+		x.Values = map[string][]float64{}
+		added = append(added, &x)
 	}
-	panic("no such row: " + name)
+	t.Rows = append(t.Rows, added...)
+	return added
 }
 
-// median of values, which stay as they are; NaN never.
+// median of values, which stay as they are.
 func median(values []float64) float64 { return quantile(values, 0.5) }
 
-// quantile q of values by nearest rank below, interpolated.
+// quantile q of values, interpolated between neighbours; 0 of none.
 func quantile(values []float64, q float64) float64 {
 	if len(values) == 0 {
 		return 0
@@ -72,40 +72,51 @@ func (r *report) header(w io.Writer) {
 	}
 }
 
-// traffic prints the rows: medians, minimum and maximum, and each median as a multiple of that of the first
-// candidate.
+// traffic prints a table per layout: medians, minimum and maximum, what that is more than the first
+// candidate's, and the ratio to it.
 func (r *report) traffic(w io.Writer) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "\n\t%s\t\n", strings.Join(r.Candidates, "\t"))
-	for _, x := range r.Rows {
-		fmt.Fprintf(t, "%s, %s", x.Name, x.Unit)
-		for _, c := range r.Candidates {
-			fmt.Fprintf(t, "\t%s", number(median(x.Values[c])))
-		}
-		fmt.Fprint(t, "\t\n  min – max")
-		for _, c := range r.Candidates {
-			fmt.Fprintf(t, "\t%s – %s", number(slices.Min(x.Values[c])), number(slices.Max(x.Values[c])))
-		}
-		fmt.Fprint(t, "\t\n  ratio to none")
-		base := median(x.Values[r.Candidates[0]])
-		for _, c := range r.Candidates {
-			fmt.Fprintf(t, "\t%.2f", median(x.Values[c])/base)
-		}
-		fmt.Fprint(t, "\t\n")
+	for _, t := range r.Tables {
+		t.print(w)
 	}
 	if len(r.Generator) > 0 {
-		fmt.Fprintf(t, "generator alone, ns (in each packet row)\t%s\t\n  min – max\t%s – %s\t\n",
+		fmt.Fprintf(w, "The generator alone, which is in each packet row: %s ns (%s – %s).\n",
 			number(median(r.Generator)), number(slices.Min(r.Generator)), number(slices.Max(r.Generator)))
 	}
-	_ = t.Flush()
-	fmt.Fprintf(w, "Medians of %d repetitions, candidates by turns; in each, what is allowed arrived, what is not did not.\n", r.Sizes.Repetitions)
+	fmt.Fprintf(w, "Medians (min – max) of %d repetitions, candidates by turns. In each, what is allowed arrived and what is not did not.\n",
+		r.Sizes.Repetitions)
 }
 
-// number has three digits that count.
+func (t *table) print(to io.Writer) {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "\n%s\t%s\t\n", t.Layout, strings.Join(t.Candidates, "\t"))
+	for _, x := range t.Rows {
+		base := median(x.Values[t.Candidates[0]])
+		fmt.Fprintf(w, "%s, %s", x.Name, x.Unit)
+		for _, c := range t.Candidates {
+			fmt.Fprintf(w, "\t%s", number(median(x.Values[c])))
+		}
+		fmt.Fprint(w, "\t\n  min – max")
+		for _, c := range t.Candidates {
+			fmt.Fprintf(w, "\t%s – %s", number(slices.Min(x.Values[c])), number(slices.Max(x.Values[c])))
+		}
+		if x.Unit == "ns" {
+			fmt.Fprint(w, "\t\n  more than none")
+			for _, c := range t.Candidates {
+				fmt.Fprintf(w, "\t%+.0f", median(x.Values[c])-base)
+			}
+		}
+		fmt.Fprint(w, "\t\n  ratio to none")
+		for _, c := range t.Candidates {
+			fmt.Fprintf(w, "\t%.2f", median(x.Values[c])/base)
+		}
+		fmt.Fprint(w, "\t\n")
+	}
+	_ = w.Flush()
+}
+
+// number is v with at least three digits.
 func number(v float64) string {
 	switch {
-	case v >= 1000:
-		return fmt.Sprintf("%.0f", v)
 	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case v >= 10:

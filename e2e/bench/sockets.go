@@ -16,31 +16,23 @@ import (
 // The cells of this file are sockets of the guests. They block their threads: the kernel's own
 // scheduler is what they measure, not Go's.
 
-const (
-	rowConnections = "TCP connections (connect, 1 byte, close), 64 at once"
-	rowRoundTrip50 = "UDP round trip, p50"
-	rowRoundTrip99 = "UDP round trip, p99"
-	rowThroughput  = "TCP throughput, 1 stream, GSO"
-	rowNoGSO       = "TCP throughput, 1 stream, 1500-byte packets"
-)
-
 func socketCells() []cell {
 	return []cell{
-		{[]row{{Name: rowConnections, Unit: "1/s", HigherBetter: true}}, connections},
-		{[]row{{Name: rowRoundTrip50, Unit: "µs"}, {Name: rowRoundTrip99, Unit: "µs"}}, roundTrips},
-		{[]row{{Name: rowThroughput, Unit: "Mbit/s", HigherBetter: true}}, func(w *world, s sizes, _ int) (map[string]float64, error) {
+		{[]row{{Name: "TCP connections (connect, 1 byte, close), 64 at once", Unit: "1/s"}}, connections},
+		{[]row{{Name: "UDP round trip, p50", Unit: "µs"}, {Name: "UDP round trip, p99", Unit: "µs"}}, roundTrips},
+		{[]row{{Name: "TCP throughput, 1 stream, GSO", Unit: "Mbit/s"}}, func(w *world, s sizes, _ int) ([]float64, error) {
 			v, _, err := w.throughput(s)
-			return map[string]float64{rowThroughput: v}, err
+			return []float64{v}, err
 		}},
-		{[]row{{Name: rowNoGSO, Unit: "Mbit/s", HigherBetter: true}}, func(w *world, s sizes, _ int) (map[string]float64, error) {
+		{[]row{{Name: "TCP throughput, 1 stream, 1500-byte packets", Unit: "Mbit/s"}}, func(w *world, s sizes, _ int) ([]float64, error) {
 			if err := w.segmentation(false); err != nil {
-				return nil, fmt.Errorf("turn GSO off: %w", err)
+				return nil, err
 			}
 			v, size, err := w.throughput(s)
 			if err == nil && size > 1514 {
 				err = fmt.Errorf("packets of %.0f bytes arrived, want at most 1514: GSO is not off", size)
 			}
-			return map[string]float64{rowNoGSO: v}, errors.Join(err, w.segmentation(true))
+			return []float64{v}, errors.Join(err, w.segmentation(true))
 		}},
 	}
 }
@@ -103,10 +95,10 @@ func (w *world) deniedTCP() error {
 		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &short); err != nil {
 			return err
 		}
-		err = unix.Connect(fd, at(addrB, deniedPort))
+		err = unix.Connect(fd, at(addrB, closedPort))
 		dropped := errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ETIMEDOUT)
 		if dropped != w.filters || !dropped && !errors.Is(err, unix.ECONNREFUSED) {
-			return fmt.Errorf("%w: a connection to port %d: %w", errWrong, deniedPort, err)
+			return fmt.Errorf("%w: a connection to port %d: %w", errWrong, closedPort, err)
 		}
 		return nil
 	})
@@ -114,13 +106,13 @@ func (w *world) deniedTCP() error {
 
 const (
 	clientThreads   = 64
-	serverThreads   = 4
+	serverThreads   = 8
 	connectionPorts = 8
 )
 
 // connections opens connections from A to B as fast as it can, 64 at once. Each carries one byte to
 // the server, which answers with the end of the connection.
-func connections(w *world, s sizes, _ int) (_ map[string]float64, err error) {
+func connections(w *world, s sizes, _ int) (_ []float64, err error) {
 	if err := errors.Join(w.forgetConnections(), w.deniedTCP()); err != nil {
 		return nil, err
 	}
@@ -143,7 +135,7 @@ func connections(w *world, s sizes, _ int) (_ map[string]float64, err error) {
 		listeners = append(listeners, fd)
 	}
 	var served atomic.Int64
-	for i := range connectionPorts * serverThreads / connectionPorts * 2 {
+	for i := range serverThreads {
 		fd := listeners[i%connectionPorts]
 		servers.Go(func() error { return onThread(func() error { return serve(fd, &served) }) })
 	}
@@ -178,7 +170,7 @@ func connections(w *world, s sizes, _ int) (_ map[string]float64, err error) {
 	if err == nil && served.Load() < done.Load() {
 		err = fmt.Errorf("%w: %d connections were made, %d bytes arrived", errWrong, done.Load(), served.Load())
 	}
-	return map[string]float64{rowConnections: float64(done.Load()) / took.Seconds()}, err
+	return []float64{float64(done.Load()) / took.Seconds()}, err
 }
 
 func connect(to unix.Sockaddr) error {
@@ -224,8 +216,9 @@ func serve(listener int, served *atomic.Int64) error {
 	}
 }
 
-// roundTrips sends one packet after the other to B, which sends each back.
-func roundTrips(w *world, s sizes, _ int) (_ map[string]float64, err error) {
+// roundTrips sends one packet after the other to B, which sends each back. Both ends stay on one CPU:
+// otherwise where the scheduler happens to put them decides.
+func roundTrips(w *world, s sizes, _ int) (_ []float64, err error) {
 	if err := w.deniedTCP(); err != nil {
 		return nil, err
 	}
@@ -236,6 +229,9 @@ func roundTrips(w *world, s sizes, _ int) (_ map[string]float64, err error) {
 	var echo errgroup.Group
 	echo.Go(func() error {
 		return onThread(func() error {
+			if err := stayOn(w.generator.cpu); err != nil {
+				return err
+			}
 			var b [64]byte
 			for {
 				n, from, err := unix.Recvfrom(server, b[:], 0)
@@ -256,6 +252,9 @@ func roundTrips(w *world, s sizes, _ int) (_ map[string]float64, err error) {
 	})
 	var took []float64
 	err = w.a.do(func() error {
+		if err := stayOn(w.generator.cpu); err != nil {
+			return err
+		}
 		fd, err := socket(unix.SOCK_DGRAM)
 		if err != nil {
 			return err
@@ -289,7 +288,7 @@ func roundTrips(w *world, s sizes, _ int) (_ map[string]float64, err error) {
 		_ = unix.Shutdown(server, unix.SHUT_RDWR)
 	}
 	err = errors.Join(err, echo.Wait(), unix.Close(server))
-	return map[string]float64{rowRoundTrip50: median(took), rowRoundTrip99: quantile(took, 0.99)}, err
+	return []float64{median(took), quantile(took, 0.99)}, err
 }
 
 // throughput sends from A to B over one connection and returns Mbit/s, and the mean size of the

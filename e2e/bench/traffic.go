@@ -11,50 +11,55 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cell is one kind of traffic through one world; it returns what it measured by row.
+// cell is one kind of traffic through one world; it returns what it measured, one value per row.
 type cell struct {
 	rows []row
-	run  func(w *world, s sizes, repetition int) (map[string]float64, error)
+	run  func(w *world, s sizes, repetition int) ([]float64, error)
 }
 
 // The flows of the frames.
 var (
 	oneFlow   = flows{ports{Base: 20000}, ports{Base: framePort}}
-	manyFlows = flows{ports{Mask: 1<<14 - 1, Base: 20000}, ports{Base: framePort}}
+	manyFlows = flows{ports{Mask: manyCount - 1, Base: 20000}, ports{Base: framePort}}
 	// Two million flows before one comes again.
-	newFlows    = flows{ports{Mask: 1<<15 - 1, Base: 16384}, ports{Shift: 15, Mask: framePorts - 1, Base: framePort}}
-	deniedFlows = flows{ports{Mask: 1<<15 - 1, Base: 16384}, ports{Base: deniedPort}}
+	newFlows        = flows{ports{Mask: 1<<15 - 1, Base: 16384}, ports{Shift: 15, Mask: framePorts - 1, Base: framePort}}
+	closedFlows     = flows{ports{Mask: 1<<15 - 1, Base: 16384}, ports{Base: closedPort}}
+	unsendableFlows = flows{ports{Mask: 1<<15 - 1, Base: 16384}, ports{Base: unsendablePort}}
 )
 
 const manyCount = 1 << 14
 
 func packetCells() []cell {
-	return []cell{
-		{[]row{{Name: "established packet, 1 flow", Unit: "ns"}}, func(w *world, s sizes, _ int) (map[string]float64, error) {
-			return w.established("established packet, 1 flow", oneFlow, 1, s)
-		}},
-		{[]row{{Name: "established packet, 16,384 flows", Unit: "ns"}}, func(w *world, s sizes, _ int) (map[string]float64, error) {
-			return w.established("established packet, 16,384 flows", manyFlows, manyCount, s)
-		}},
-		{[]row{{Name: "first packet of a new flow", Unit: "ns"}}, func(w *world, s sizes, repetition int) (map[string]float64, error) {
+	packets := func(name string, run func(w *world, s sizes, repetition int) (float64, error)) cell {
+		return cell{[]row{{Name: name, Unit: "ns"}}, func(w *world, s sizes, repetition int) ([]float64, error) {
 			if err := w.forgetConnections(); err != nil {
 				return nil, fmt.Errorf("flush connections: %w", err)
 			}
-			ns, err := w.frames(burst{flows: newFlows, start: uint64(repetition) * uint64(s.NewFlows), count: s.NewFlows}, sunkAllowed)
-			return map[string]float64{"first packet of a new flow": ns}, err
-		}},
-		{[]row{{Name: "denied packet", Unit: "ns"}}, func(w *world, s sizes, _ int) (map[string]float64, error) {
-			ns, err := w.frames(burst{flows: deniedFlows, count: s.NewFlows}, sunkDenied)
-			return map[string]float64{"denied packet": ns}, err
-		}},
+			ns, err := run(w, s, repetition)
+			return []float64{ns}, err
+		}}
+	}
+	return []cell{
+		packets("established packet, 1 flow", func(w *world, s sizes, _ int) (float64, error) {
+			return w.established(oneFlow, 1, s)
+		}),
+		packets("established packet, 16,384 flows", func(w *world, s sizes, _ int) (float64, error) {
+			return w.established(manyFlows, manyCount, s)
+		}),
+		packets("first packet of a new flow", func(w *world, s sizes, repetition int) (float64, error) {
+			return w.frames(burst{flows: newFlows, start: uint64(repetition) * uint64(s.NewFlows), count: s.NewFlows}, sunkAllowed)
+		}),
+		packets("packet that the receiver's rules deny", func(w *world, s sizes, _ int) (float64, error) {
+			return w.frames(burst{flows: closedFlows, count: s.NewFlows}, sunkDenied)
+		}),
+		packets("packet that the sender's rules deny", func(w *world, s sizes, _ int) (float64, error) {
+			return w.frames(burst{flows: unsendableFlows, count: s.NewFlows}, sunkDenied)
+		}),
 	}
 }
 
 // established has each flow go once there, once back and once there again, then measures.
-func (w *world) established(name string, f flows, count uint32, s sizes) (map[string]float64, error) {
-	if err := w.forgetConnections(); err != nil {
-		return nil, fmt.Errorf("flush connections: %w", err)
-	}
+func (w *world) established(f flows, count uint32, s sizes) (float64, error) {
 	there := burst{flows: f, count: count}
 	for _, step := range []func() error{
 		func() error { _, err := w.frames(there, sunkAllowed); return err },
@@ -62,25 +67,34 @@ func (w *world) established(name string, f flows, count uint32, s sizes) (map[st
 		func() error { _, err := w.frames(there, sunkAllowed); return err },
 	} {
 		if err := step(); err != nil {
-			return nil, fmt.Errorf("establish flows: %w", err)
+			return 0, fmt.Errorf("establish flows: %w", err)
 		}
 	}
 	there.count = s.Frames
-	ns, err := w.frames(there, sunkAllowed)
-	return map[string]float64{name: ns}, err
+	return w.frames(there, sunkAllowed)
 }
 
 // frames sends a burst from A to B, checks that all or none arrived, as the filter must, and returns
 // the time per frame in ns.
 func (w *world) frames(b burst, kind int) (float64, error) {
-	b.device, b.from, b.to = w.deviceA, endA, endB
+	b.device, b.from, b.to = w.deviceA, end{macA, addrA}, end{w.nextHop(macB, 0), addrB}
 	return w.burst(b, w.sinkB, kind)
 }
 
 // answers sends the same flows back from B to A.
 func (w *world) answers(f flows, count uint32) error {
-	_, err := w.burst(burst{device: w.deviceB, from: endB, to: endA, flows: f.reply(), count: count}, w.sinkA, sunkAllowed)
+	_, err := w.burst(burst{
+		device: w.deviceB, from: end{macB, addrB}, to: end{w.nextHop(macA, 1), addrA}, flows: f.reply(), count: count,
+	}, w.sinkA, sunkAllowed)
 	return err
+}
+
+// nextHop is the MAC to which a guest sends: its peer's, or that of the host's end of its own veth pair.
+func (w *world) nextHop(peer [6]byte, side int) [6]byte {
+	if w.layout == routed {
+		return macHost[side]
+	}
+	return peer
 }
 
 func (w *world) burst(b burst, s *sink, kind int) (float64, error) {
@@ -119,16 +133,23 @@ var errWrong = errors.New("the traffic was not filtered as it must be")
 
 // check sends a few frames that are allowed and a few that are not.
 func (w *world) check() error {
-	if _, err := w.frames(burst{flows: newFlows, start: 1 << 20, count: 64}, sunkAllowed); err != nil {
-		return fmt.Errorf("allowed frames: %w", err)
-	}
-	if _, err := w.frames(burst{flows: deniedFlows, count: 64}, sunkDenied); err != nil {
-		return fmt.Errorf("denied frames: %w", err)
+	for _, c := range []struct {
+		what  string
+		flows flows
+		kind  int
+	}{
+		{"allowed", newFlows, sunkAllowed},
+		{"denied by the receiver", closedFlows, sunkDenied},
+		{"denied by the sender", unsendableFlows, sunkDenied},
+	} {
+		if _, err := w.frames(burst{flows: c.flows, start: 1 << 20, count: 64}, c.kind); err != nil {
+			return fmt.Errorf("check with frames %s: %w", c.what, err)
+		}
 	}
 	return nil
 }
 
-// traffic measures every cell in every world, by turns; only names one of its two parts.
+// traffic measures every cell in every world; only names one of its two parts.
 func traffic(ctx context.Context, s sizes, r *report, only string, stderr io.Writer) (err error) {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
@@ -145,73 +166,83 @@ func traffic(ctx context.Context, s sizes, r *report, only string, stderr io.Wri
 		return err
 	}
 	defer func() { err = errors.Join(err, g.close()) }()
+	for _, l := range []layout{bridged, routed} {
+		if err := trafficThrough(ctx, l, s, r, g, only, stderr); err != nil {
+			return fmt.Errorf("%s: %w", l, err)
+		}
+	}
+	return nil
+}
+
+func trafficThrough(ctx context.Context, l layout, s sizes, r *report, g *generator, only string, stderr io.Writer) (err error) {
 	var worlds []*world
 	defer func() {
 		for _, w := range slices.Backward(worlds) {
 			err = errors.Join(err, w.close())
 		}
 	}()
-	for _, f := range candidates() {
-		w, err := newWorld(f, g)
+	t := &table{Layout: l}
+	for _, f := range candidates(l) {
+		w, err := newWorld(l, f, g)
 		if err != nil {
 			return err
 		}
 		worlds = append(worlds, w)
-		r.Candidates = append(r.Candidates, f.name)
+		t.Candidates = append(t.Candidates, f.name)
 	}
+	r.Tables = append(r.Tables, t)
 	if only != "sockets" {
-		if err := r.generatorAlone(worlds[0], s); err != nil {
-			return err
+		if l == bridged {
+			if r.Generator, err = generatorAlone(worlds[0], s); err != nil {
+				return err
+			}
 		}
-		if err := turns(ctx, s, r, worlds, packetCells(), true, stderr); err != nil {
+		if err := turns(ctx, s, t, worlds, packetCells(), true, stderr); err != nil {
 			return err
 		}
 	}
-	if only != "packets" {
-		if err := turns(ctx, s, r, worlds, socketCells(), false, stderr); err != nil {
-			return err
-		}
+	if only != "packets" && l == bridged {
+		return turns(ctx, s, t, worlds, socketCells(), false, stderr)
 	}
 	return nil
 }
 
 // generatorAlone measures frames that are made and dropped before the network stack sees them: what
-// of each packet row is the generator's.
-func (r *report) generatorAlone(w *world, s sizes) error {
+// of each packet row is the generator's. It returns ns per frame.
+func generatorAlone(w *world, s sizes) (values []float64, err error) {
 	if err := w.liveFrames(true); err != nil {
-		return err
+		return nil, err
 	}
 	for range s.Repetitions {
 		if err := w.host.do(func() error {
 			took, err := w.generator.run(burst{
-				device: w.deviceA, from: endA, to: endB, flows: manyFlows, count: s.Frames, action: xdpDrop,
+				device: w.deviceA, from: end{macA, addrA}, to: end{macB, addrB}, flows: manyFlows, count: s.Frames, action: xdpDrop,
 			})
-			r.Generator = append(r.Generator, float64(took.Nanoseconds())/float64(s.Frames))
+			values = append(values, float64(took.Nanoseconds())/float64(s.Frames))
 			return err
 		}); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return values, nil
 }
 
 // turns runs each cell in each world in each repetition, so that what else the machine does falls on
 // all of them alike.
-func turns(ctx context.Context, s sizes, r *report, worlds []*world, cells []cell, live bool, stderr io.Writer) error {
+func turns(ctx context.Context, s sizes, t *table, worlds []*world, cells []cell, live bool, stderr io.Writer) error {
 	for _, w := range worlds {
 		if err := w.liveFrames(live); err != nil {
 			return err
 		}
 	}
+	var rows [][]*row // by cell
 	for _, c := range cells {
-		for _, row := range c.rows {
-			r.add(row)
-		}
+		rows = append(rows, t.add(c.rows))
 	}
 	for repetition := range s.Repetitions {
-		for _, c := range cells {
+		for k, c := range cells {
 			for i := range worlds {
-				if err := ctx.Err(); err != nil {
+				if ctx.Err() != nil {
 					return errors.New("interrupted")
 				}
 				w := worlds[(i+repetition)%len(worlds)]
@@ -222,12 +253,13 @@ func turns(ctx context.Context, s sizes, r *report, worlds []*world, cells []cel
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", c.rows[0].Name, w.name, err)
 				}
-				for name, v := range values {
-					r.measured(name, w.name, v)
+				for j, v := range values {
+					rows[k][j].Values[w.name] = append(rows[k][j].Values[w.name], v)
 				}
 			}
 		}
-		fmt.Fprintf(stderr, "%s repetition %d of %d\n", time.Now().UTC().Format(time.TimeOnly), repetition+1, s.Repetitions)
+		fmt.Fprintf(stderr, "%s %s, %s and so on: %d of %d\n",
+			time.Now().UTC().Format(time.TimeOnly), t.Layout, cells[0].rows[0].Name, repetition+1, s.Repetitions)
 	}
 	return nil
 }

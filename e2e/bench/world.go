@@ -14,25 +14,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Both guests have the same addresses in every world.
+// Both guests have the same addresses in every world, and so have the host's ends of their veth pairs.
 var (
-	addrA = netip.MustParseAddr("10.77.0.10")
-	addrB = netip.MustParseAddr("10.77.0.20")
-	macA  = [6]byte{2, 0, 0, 0, 0x77, 0x0a}
-	macB  = [6]byte{2, 0, 0, 0, 0x77, 0x0b}
+	addrA   = netip.MustParseAddr("10.77.0.10")
+	addrB   = netip.MustParseAddr("10.77.1.20")
+	routerA = netip.MustParseAddr("10.77.0.1")
+	routerB = netip.MustParseAddr("10.77.1.1")
+	macA    = [6]byte{2, 0, 0, 0, 0x77, 0x0a}
+	macB    = [6]byte{2, 0, 0, 0, 0x77, 0x0b}
+	macHost = [2][6]byte{{2, 0, 0, 0, 0x77, 0xa0}, {2, 0, 0, 0, 0x77, 0xb0}} // towards A, towards B
 )
 
-// world is one candidate's: guest A – veth – bridge – veth – guest B. Host, A and B are a namespace
+// layout is what stands between the guests in the host.
+type layout string
+
+const (
+	bridged layout = "bridged" // one bridge; both guests are in 10.77.0.0/16
+	routed  layout = "routed"  // the host forwards; each guest has a /24 of its own
+)
+
+// world is one candidate's: guest A – veth – host – veth – guest B. Host, A and B are a namespace
 // each, so that nothing of the machine's own firewall is measured.
 type world struct {
 	filter
+	layout     layout
 	host, a, b namespace
 	// The host's ends of the veth pairs.
 	deviceA, deviceB int
 	sinkB, sinkA     *sink
 	generator        *generator
 	filtered         func() error // undoes the filter
-	rates            *report
 }
 
 // The names of devices: the host's end of each pair, and what a guest calls its own.
@@ -43,11 +54,11 @@ const (
 	bridgeIf = "br0"
 )
 
-func newWorld(f filter, g *generator) (_ *world, err error) {
-	w := &world{filter: f, generator: g}
+func newWorld(l layout, f filter, g *generator) (_ *world, err error) {
+	w := &world{filter: f, layout: l, generator: g}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("make the world of %s: %w", f.name, errors.Join(err, w.close()))
+			err = fmt.Errorf("make the %s world of %s: %w", l, f.name, errors.Join(err, w.close()))
 		}
 	}()
 	for _, ns := range []*namespace{&w.host, &w.a, &w.b} {
@@ -59,11 +70,13 @@ func newWorld(f filter, g *generator) (_ *world, err error) {
 		return nil, err
 	}
 	for _, g := range []struct {
-		ns        namespace
-		mac, peer [6]byte
-		own, far  netip.Addr
-	}{{w.a, macA, macB, addrA, addrB}, {w.b, macB, macA, addrB, addrA}} {
-		if err := g.ns.do(func() error { return makeGuest(g.mac, g.own, g.peer, g.far) }); err != nil {
+		ns   namespace
+		self guest
+	}{
+		{w.a, guest{macA, addrA, routerA, macHost[0], addrB, macB}},
+		{w.b, guest{macB, addrB, routerB, macHost[1], addrA, macA}},
+	} {
+		if err := g.ns.do(func() error { return g.self.make(l) }); err != nil {
 			return nil, err
 		}
 	}
@@ -99,26 +112,36 @@ func (w *world) close() error {
 }
 
 func (w *world) makeHost() error {
-	if err := noIPv6(); err != nil {
+	if err := errors.Join(noIPv6(), setSysctl("net/ipv4/ip_forward", w.layout == routed)); err != nil {
 		return err
 	}
-	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeIf}}
-	if err := netlink.LinkAdd(bridge); err != nil {
-		return fmt.Errorf("make the bridge: %w", err)
-	}
-	if err := netlink.LinkSetUp(bridge); err != nil {
-		return err
-	}
-	if err := netlink.BridgeSetMcastSnoop(bridge, false); err != nil {
-		return fmt.Errorf("set up the bridge: %w", err)
+	master := 0
+	if w.layout == bridged {
+		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeIf}}
+		if err := netlink.LinkAdd(bridge); err != nil {
+			return fmt.Errorf("make the bridge: %w", err)
+		}
+		if err := errors.Join(netlink.LinkSetUp(bridge), netlink.BridgeSetMcastSnoop(bridge, false)); err != nil {
+			return fmt.Errorf("set up the bridge: %w", err)
+		}
+		master = bridge.Attrs().Index
+		// A new namespace starts with 1: then every bridged packet would see the netfilter hooks.
+		if err := setSysctl("net/bridge/bridge-nf-call-iptables", w.netfilter); err != nil {
+			return err
+		}
 	}
 	for _, p := range []struct {
-		name  string
-		ns    namespace
-		index *int
-	}{{hostA, w.a, &w.deviceA}, {hostB, w.b, &w.deviceB}} {
+		name             string
+		ns               namespace
+		index            *int
+		mac, guestMAC    [6]byte
+		router, neighbor netip.Addr
+	}{
+		{hostA, w.a, &w.deviceA, macHost[0], macA, routerA, addrA},
+		{hostB, w.b, &w.deviceB, macHost[1], macB, routerB, addrB},
+	} {
 		veth := &netlink.Veth{
-			LinkAttrs: netlink.LinkAttrs{Name: p.name, MasterIndex: bridge.Attrs().Index},
+			LinkAttrs: netlink.LinkAttrs{Name: p.name, MasterIndex: master, HardwareAddr: p.mac[:]},
 			PeerName:  inGuest, PeerNamespace: netlink.NsFd(p.ns),
 		}
 		if err := netlink.LinkAdd(veth); err != nil {
@@ -132,13 +155,27 @@ func (w *world) makeHost() error {
 		if err := netlink.LinkSetUp(made); err != nil {
 			return err
 		}
+		if w.layout == routed {
+			if err := errors.Join(address(made, p.router, 24), neighbor(made, p.neighbor, p.guestMAC)); err != nil {
+				return err
+			}
+		}
 	}
-	// A new namespace starts with 1 where br_netfilter is there: then every bridged packet would see
-	// the netfilter hooks.
-	return setSysctl("net/bridge/bridge-nf-call-iptables", w.bridgeNetfilter)
+	return nil
 }
 
-func makeGuest(mac [6]byte, own netip.Addr, peerMAC [6]byte, peer netip.Addr) error {
+// guest is one guest's network, as it is set up inside.
+type guest struct {
+	mac       [6]byte
+	addr      netip.Addr
+	router    netip.Addr
+	routerMAC [6]byte
+	peer      netip.Addr
+	peerMAC   [6]byte
+}
+
+// make sets the guest up; nobody has to ask for anybody's MAC.
+func (g guest) make(l layout) error {
 	if err := noIPv6(); err != nil {
 		return err
 	}
@@ -150,19 +187,28 @@ func makeGuest(mac [6]byte, own netip.Addr, peerMAC [6]byte, peer netip.Addr) er
 	if err != nil {
 		return err
 	}
-	l, err := netlink.LinkByName(inGuest)
+	device, err := netlink.LinkByName(inGuest)
 	if err != nil {
 		return err
 	}
-	return errors.Join(
-		netlink.LinkSetUp(lo),
-		netlink.LinkSetHardwareAddr(l, mac[:]),
-		netlink.LinkSetUp(l),
-		netlink.AddrAdd(l, &netlink.Addr{IPNet: &net.IPNet{IP: own.AsSlice(), Mask: net.CIDRMask(24, 32)}}),
-		netlink.NeighAdd(&netlink.Neigh{
-			LinkIndex: l.Attrs().Index, State: netlink.NUD_PERMANENT, IP: peer.AsSlice(), HardwareAddr: peerMAC[:],
-		}),
-	)
+	if err := errors.Join(netlink.LinkSetUp(lo), netlink.LinkSetHardwareAddr(device, g.mac[:]), netlink.LinkSetUp(device)); err != nil {
+		return err
+	}
+	if l == bridged {
+		return errors.Join(address(device, g.addr, 16), neighbor(device, g.peer, g.peerMAC))
+	}
+	return errors.Join(address(device, g.addr, 24), neighbor(device, g.router, g.routerMAC),
+		netlink.RouteAdd(&netlink.Route{LinkIndex: device.Attrs().Index, Gw: g.router.AsSlice()}))
+}
+
+func address(l netlink.Link, a netip.Addr, bits int) error {
+	return netlink.AddrAdd(l, &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(bits, 32)}})
+}
+
+func neighbor(l netlink.Link, a netip.Addr, mac [6]byte) error {
+	return netlink.NeighAdd(&netlink.Neigh{
+		LinkIndex: l.Attrs().Index, State: netlink.NUD_PERMANENT, IP: a.AsSlice(), HardwareAddr: mac[:],
+	})
 }
 
 // noIPv6 keeps this namespace from sending anything of its own.
@@ -254,4 +300,14 @@ func onThread(f func() error) error {
 		done <- f()
 	}()
 	return <-done
+}
+
+// stayOn keeps this thread, which ends with its work, on one CPU.
+func stayOn(cpu int) error {
+	var cpus unix.CPUSet
+	cpus.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &cpus); err != nil {
+		return fmt.Errorf("stay on CPU %d: %w", cpu, err)
+	}
+	return nil
 }

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+)
+
+func TestMain(m *testing.M) {
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "these tests make network namespaces and load BPF programs: run them as root, with make test-e2e")
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// TestChecksSee proves that no cell can pass with a filter that does not filter as it says.
+func TestChecksSee(t *testing.T) {
+	dropAll := func(w *world) (func() error, error) {
+		program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+			Type: ebpf.SchedCLS, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()}, License: "Apache-2.0",
+		})
+		if err != nil {
+			return nil, err
+		}
+		var l link.Link
+		err = w.host.do(func() error {
+			l, err = link.AttachTCX(link.TCXOptions{Interface: w.deviceB, Program: program, Attach: ebpf.AttachTCXEgress})
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return func() error { return errors.Join(l.Close(), program.Close()) }, nil
+	}
+	g, err := newGenerator(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	for _, l := range []layout{bridged, routed} {
+		for _, tt := range []struct {
+			filter
+			ok bool
+		}{
+			{filter{name: "none", apply: noFilter}, true},
+			{nftFilter(60), true},
+			{sallyportFilter(60), true},
+			{filter{name: "one that lets all through", filters: true, apply: noFilter}, false},
+			{filter{name: "one that drops all", filters: true, apply: dropAll}, false},
+			{filter{name: "one that nobody knows of", apply: dropAll}, false},
+		} {
+			t.Run(fmt.Sprintf("%s %s", l, tt.name), func(t *testing.T) {
+				w, err := newWorld(l, tt.filter, g)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() {
+					if err := w.close(); err != nil {
+						t.Error(err)
+					}
+				}()
+				if err := w.liveFrames(true); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.check(); (err == nil) != tt.ok || err != nil && !errors.Is(err, errWrong) {
+					t.Errorf("frames: %v, want it to pass: %v", err, tt.ok)
+				}
+				if err := w.liveFrames(false); err != nil {
+					t.Fatal(err)
+				}
+				if tt.filters { // what drops all passes this one: frames showed it
+					if err := w.deniedTCP(); (err == nil) != (tt.name != "one that lets all through") {
+						t.Errorf("connection: %v", err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestRules holds what nftables and Sallyport get against what the table says.
+func TestRules(t *testing.T) {
+	for _, n := range []int{60, 960} {
+		if got := len(rules(n)); got != n {
+			t.Errorf("rules(%d) has %d", n, got)
+		}
+		v, inbound := view(n), 0
+		for _, g := range v.ENIs[eniB].Groups {
+			if len(v.Groups[g].Rules) > mostRules {
+				t.Errorf("%d rules: %s has %d", n, g, len(v.Groups[g].Rules))
+			}
+			for _, r := range v.Groups[g].Rules {
+				if !r.Egress {
+					inbound++
+				}
+			}
+		}
+		if inbound != n {
+			t.Errorf("%d rules: B has %d inbound", n, inbound)
+		}
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	for _, tt := range []struct {
+		values []float64
+		q      float64
+		want   float64
+	}{
+		{nil, 0.5, 0},
+		{[]float64{3}, 0.99, 3},
+		{[]float64{3, 1, 2}, 0.5, 2},
+		{[]float64{4, 1, 3, 2}, 0.5, 2.5},
+		{[]float64{0, 100}, 0.99, 99},
+	} {
+		before := slices.Clone(tt.values)
+		if got := quantile(tt.values, tt.q); got != tt.want {
+			t.Errorf("quantile(%v, %v) = %v, want %v", tt.values, tt.q, got, tt.want)
+		}
+		if !slices.Equal(before, tt.values) {
+			t.Errorf("quantile changed its values to %v", tt.values)
+		}
+	}
+}
