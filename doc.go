@@ -6,19 +6,25 @@
 //	cmd/sallyport     the one binary: dev, server, agent, and what an operator types; no logic lives here
 //	vpc               the nouns: security group, rule, interface, tag; State, Change, Error, quotas
 //	ruleset           what an interface may send and receive, and why: resolve, compile, evaluate
+//	  scenariotest      reads rule scenarios and plays them on an engine: evaluator, tables, BPF, packets
 //	feed              the stream between a server and an agent: the messages and both ends of it
+//	  feedpb            the messages, generated from feed.proto
 //	server            the control plane put together: Config, New, Run
 //	  ec2api            EC2's Query API: form in, XML out; one file per family of actions
 //	    wire              generated request and result types with their codecs
+//	      gen               makes them from the files *.api
 //	    sigv4             checks a Signature Version 4; knows nothing of etcd or HTTP routing
 //	  iam               accounts, access keys, who may call which action
 //	  store             state in etcd, embedded or external: Read, Update, Watch
+//	    storetest         a real store in a temporary directory
 //	agent             the host agent put together: Config, New, Run
 //	  lab               lab guests: network namespaces, bridges, user data
 //	  datapath          loads and attaches the eBPF programs, keeps maps equal to tables, reads events
 //	    bpf               the C: one .bpf.c per object, one header per concept
 //	  local             the Unix socket on which hooks and the CLI announce an interface
+//	  dump              asks the kernel for whole lists
 //	e2e               the whole product: network namespaces, real clients, real packets
+//	  bench             the same traffic through no filter, nftables and Sallyport
 //	docs              one page per question a reader has; docs/decisions holds the ADRs
 //
 // # Floors

@@ -9,6 +9,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -48,6 +49,7 @@ var floors = []floor{
 	{"agent/local", own("feed", "agent/lab", "agent/datapath"), "local is the socket; what a binding does is agent's to know"},
 	{"agent/lab", own("feed", "agent/datapath"), "lab makes guests and binds them through the socket, as anything else does"},
 	{"agent", []string{"go.etcd.io"}, "an agent knows the feed, never the store: every host would carry etcd"},
+	{"cmd", own("ruleset/scenariotest", "server/store/storetest", "e2e"), "what tests need does not go into the binary"},
 }
 
 // pure lists the folders of floors 0 and 1: no I/O, no clock, no goroutine, no chance, and of
@@ -90,6 +92,42 @@ func TestFloors(t *testing.T) {
 		}
 		for _, v := range impurities(t, p, packages) {
 			t.Error(v)
+		}
+	}
+}
+
+// TestMap wants a line of doc.go's map for each package of the module, and a folder for each line.
+func TestMap(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "doc.go", nil, parser.ParseComments|parser.PackageClauseOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var folders []string // what the map names
+	var path []string    // of the line above, for each two blanks of its indent
+	for line := range strings.Lines(file.Doc.Text()) {
+		entry, ok := strings.CutPrefix(line, "\t")
+		if !ok {
+			if len(folders) > 0 {
+				break // the map is the first of the indented blocks
+			}
+			continue
+		}
+		name := strings.TrimLeft(entry, " ")
+		depth := (len(entry) - len(name)) / 2
+		if depth > len(path) {
+			t.Fatalf("doc.go: %q is indented by more than one step", entry)
+		}
+		path = append(path[:depth], strings.Fields(name)[0])
+		folders = append(folders, strings.Join(path, "/"))
+	}
+	for _, f := range folders {
+		if info, err := os.Stat(f); err != nil || !info.IsDir() {
+			t.Errorf("doc.go names %s, which is no folder", f)
+		}
+	}
+	for path := range listPackages(t) {
+		if f, ours := strings.CutPrefix(path, module+"/"); ours && !slices.Contains(folders, f) {
+			t.Errorf("doc.go does not say what %s is for", f)
 		}
 	}
 }
