@@ -57,15 +57,6 @@ func startDev(ctx context.Context, stderr io.Writer) (_ *dev, err error) {
 	if _, err := os.Stat(d.program); err != nil {
 		return nil, fmt.Errorf("find the sallyport beside this program (make build): %w", err)
 	}
-	if err := waitForOthers(ctx, stderr); err != nil {
-		return nil, err
-	}
-	switch _, err := os.Stat(datapath.DefaultPins); {
-	case err == nil:
-		d.hadPins = true
-	case !errors.Is(err, os.ErrNotExist):
-		return nil, err
-	}
 	if d.dir, err = os.MkdirTemp("", "spt-bench-"); err != nil {
 		return nil, err
 	}
@@ -74,17 +65,19 @@ func startDev(ctx context.Context, stderr io.Writer) (_ *dev, err error) {
 			err = errors.Join(err, d.close())
 		}
 	}()
-	listen, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	feed, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	d.url = "http://" + listen
-	if err := d.start(ctx, "dev", "--data-dir", d.dir, "--listen", listen, "--feed-listen", feed, "--region", region); err != nil {
-		return nil, err
+	for {
+		if err := waitForOthers(ctx, stderr); err != nil {
+			return nil, err
+		}
+		_, err := os.Stat(datapath.DefaultPins)
+		d.hadPins = err == nil
+		if err = d.start(ctx); err == nil {
+			break
+		}
+		// One that came between the look and the start.
+		if !errors.Is(err, errEnded) || !strings.Contains(d.said.String(), "another agent runs") {
+			return nil, err
+		}
 	}
 	profile, err := config.LoadSharedConfigProfile(ctx, "default", func(o *config.LoadSharedConfigOptions) {
 		o.CredentialsFiles, o.ConfigFiles = []string{filepath.Join(d.dir, "credentials")}, []string{}
@@ -155,9 +148,21 @@ func freePort() (string, error) {
 	return l.Addr().String(), nil
 }
 
+var errEnded = errors.New("dev ended before it was ready")
+
 // start starts dev and waits until it is ready. The kernel ends it with this process.
-func (d *dev) start(ctx context.Context, args ...string) error {
-	d.cmd = exec.Command(d.program, args...)
+func (d *dev) start(ctx context.Context) error {
+	listen, err := freePort()
+	if err != nil {
+		return err
+	}
+	feed, err := freePort()
+	if err != nil {
+		return err
+	}
+	d.url = "http://" + listen
+	d.said.Reset()
+	d.cmd = exec.Command(d.program, "dev", "--data-dir", d.dir, "--listen", listen, "--feed-listen", feed, "--region", region)
 	d.cmd.Stderr = &d.said
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	stdout, err := d.cmd.StdoutPipe()
@@ -193,7 +198,7 @@ func (d *dev) start(ctx context.Context, args ...string) error {
 		return nil
 	case err := <-d.exited:
 		d.cmd = nil
-		return fmt.Errorf("dev ended before it was ready: %w\n%s", err, d.said.String())
+		return fmt.Errorf("%w: %w\n%s", errEnded, err, d.said.String())
 	case <-time.After(time.Minute):
 		return errors.New("dev was not ready after a minute")
 	case <-ctx.Done():

@@ -32,7 +32,7 @@ type sizes struct {
 
 var (
 	full  = sizes{Repetitions: 7, Frames: 200_000, NewFlows: 100_000, Sockets: 500 * time.Millisecond, RoundTrips: 4000, Samples: 60}
-	quick = sizes{Repetitions: 2, Frames: 60_000, NewFlows: 60_000, Sockets: 150 * time.Millisecond, RoundTrips: 500, Samples: 10}
+	quick = sizes{Repetitions: 2, Frames: 40_000, NewFlows: 40_000, Sockets: 150 * time.Millisecond, RoundTrips: 500, Samples: 10}
 )
 
 func main() {
