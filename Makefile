@@ -22,7 +22,7 @@ GENERATE_PACKAGES := clang-19=1:19.1.7* llvm-19=1:19.1.7* libbpf-dev=1:1.1.* lin
 LINT_PACKAGES := clang-format-19=1:19.1.7*
 RACE_PACKAGES := clang-19=1:19.1.7*
 ROOT_TEST_PACKAGES := $(DEV_PACKAGES) util-linux=2.38.* procps=2:4.0* tcpdump=4.99.* \
-	iputils-arping=3:2022* openssl=3.0.* jq=1.6* python3-boto3=1.26.* libcap2-bin=1:2.66*
+	iputils-arping=3:2022* openssl=3.0.* jq=1.6* python3-boto3=1.26.* libcap2-bin=1:2.66* socat=1.7.4*
 
 CLANG_VERSION := 19.1.7
 PROTOC_VERSION := 3.21.12
