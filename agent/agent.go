@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -49,13 +50,20 @@ const (
 
 // New returns an Agent that has started nothing.
 func New(c Config) (*Agent, error) {
-	for name, v := range map[string]string{
-		"server": c.Server, "ca-file": c.CAFile, "cert-file": c.CertFile, "key-file": c.KeyFile,
-		"run-dir": c.RunDir, "pins": c.Pins,
+	for _, f := range []struct{ flag, value string }{
+		{"server", c.Server},
+		{"ca-file", c.CAFile},
+		{"cert-file", c.CertFile},
+		{"key-file", c.KeyFile},
+		{"run-dir", c.RunDir},
+		{"pins", c.Pins},
 	} {
-		if v == "" {
-			return nil, fmt.Errorf("%s is empty", name)
+		if f.value == "" {
+			return nil, fmt.Errorf("--%s is empty", f.flag)
 		}
+	}
+	if _, _, err := net.SplitHostPort(c.Server); err != nil {
+		return nil, fmt.Errorf("--server: %w", err)
 	}
 	a := &Agent{
 		c: c, log: c.Log,

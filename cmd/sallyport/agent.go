@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
@@ -14,6 +16,7 @@ func agentCommand() *cobra.Command {
 		Short:   "Run the agent of this host (root)",
 		Long: `Run the agent of this host, as root: it filters the devices that are bound to network interfaces.
 What it has put in force stays in force without it. One agent runs per machine.`,
+		Example: "  sallyport agent --server 192.0.2.1:4581 --ca-file ca.crt --cert-file host7.crt --key-file host7.key",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c := agent.DefaultConfig()
 			if done, err := loadConfig(cmd, func() error { return readAgent(cmd, &c) }); done || err != nil {
@@ -53,6 +56,12 @@ func readAgent(cmd *cobra.Command, c *agent.Config) (err error) {
 		"run-dir": &c.RunDir, "pins": &c.Pins,
 	} {
 		*to, _ = f.GetString(name)
+	}
+	for _, file := range []string{"ca-file", "cert-file", "key-file"} {
+		if v, _ := f.GetString(file); v == "" {
+			return fmt.Errorf("--%s is missing: server and agent know each other by certificates; a server issues pki/ca.crt, "+
+				"pki/agent.crt and pki/agent.key in its data directory", file)
+		}
 	}
 	c.Lab, _ = f.GetBool("lab")
 	attach, _ := f.GetString("attach")

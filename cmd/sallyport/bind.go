@@ -15,7 +15,7 @@ import (
 const defaultSocket = "/run/sallyport/agent.sock"
 
 func socketFlag(cmd *cobra.Command) {
-	cmd.Flags().String("socket", defaultSocket, "the agent's Unix socket")
+	cmd.Flags().String("socket", defaultSocket, "`path` of the agent's Unix socket")
 }
 
 func agentClient(cmd *cobra.Command) *local.Client {
@@ -69,6 +69,7 @@ func unbindCommand() *cobra.Command {
 		Use:     "unbind DEVICE",
 		GroupID: "host",
 		Short:   "Give a device up: it is filtered no longer",
+		Example: "  sallyport unbind tap7",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return agentClient(cmd).Unbind(cmd.Context(), args[0])

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +18,7 @@ import (
 // YAML whose keys are the names of the command's flags: one spelling in file, flag and documents.
 // A flag given on the command line wins over the file.
 func configFlags(cmd *cobra.Command) {
-	cmd.Flags().String("config", "", "file of `YAML` with these flags' names as keys")
+	cmd.Flags().String("config", "", "`file` (YAML) with these flags' names as keys")
 	cmd.Flags().Bool("check-config", false, "check flags and file, then exit")
 	cmd.Flags().Bool("print-config", false, "print the configuration in force as YAML, then exit")
 	cmd.Flags().String("log-level", "info", "debug, info, warn or error")
@@ -25,8 +26,8 @@ func configFlags(cmd *cobra.Command) {
 		cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// ofConfig are the flags that a configuration file cannot set.
-var notConfig = []string{"config", "check-config", "print-config", "help", "output", "version"}
+// notConfig are the flags that a configuration file cannot set.
+var notConfig = []string{"config", "check-config", "print-config", "help", "output", "purge", "version"}
 
 // loadConfig sets the flags that the file names, and handles --print-config and --check-config once
 // check agrees: then done is true and the command is over.
@@ -38,6 +39,9 @@ func loadConfig(cmd *cobra.Command, check func() error) (done bool, err error) {
 	}
 	if err := check(); err != nil {
 		return false, &usageError{err}
+	}
+	if _, err := logger(cmd); err != nil {
+		return false, err
 	}
 	if on, _ := cmd.Flags().GetBool("print-config"); on {
 		return true, printConfig(cmd.OutOrStdout(), cmd.Flags())
@@ -51,12 +55,15 @@ func readConfig(flags *pflag.FlagSet, path string) error {
 	if err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(b, &doc); err != nil {
+	var doc, more yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	if err := d.Decode(&doc); errors.Is(err, io.EOF) {
+		return nil // empty
+	} else if err != nil {
 		return fmt.Errorf("read the configuration: %s: %w", path, err)
 	}
-	if doc.Kind == 0 {
-		return nil // empty
+	if err := d.Decode(&more); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read the configuration: %s: it goes on after the first document", path)
 	}
 	m := doc.Content[0]
 	if m.Kind != yaml.MappingNode {
@@ -80,6 +87,10 @@ func readConfig(flags *pflag.FlagSet, path string) error {
 		case yaml.ScalarNode:
 			err = flags.Set(k.Value, v.Value)
 		case yaml.SequenceNode:
+			if _, many := f.Value.(pflag.SliceValue); !many {
+				err = errors.New("want one value, not a list")
+				break
+			}
 			for _, e := range v.Content {
 				err = errors.Join(err, flags.Set(k.Value, e.Value))
 			}

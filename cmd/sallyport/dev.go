@@ -11,13 +11,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/agent"
+	"github.com/sallyport/sallyport/server"
 )
 
 func devCommand() *cobra.Command {
@@ -31,6 +32,9 @@ that starts with "ready" is printed, then lines to paste.
 
 SIGTERM or Ctrl-C stops cleanly: lab guests and their devices go, the state stays, and the next start
 makes them again. After SIGKILL guests and filters go on, and the next start adopts them.`,
+		Example: `  sudo sallyport dev
+  sudo sallyport dev --data-dir /tmp/sallyport --listen 127.0.0.1:8080 --lab-cidr 10.99.0.0/16
+  sudo sallyport dev --purge`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var d dev
 			d.read(cmd)
@@ -89,7 +93,7 @@ func (d *dev) read(cmd *cobra.Command) {
 func (d *dev) check() error {
 	for name, addr := range map[string]string{"listen": d.listen, "feed-listen": d.feedListen} {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
-			return fmt.Errorf("--%s: %w", name, err)
+			return fmt.Errorf("--%s %q: want host:port, such as 127.0.0.1:4580", name, addr)
 		}
 	}
 	p, err := netip.ParsePrefix(d.labCIDR)
@@ -102,8 +106,12 @@ func (d *dev) check() error {
 	if d.dataDir == "" {
 		return errors.New("--data-dir is empty")
 	}
-	dir, err := filepath.Abs(d.dataDir)
-	d.dataDir = dir
+	if d.dataDir, err = filepath.Abs(d.dataDir); err != nil {
+		return err
+	}
+	c := server.DefaultConfig()
+	c.DataDir, c.Listen, c.FeedListen, c.Region, c.DefaultVPCCIDR = d.dataDir, d.listen, d.feedListen, d.region, p
+	_, err = server.New(c)
 	return err
 }
 
@@ -220,7 +228,7 @@ func printEnv(w io.Writer, e endpoint) {
 func quote(s string) string {
 	for _, r := range s {
 		if !(r == '/' || r == '.' || r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
-			return strconv.Quote(s)
+			return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 		}
 	}
 	return s

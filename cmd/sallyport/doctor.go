@@ -18,6 +18,7 @@ func doctorCommand() *cobra.Command {
 		Short:   "Say what on this host stands in the way",
 		Long: `Say what on this host stands in the way: kernel, bpf file system, the host's own firewall, routes, other
 programs on devices. It changes nothing. The exit code is 1 if there is a problem; a warning is none.`,
+		Example: "  sallyport doctor --lab-cidr 10.99.0.0/16",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, _ := cmd.Flags().GetString("lab-cidr")
 			block, err := netip.ParsePrefix(s)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -56,13 +57,16 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "sallyport",
-		Short:         "EC2 Security Groups for any Linux machine",
-		Version:       version(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use: "sallyport",
+		Example: `  sudo sallyport dev
+  eval "$(sallyport env)" && aws ec2 describe-security-groups`,
+		Short:                      "EC2 Security Groups for any Linux machine",
+		Version:                    version(),
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+		Args:                       unknownCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w (see: %s --help)", err, cmd.CommandPath())
@@ -88,6 +92,18 @@ func rootCommand() *cobra.Command {
 		root.AddCommand(c)
 	}
 	return root
+}
+
+// unknownCommand refuses what is no command, and says what may be meant.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "see: sallyport --help"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usagef("there is no command %q (%s)", args[0], hint)
 }
 
 // usageArgs makes a wrong number of arguments a usage error.

@@ -17,6 +17,7 @@ func serverCommand() *cobra.Command {
 		Short:   "Run the control plane: the API and the feed to agents",
 		Long: `Run the control plane: the API that AWS clients speak, and the feed to agents. It needs no root. The
 state is in an etcd that it runs itself, or in the cluster that --endpoints names.`,
+		Example: "  sallyport server --data-dir /var/lib/sallyport --listen 192.0.2.1:443 --tls-cert api.crt --tls-key api.key",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c := server.DefaultConfig()
 			if done, err := loadConfig(cmd, func() error { return readServer(cmd, &c) }); done || err != nil {
@@ -64,7 +65,7 @@ func readServer(cmd *cobra.Command, c *server.Config) (err error) {
 	c.LocalAgent = vpc.HostID(host)
 	cidr, _ := f.GetString("default-vpc-cidr")
 	if c.DefaultVPCCIDR, err = netip.ParsePrefix(cidr); err != nil {
-		return fmt.Errorf("--default-vpc-cidr: %w", err)
+		return fmt.Errorf("--default-vpc-cidr %q: want a block such as 172.31.0.0/16", cidr)
 	}
 	_, err = server.New(*c)
 	return err
