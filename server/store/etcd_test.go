@@ -57,7 +57,7 @@ func TestExternalEtcdMustHoldATransaction(t *testing.T) {
 		"almost":         {func(c *embed.Config) { c.MaxRequestBytes = 8<<20 - 8192 }, "--max-request-bytes=8388608"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := store.New(store.Options{Endpoints: foreignEtcd(t, tt.configure), Account: storetest.Account, Region: storetest.Region, Timeout: time.Minute})
+			s, err := store.New(store.Options{Endpoints: foreignEtcd(t, tt.configure), Account: storetest.Account, Region: storetest.Region, Timeout: 5 * time.Minute})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +138,7 @@ func TestWritePastTheFence(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "written past the fence") {
 			t.Errorf("got %v, want an error that says so", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the store goes on")
 	}
 }
@@ -170,7 +170,7 @@ func TestMarkerLeaseLost(t *testing.T) {
 func TestEtcdIsFull(t *testing.T) {
 	const quota = 4 << 20
 	endpoints := foreignEtcd(t, func(c *embed.Config) { c.QuotaBackendBytes = quota })
-	s := storetest.Start(t, store.Options{Endpoints: endpoints, Timeout: 2 * time.Second, Log: quiet()})
+	s := storetest.Start(t, store.Options{Endpoints: endpoints, Log: quiet()})
 	written := 0
 	writeOne := func() error {
 		_, err := s.Update(t.Context(), func(*vpc.State) (vpc.Change, error) {

@@ -187,7 +187,7 @@ func TestRestart(t *testing.T) {
 	dir := t.TempDir()
 	var revision int64
 	for round, want := range []string{"a", "a b", "a b c"} {
-		s, err := store.New(store.Options{Dir: dir, Account: storetest.Account, Region: storetest.Region, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		s, err := store.New(store.Options{Dir: dir, Account: storetest.Account, Region: storetest.Region, Timeout: time.Minute, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +217,7 @@ func TestRunRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		return s.Run(ctx)
 	}

@@ -22,8 +22,8 @@ func New(t testing.TB) *store.Store {
 	return Start(t, store.Options{Dir: t.TempDir()})
 }
 
-// Start runs a store with these options, and Account, Region and the test's log where they are
-// empty, until the test ends. It is ready when Start returns.
+// Start runs a store with these options, and Account, Region, a Timeout that a loaded machine keeps
+// and the test's log where they are empty, until the test ends. It is ready when Start returns.
 func Start(t testing.TB, o store.Options) *store.Store {
 	t.Helper()
 	if o.Account == "" {
@@ -31,6 +31,9 @@ func Start(t testing.TB, o store.Options) *store.Store {
 	}
 	if o.Region == "" {
 		o.Region = Region
+	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -64,8 +67,8 @@ func Run(t testing.TB, s *store.Store) (stop func()) {
 	case <-s.Ready():
 	case err := <-ended:
 		t.Fatalf("store: %v", err)
-	case <-time.After(30 * time.Second):
-		t.Fatal("store is not ready after 30 s")
+	case <-time.After(2 * time.Minute):
+		t.Fatal("store is not ready after 2 min")
 	}
 	return stop
 }
