@@ -2,6 +2,7 @@ package datapath_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -201,12 +202,15 @@ func TestTimeouts(t *testing.T) {
 		late    frame // leaves after that time
 		expired bool  // then, or only the control: another timeout was short
 	}{
-		"SYN":                   {func(v *timeouts) { v.syn = short }, handshake[:1], say(web.reply(), syn|ack), true},
-		"SYN answered":          {func(v *timeouts) { v.syn = short }, handshake[:2], say(web.reply(), ack), true},
-		"established":           {func(v *timeouts) { v.established = short }, handshake, say(web.reply(), ack), true},
-		"established, not SYN":  {func(v *timeouts) { v.syn = short }, handshake, say(web.reply(), ack), false},
-		"RST":                   {func(v *timeouts) { v.closed = short }, append(handshake[:3:3], step{in, say(web, rst), ruleset.ReasonTracked}), say(web.reply(), ack), true},
-		"FIN":                   {func(v *timeouts) { v.closed = short }, append(handshake[:3:3], step{out, say(web.reply(), fin|ack), ruleset.ReasonTracked}), say(web.reply(), ack), true},
+		"SYN":                  {func(v *timeouts) { v.syn = short }, handshake[:1], say(web.reply(), syn|ack), true},
+		"SYN answered":         {func(v *timeouts) { v.syn = short }, handshake[:2], say(web.reply(), ack), true},
+		"established":          {func(v *timeouts) { v.established = short }, handshake, say(web.reply(), ack), true},
+		"established, not SYN": {func(v *timeouts) { v.syn = short }, handshake, say(web.reply(), ack), false},
+		"RST":                  {func(v *timeouts) { v.closed = short }, append(handshake[:3:3], step{in, say(web, rst), ruleset.ReasonTracked}), say(web.reply(), ack), true},
+		"FIN":                  {func(v *timeouts) { v.closed = short }, append(handshake[:3:3], step{out, say(web.reply(), fin|ack), ruleset.ReasonTracked}), say(web.reply(), ack), true},
+		"established anew, not FIN": {func(v *timeouts) { v.closed = short }, slices.Concat(handshake, []step{
+			{in, say(web, fin|ack), ruleset.ReasonTracked}, {out, say(web.reply(), fin|ack), ruleset.ReasonTracked},
+		}, handshake), say(web.reply(), ack), false},
 		"UDP":                   {func(v *timeouts) { v.udp = short }, []step{{in, dns, ruleset.ReasonRule}}, dns.reply(), true},
 		"UDP answered":          {func(v *timeouts) { v.udp = short }, []step{{in, dns, ruleset.ReasonRule}, {out, dns.reply(), ruleset.ReasonTracked}}, dns.reply(), true},
 		"UDP asked twice":       {func(v *timeouts) { v.udp = short }, []step{{in, dns, ruleset.ReasonRule}, {in, dns, ruleset.ReasonTracked}, {out, dns.reply(), ruleset.ReasonTracked}}, dns.reply(), true},
@@ -292,7 +296,7 @@ func TestExpiredIsReopened(t *testing.T) {
 
 // TestFlood: half-open connections displace half-open ones, and never one that is established.
 func TestFlood(t *testing.T) {
-	h := newHost(t, datapath.Options{MaxHalfOpen: 1024, MaxConnections: 64})
+	h := newHost(t, datapath.Options{MaxHalfOpen: 1024, MaxConnections: 128})
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.AllProtocols, -1, -1, "0.0.0.0/0")))
 	open := func(port uint16) {
@@ -331,7 +335,10 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d connections are established, want the 64 from before the flood", established)
 	}
 
-	// All 64 places are taken: one more is refused, not let through untracked.
+	// There is room for 64 more. Then one is refused, not let through untracked.
+	for port := range uint16(64) {
+		open(2000 + port)
+	}
 	f := udp(remote4, own4, 5000, 53)
 	h.want(eniA, ruleset.Ingress, f, ruleset.ReasonRule)
 	h.want(eniA, ruleset.Egress, f.reply(), ruleset.ReasonConnectionLimit)

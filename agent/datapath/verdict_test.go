@@ -165,6 +165,7 @@ func TestVerdicts(t *testing.T) {
 		{ruleset.Egress, nd(136, zero6, allNodes, own6, lladdr(2, mac)...), ruleset.ReasonND},
 		{ruleset.Egress, nd(133, ownFE80, routers6, netip.Addr{}, lladdr(1, mac)...), ruleset.ReasonLink},
 		{ruleset.Egress, nd(133, zero6, routers6, netip.Addr{}), ruleset.ReasonLink},
+		{ruleset.Egress, nd(133, ownFE80, routers6, netip.Addr{}, lladdr(1, otherMAC)...), ruleset.ReasonND},
 		{ruleset.Egress, nd(133, routerFE80, routers6, netip.Addr{}), ruleset.ReasonND},
 		{ruleset.Egress, nd(134, ownFE80, allNodes, netip.Addr{}, make([]byte, 8)...), ruleset.ReasonND},
 		{ruleset.Egress, nd(134, routerFE80, allNodes, netip.Addr{}, make([]byte, 8)...), ruleset.ReasonND},
