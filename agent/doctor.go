@@ -130,8 +130,8 @@ func diagnoseForward() Finding {
 		if c := o.Chain; c != nil && c.Hook == "forward" && c.Policy == "drop" {
 			return Finding{
 				name, Warning,
-				fmt.Sprintf("chain %s %s %s drops what it does not accept: traffic between subnets may be lost", c.Family, c.Table, c.Name),
-				fmt.Sprintf("nft insert rule %s %s %s iifname 'spb-*' accept", c.Family, c.Table, c.Name),
+				fmt.Sprintf("chain %s %s %s drops what it does not accept; a lab adds a rule for its bridges, but between other guests of this host traffic may be lost", c.Family, c.Table, c.Name),
+				fmt.Sprintf("nft insert rule %s %s %s iifname BRIDGE oifname BRIDGE accept", c.Family, c.Table, c.Name),
 			}
 		}
 	}

@@ -113,6 +113,11 @@ func (l *Lab) Reconcile(ctx context.Context, guests []Guest) error {
 			guests = append(guests, Guest{ID: id})
 		}
 	}
+	if len(subnets) > 0 {
+		if err := ensureForward(l.log); err != nil {
+			l.log.Warn("cannot tell whether the host's firewall drops what guests send each other", "err", err)
+		}
+	}
 	for _, g := range guests {
 		wg.Go(func() {
 			if err := l.reconcile(ctx, g, wanted[g.ID]); err != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +21,31 @@ import (
 	"github.com/sallyport/sallyport/agent/lab"
 	"github.com/sallyport/sallyport/vpc"
 )
+
+// TestMain runs the tests in a network namespace of their own: a lab removes every bridge, rule and
+// route of labs that it does not want.
+func TestMain(m *testing.M) {
+	const inside = "SALLYPORT_TEST_NETNS"
+	if os.Getenv(inside) != "" {
+		if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "lab: set lo up: %v: %s", err, out)
+			os.Exit(1)
+		}
+		os.Exit(m.Run())
+	}
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "lab: needs root: it makes network namespaces")
+		os.Exit(1)
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "lab: in a network namespace:", err)
+		os.Exit(1)
+	}
+}
 
 // The addresses are of a documentation block (RFC 5737, TEST-NET-3) and of a ULA prefix, so that
 // they collide with no lab that runs on this machine.
@@ -46,9 +72,6 @@ type status struct {
 
 func newLab(t *testing.T, dir string) (*lab.Lab, *status) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("needs root: it makes network namespaces")
-	}
 	st := &status{of: map[vpc.InstanceID]string{}}
 	return lab.New(lab.Options{
 		Dir: dir,

@@ -274,7 +274,7 @@ func removeNetworks(keep map[vpc.SubnetID]bool) error {
 		errs = append(errs, removeRules(f, tables))
 	}
 	if left == 0 {
-		errs = append(errs, removeOutside())
+		errs = append(errs, removeOutside(), removeForward())
 	}
 	return errors.Join(errs...)
 }
