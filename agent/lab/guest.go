@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 
@@ -28,10 +29,14 @@ func (l *Lab) present() ([]vpc.InstanceID, error) {
 	}
 	ids := make([]vpc.InstanceID, 0, len(es))
 	for _, e := range es {
-		ids = append(ids, vpc.InstanceID(e.Name()))
+		if idPattern.MatchString(e.Name()) { // what is removed by its name must be ours
+			ids = append(ids, vpc.InstanceID(e.Name()))
+		}
 	}
 	return ids, nil
 }
+
+var idPattern = regexp.MustCompile(`^i-([0-9a-f]{8}|[0-9a-f]{17})$`)
 
 func (l *Lab) dir(id vpc.InstanceID) string { return filepath.Join(l.opts.Dir, string(id)) }
 
@@ -40,12 +45,7 @@ func (l *Lab) run(ctx context.Context, g Guest) error {
 	if err := os.MkdirAll(l.dir(g.ID), 0o700); err != nil {
 		return fmt.Errorf("make a directory: %w", err)
 	}
-	ns, err := netns.GetFromName(string(g.ID))
-	if errors.Is(err, os.ErrNotExist) {
-		if err = makeNamespace(string(g.ID)); err == nil {
-			ns, err = netns.GetFromName(string(g.ID))
-		}
-	}
+	ns, err := l.ensureNamespace(g.ID)
 	if err != nil {
 		return fmt.Errorf("make namespace: %w", err)
 	}
@@ -121,6 +121,14 @@ func (l *Lab) ensureInterface(ctx context.Context, id vpc.InstanceID, i Interfac
 	}
 	if err != nil {
 		return fmt.Errorf("make %s: %w", name, err)
+	}
+	if !fresh && host.Type() == "veth" && unfinished(host) { // and so it was never bound
+		if err := netlink.LinkDel(host); err != nil {
+			return fmt.Errorf("remove the unfinished %s: %w", name, err)
+		}
+		if host, err = addVeth(name, id, i, ns, br); err != nil {
+			return fmt.Errorf("make %s: %w", name, err)
+		}
 	}
 	if w := aliased(host); len(w) != 2 || w[0] != string(id) || w[1] != string(i.ENI) {
 		return refuse("the device %s is not this guest's; remove it", name)
@@ -218,14 +226,61 @@ func configure(i Interface, ns netns.NsHandle) error {
 	return nil
 }
 
-// makeNamespace makes a named network namespace with lo up.
+// ensureNamespace returns the guest's network namespace. One that does not exist is made; as long as
+// the guest's first process does not run, an agent may have died before it was set up.
+func (l *Lab) ensureNamespace(id vpc.InstanceID) (netns.NsHandle, error) {
+	ns, err := netns.GetFromName(string(id))
+	if err == nil && !isNamespace(ns) {
+		// A name whose mount is missing.
+		if err := errors.Join(ns.Close(), os.Remove(filepath.Join("/run/netns", string(id)))); err != nil {
+			return ns, err
+		}
+		err = os.ErrNotExist
+	}
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if err := l.stopInit(id); err != nil { // it runs in a namespace that lost its name
+			return ns, err
+		}
+		if err := makeNamespace(string(id)); err != nil {
+			return ns, err
+		}
+		if ns, err = netns.GetFromName(string(id)); err != nil {
+			return ns, err
+		}
+	case err != nil:
+		return ns, err
+	}
+	if _, err := l.initPID(id); err == nil {
+		return ns, nil
+	}
+	if err := setUpNamespace(ns); err != nil {
+		return ns, errors.Join(err, ns.Close())
+	}
+	return ns, nil
+}
+
+func isNamespace(ns netns.NsHandle) bool {
+	var st unix.Statfs_t
+	return unix.Fstatfs(int(ns), &st) == nil && st.Type == unix.NSFS_MAGIC
+}
+
 func makeNamespace(name string) error {
 	return onThread(func() error {
 		ns, err := netns.NewNamed(name)
 		if err != nil {
 			return err
 		}
-		defer ns.Close()
+		return ns.Close()
+	})
+}
+
+// setUpNamespace sets what a guest's network namespace starts with, and lo up.
+func setUpNamespace(ns netns.NsHandle) error {
+	return onThread(func() error {
+		if err := netns.Set(ns); err != nil {
+			return err
+		}
 		for _, s := range []sysctl{
 			// Two interfaces may stand in one subnet: each answers for its own addresses alone.
 			{"net/ipv4/conf/all/arp_ignore", "1"},
@@ -235,7 +290,7 @@ func makeNamespace(name string) error {
 			{"net/ipv4/ping_group_range", "0 2147483647"},
 			{"net/ipv4/ip_unprivileged_port_start", "0"},
 		} {
-			if err := s.write(); err != nil {
+			if err := s.write(); err != nil && !s.withoutIPv6(err) {
 				return err
 			}
 		}
@@ -246,6 +301,10 @@ func makeNamespace(name string) error {
 		return netlink.LinkSetUp(lo)
 	})
 }
+
+// The main thread does not end with a goroutine that is locked to it: it would stay in a guest's
+// namespace for good, and keep that alive. So it is the main goroutine's alone.
+func init() { runtime.LockOSThread() }
 
 // onThread runs fn on a thread that ends with it: whatever namespace fn entered ends with the
 // thread, and no other goroutine ever sees it.

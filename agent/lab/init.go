@@ -49,6 +49,14 @@ func (l *Lab) ensureInit(g Guest, ns netns.NsHandle) error {
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"}
 	cmd.Stdout, cmd.Stderr = console, console
+	// It starts once it is recorded, or ends with us: nobody could find it again otherwise.
+	hold, start, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make a pipe: %w", err)
+	}
+	defer hold.Close()
+	defer start.Close()
+	cmd.Stdin = hold
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
@@ -62,13 +70,16 @@ func (l *Lab) ensureInit(g Guest, ns netns.NsHandle) error {
 		return fmt.Errorf("start its first process: %w", err)
 	}
 	go func() { _ = cmd.Wait() }() // reaps it if it ends before we do
-	start, err := startTime(cmd.Process.Pid)
+	since, err := startTime(cmd.Process.Pid)
 	if err != nil {
 		return fmt.Errorf("its first process ended at once: %w", err)
 	}
-	record := fmt.Sprintf("%d %s\n", cmd.Process.Pid, start)
+	record := fmt.Sprintf("%d %s\n", cmd.Process.Pid, since)
 	if err := os.WriteFile(filepath.Join(dir, "init"), []byte(record), 0o600); err != nil {
 		return errors.Join(fmt.Errorf("record its first process: %w", err), cmd.Process.Kill())
+	}
+	if _, err := start.WriteString("start\n"); err != nil {
+		return fmt.Errorf("start its first process: %w", err)
 	}
 	return nil
 }

@@ -2,6 +2,8 @@
 # in the guest's network namespace. Arguments: the instance id, and the user data script or nothing.
 # What is mounted here is seen by the guest alone.
 set -eu
+read -r _ # until the agent has recorded this process; if it died before, the guest does too
+exec </dev/null
 mount --make-rprivate /
 mount -t proc -o nosuid,nodev,noexec proc /proc
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs /sys # this network's, and without the bpf file system

@@ -76,11 +76,18 @@ func ensureNetwork(i Interface) (netlink.Link, error) {
 		}
 	} else if err != nil {
 		return nil, fmt.Errorf("find bridge %s: %w", name, err)
+	} else if br.Type() == "bridge" && unfinished(br) { // an agent died before it was whole
+		if err := netlink.LinkDel(br); err != nil {
+			return nil, fmt.Errorf("remove the unfinished bridge %s: %w", name, err)
+		}
+		if br, err = addBridge(name, i); err != nil {
+			return nil, fmt.Errorf("make bridge %s: %w", name, err)
+		}
 	}
 	if got := aliased(br); len(got) != 2 || got[0] != string(i.VPC) || got[1] != string(i.Subnet) {
 		return nil, refuse("the device %s is not this lab's; remove it", name)
 	}
-	if err := ensureOutside(); err != nil {
+	if err := ensureOutside(i); err != nil {
 		return nil, err
 	}
 	for _, r := range i.Routers {
@@ -98,6 +105,12 @@ func ensureNetwork(i Interface) (netlink.Link, error) {
 	return br, ensureRoutes(br, i)
 }
 
+// unfinished reports whether a device of our name was left by an agent that died before it was whole:
+// the alias comes last, and only then is it set up.
+func unfinished(l netlink.Link) bool {
+	return l.Attrs().Alias == "" && l.Attrs().Flags&net.FlagUp == 0
+}
+
 func addBridge(name string, i Interface) (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = name
@@ -113,9 +126,6 @@ func addBridge(name string, i Interface) (netlink.Link, error) {
 		return nil, err
 	}
 	undo := func(err error) (netlink.Link, error) { return nil, errors.Join(err, netlink.LinkDel(br)) }
-	if err := netlink.LinkSetAlias(br, alias(string(i.VPC), string(i.Subnet))); err != nil {
-		return undo(err)
-	}
 	for _, s := range []sysctl{
 		{"net/ipv4/conf/" + name + "/forwarding", "1"},
 		{"net/ipv4/conf/" + name + "/send_redirects", "0"},
@@ -125,11 +135,15 @@ func addBridge(name string, i Interface) (netlink.Link, error) {
 		{"net/ipv6/conf/" + name + "/accept_dad", "0"}, // it asks from its link-local address, from the first packet on
 		{"net/ipv6/conf/" + name + "/disable_ipv6", "0"},
 	} {
-		if err := s.write(); err != nil {
+		if err := s.write(); err != nil && !s.withoutIPv6(err) {
 			return undo(err)
 		}
 	}
 	if err := forwardIPv6(name); err != nil {
+		return undo(err)
+	}
+	// Last: it says that the bridge is whole.
+	if err := netlink.LinkSetAlias(br, alias(string(i.VPC), string(i.Subnet))); err != nil {
 		return undo(err)
 	}
 	return netlink.LinkByName(name)
@@ -143,7 +157,11 @@ func forwardIPv6(bridge string) error {
 	if err := force.write(); err == nil || !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if v, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/forwarding"); err != nil || strings.TrimSpace(string(v)) == "1" {
+	v, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/forwarding")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // a kernel without IPv6
+	}
+	if err != nil || strings.TrimSpace(string(v)) == "1" {
 		return err
 	}
 	all, err := dump.Whole(netlink.LinkList)
@@ -164,12 +182,19 @@ func forwardIPv6(bridge string) error {
 	return nil
 }
 
-func ensureOutside() error {
+// ensureOutside gives lo the outside addresses of the families of a subnet.
+func ensureOutside(i Interface) error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("find lo: %w", err)
 	}
 	for _, p := range Outside {
+		if !slices.ContainsFunc(i.Routers, func(r netip.Prefix) bool { return r.Addr().Is4() == p.Addr().Is4() }) {
+			continue
+		}
+		if p.Addr().Is6() && !hasIPv6() {
+			return refuse("IPv6 is off on this host (net.ipv6.conf.lo.disable_ipv6), and the subnet has it")
+		}
 		if err := netlink.AddrReplace(lo, &netlink.Addr{IPNet: ipNet(p), Flags: unix.IFA_F_NODAD}); err != nil {
 			return fmt.Errorf("give %s to lo: %w", p, err)
 		}
@@ -336,6 +361,17 @@ func ignoreGone(err error) error {
 }
 
 type sysctl struct{ path, value string }
+
+// withoutIPv6 reports whether err is a kernel without IPv6, for a setting of it.
+func (s sysctl) withoutIPv6(err error) bool {
+	return strings.HasPrefix(s.path, "net/ipv6/") && errors.Is(err, os.ErrNotExist)
+}
+
+// hasIPv6 reports whether lo can have IPv6 addresses.
+func hasIPv6() bool {
+	v, err := os.ReadFile("/proc/sys/net/ipv6/conf/lo/disable_ipv6")
+	return err == nil && strings.TrimSpace(string(v)) == "0"
+}
 
 func (s sysctl) write() error {
 	if err := os.WriteFile(filepath.Join("/proc/sys", s.path), []byte(s.value), 0); err != nil {
