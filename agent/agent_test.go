@@ -1,0 +1,98 @@
+package agent_test
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/sallyport/sallyport/agent"
+)
+
+func TestNewRefuses(t *testing.T) {
+	whole := agent.DefaultConfig()
+	whole.CAFile, whole.CertFile, whole.KeyFile = "ca.crt", "agent.crt", "agent.key"
+	if _, err := agent.New(whole); err != nil {
+		t.Errorf("New(whole) = %v", err)
+	}
+	for want, spoil := range map[string]func(*agent.Config){
+		"--server is empty":    func(c *agent.Config) { c.Server = "" },
+		"--server: ":           func(c *agent.Config) { c.Server = "192.0.2.1" },
+		"--ca-file is empty":   func(c *agent.Config) { c.CAFile = "" },
+		"--cert-file is empty": func(c *agent.Config) { c.CertFile = "" },
+		"--key-file is empty":  func(c *agent.Config) { c.KeyFile = "" },
+		"--run-dir is empty":   func(c *agent.Config) { c.RunDir = "" },
+		"--pins is empty":      func(c *agent.Config) { c.Pins = "" },
+	} {
+		c := whole
+		spoil(&c)
+		if _, err := agent.New(c); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("New = %v, want %q", err, want)
+		}
+	}
+}
+
+func TestOneAgentPerMachine(t *testing.T) {
+	c := agent.DefaultConfig()
+	c.RunDir = t.TempDir()
+	if err := agent.Preflight(c); err != nil {
+		t.Fatalf("Preflight: %v", err)
+	}
+	f, err := os.OpenFile(filepath.Join(c.RunDir, "agent.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	c.Pins = "/sys/fs/bpf/spt-agent"
+	for name, err := range map[string]error{"Preflight": agent.Preflight(c), "Purge": agent.Purge(c)} {
+		if err == nil || !strings.Contains(err.Error(), "another agent runs on this machine") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s beside another agent: %v", name, err)
+		}
+	}
+}
+
+func TestCheckLabCIDR(t *testing.T) {
+	if out, err := exec.Command("sh", "-ec",
+		"ip link add spt-agent0 type bridge; ip addr add 192.0.2.129/25 dev spt-agent0; ip link set spt-agent0 up").CombinedOutput(); err != nil {
+		t.Fatalf("make a device: %v\n%s", err, out)
+	}
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "spt-agent0").Run() })
+	for block, want := range map[string]string{
+		"192.0.2.0/25":   "",
+		"192.0.2.0/24":   "route to 192.0.2.128/25 (via spt-agent0)",
+		"192.0.2.200/32": "route to 192.0.2.128/25 (via spt-agent0)",
+	} {
+		err := agent.CheckLabCIDR(netip.MustParsePrefix(block))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("CheckLabCIDR(%s) = %v, want %q", block, err, want)
+		}
+	}
+}
+
+func TestDiagnose(t *testing.T) {
+	c := agent.DefaultConfig()
+	c.RunDir = t.TempDir()
+	found := map[string]agent.Finding{}
+	for _, f := range agent.Diagnose(t.Context(), c, netip.MustParsePrefix("192.0.2.0/24")) {
+		found[f.Check] = f
+		if f.Found == "" || f.Severity == agent.Problem {
+			t.Errorf("%+v on a machine on which the tests run", f)
+		}
+	}
+	for _, check := range []string{
+		"root", "kernel", "bpf file system", "BPF JIT", "IPv6", "br_netfilter", "forward policy", "routes", "agent", "other tc programs",
+	} {
+		if _, ok := found[check]; !ok {
+			t.Errorf("%q was not looked at", check)
+		}
+	}
+	if got := found["agent"].Found; got != "none runs on this machine" {
+		t.Errorf("agent: %q", got)
+	}
+}
