@@ -532,7 +532,7 @@ func TestRestart(t *testing.T) {
 	h.mu.Lock()
 	clear(h.attached)
 	h.mu.Unlock()
-	c = h.claims(t)
+	h.claims(t)
 	if a, b := h.filtered(one), h.filtered(two); a != string(eniA) || b != "for nobody" {
 		t.Errorf("without pins: filtered %s and %s", a, b)
 	}
