@@ -59,14 +59,14 @@ func TestOneAgentPerMachine(t *testing.T) {
 
 func TestCheckLabCIDR(t *testing.T) {
 	if out, err := exec.Command("sh", "-ec",
-		"ip link add spt-agent0 type bridge; ip addr add 192.0.2.129/25 dev spt-agent0; ip link set spt-agent0 up").CombinedOutput(); err != nil {
+		"ip link add spt-agent0 type bridge; ip addr add 198.18.7.129/25 dev spt-agent0; ip link set spt-agent0 up").CombinedOutput(); err != nil {
 		t.Fatalf("make a device: %v\n%s", err, out)
 	}
 	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "spt-agent0").Run() })
 	for block, want := range map[string]string{
-		"192.0.2.0/25":   "",
-		"192.0.2.0/24":   "route to 192.0.2.128/25 (via spt-agent0)",
-		"192.0.2.200/32": "route to 192.0.2.128/25 (via spt-agent0)",
+		"198.18.7.0/25":   "",
+		"198.18.7.0/24":   "route to 198.18.7.128/25 (via spt-agent0)",
+		"198.18.7.200/32": "route to 198.18.7.128/25 (via spt-agent0)",
 	} {
 		err := agent.CheckLabCIDR(netip.MustParsePrefix(block))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
