@@ -405,7 +405,7 @@ func (b *binder) adoptTap(t *testing.T) {
 	}
 
 	ping := func(from netip.Addr) bool {
-		echo := []byte{8, 0, 0, 0, 0x77, byte(from.As4()[3]), 0, 1}
+		echo := []byte{8, 0, 0, 0, 0x77, from.As4()[3], 0, 1}
 		sum := checksum(echo)
 		echo[2], echo[3] = byte(sum>>8), byte(sum)
 		tap.send(t, ip(mac, router, from, bindRouter.Addr(), unix.IPPROTO_ICMP, 64, echo))
