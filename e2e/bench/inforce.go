@@ -27,8 +27,8 @@ type latency struct {
 const probeInterval = 50 * time.Microsecond
 
 // inForce measures how long it takes until a new rule lets packets through: from outside, probes go to
-// a guest all the time; each sample opens a port of its own, and the first probe that arrives says
-// when it was sent.
+// a guest all the time; each sample opens a port of its own, and the time when the first probe that
+// arrives had been sent is when the rule was in force, at the latest.
 func inForce(ctx context.Context, s sizes, r *report, stderr io.Writer) (err error) {
 	d, err := startDev(ctx, stderr)
 	if err != nil {
@@ -118,10 +118,13 @@ func (d *dev) launch(ctx context.Context) (g labGuest, err error) {
 	if g.addr, err = netip.ParseAddr(*i.PrivateIpAddress); err != nil {
 		return g, err
 	}
-	// The revision is the newest yet: in force means that the guest runs, too.
+	if err := ec2.NewInstanceRunningWaiter(d.client, func(o *ec2.InstanceRunningWaiterOptions) {
+		o.MinDelay, o.MaxDelay = 50*time.Millisecond, 200*time.Millisecond
+	}).Wait(ctx, &ec2.DescribeInstancesInput{InstanceIds: []string{*i.InstanceId}}, 30*time.Second); err != nil {
+		return g, err
+	}
 	revision := d.revision.Load()
-	deadline := time.Now().Add(30 * time.Second)
-	for {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		yes, err := d.isInForce(ctx, g.eni, revision)
 		if err != nil {
 			return g, err
@@ -132,7 +135,6 @@ func (d *dev) launch(ctx context.Context) (g labGuest, err error) {
 		if time.Now().After(deadline) {
 			return g, errors.New("it is not in force after 30 s")
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	h, err := netns.GetFromName(*i.InstanceId)
 	g.ns = namespace(h)
@@ -178,16 +180,20 @@ func (d *dev) sample(ctx context.Context, g labGuest, port int, ask bool) (x tim
 			return x, errors.New("it is not in force after 10 s")
 		}
 	}
+	var first uint64
 	select {
-	case x.passed = <-p.first:
+	case first = <-p.first:
 	case <-time.After(10 * time.Second):
 		return x, fmt.Errorf("%w: no packet passed within 10 s", errWrong)
 	}
-	if ask {
-		// What was sent after the answer must have passed.
-		if late := p.firstSentAfter(x.acknowledged); late > 0 && x.passed > late {
-			return x, fmt.Errorf("%w: acknowledged, and a packet sent %v later was dropped", errWrong, late-x.acknowledged)
-		}
+	sent := p.end()
+	if first >= uint64(len(sent)) {
+		return x, fmt.Errorf("packet %d arrived, of %d", first, len(sent))
+	}
+	x.passed = sent[first].after
+	// What was sent after the answer must have passed.
+	if before := sent[max(first, 1)-1].before; ask && first > 0 && before > x.acknowledged {
+		return x, fmt.Errorf("%w: acknowledged, and a packet sent %v later was dropped", errWrong, before-x.acknowledged)
 	}
 	_, err = d.client.RevokeSecurityGroupIngress(ctx, &ec2.RevokeSecurityGroupIngressInput{
 		GroupId: &g.group, IpPermissions: permissions,
@@ -195,18 +201,22 @@ func (d *dev) sample(ctx context.Context, g labGuest, port int, ask bool) (x tim
 	return x, err
 }
 
-// probe sends packets from outside to a port of a guest, each with the time when it was sent.
+// probe sends packets from outside to a port of a guest, each with its number.
 type probe struct {
 	receiver int
-	first    chan time.Duration // when the first that arrived was sent
+	first    chan uint64 // the first that arrived
 	stop     atomic.Bool
 	done     chan error // of both threads
-	sent     []time.Duration
+	sent     []sending
 	sentAll  chan struct{}
 }
 
+// sending is the time before and after a packet was handed to the kernel. The filter judges it
+// in between.
+type sending struct{ before, after time.Duration }
+
 func newProbe(g labGuest, port int) (*probe, error) {
-	p := &probe{first: make(chan time.Duration, 1), done: make(chan error, 2), sentAll: make(chan struct{})}
+	p := &probe{first: make(chan uint64, 1), done: make(chan error, 2), sentAll: make(chan struct{})}
 	if err := g.ns.do(func() (err error) {
 		if p.receiver, err = socket(unix.SOCK_DGRAM); err != nil {
 			return err
@@ -227,7 +237,7 @@ func newProbe(g labGuest, port int) (*probe, error) {
 					return fmt.Errorf("receive in the guest: %w", err)
 				}
 				select {
-				case p.first <- time.Duration(binary.NativeEndian.Uint64(b[:])):
+				case p.first <- binary.NativeEndian.Uint64(b[:]):
 				default: // not the first
 				}
 			}
@@ -252,12 +262,14 @@ func (p *probe) send(to unix.Sockaddr) error {
 	}
 	defer unix.Close(fd)
 	pause := unix.NsecToTimespec(probeInterval.Nanoseconds())
+	var b [8]byte
 	for !p.stop.Load() {
-		now := time.Since(began)
-		p.sent = append(p.sent, now)
-		if err := unix.Sendto(fd, binary.NativeEndian.AppendUint64(nil, uint64(now)), 0, to); err != nil {
+		binary.NativeEndian.PutUint64(b[:], uint64(len(p.sent)))
+		before := time.Since(began)
+		if err := unix.Sendto(fd, b[:], 0, to); err != nil {
 			return fmt.Errorf("send a probe: %w", err)
 		}
+		p.sent = append(p.sent, sending{before, time.Since(began)})
 		if err := unix.Nanosleep(&pause, nil); err != nil && !errors.Is(err, unix.EINTR) {
 			return err
 		}
@@ -265,16 +277,11 @@ func (p *probe) send(to unix.Sockaddr) error {
 	return nil
 }
 
-// firstSentAfter ends the probing and returns when the first probe after t was sent; 0: there is none.
-func (p *probe) firstSentAfter(t time.Duration) time.Duration {
+// end ends the probing and returns what was sent.
+func (p *probe) end() []sending {
 	p.stop.Store(true)
 	<-p.sentAll
-	for _, sent := range p.sent {
-		if sent > t {
-			return sent
-		}
-	}
-	return 0
+	return p.sent
 }
 
 func (p *probe) close() error {
