@@ -21,7 +21,14 @@ import (
 func (d *Datapath) Apply(t ruleset.Tables, m ruleset.Members) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.apply(t, m)
+	if err := d.apply(t, m); err != nil {
+		return err
+	}
+	// Not now: the caller waits for what is in force, not for what is free. Not at the next Apply: that
+	// one would wait for this one's grace period.
+	epoch := d.state.Epoch
+	d.settling.Go(func() { d.settleAfter(epoch) })
+	return nil
 }
 
 func (d *Datapath) apply(t ruleset.Tables, m ruleset.Members) error {
@@ -290,6 +297,22 @@ func (d *Datapath) settle() error {
 		return err
 	}
 	return d.reclaim()
+}
+
+// settleAfter settles the change that led to an epoch, unless another has come meanwhile.
+func (d *Datapath) settleAfter(epoch uint64) {
+	err := gracePeriod() // without the lock: the next change may come
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.state == nil || d.state.Epoch != epoch || !d.pending {
+		return
+	}
+	if err == nil {
+		err = d.reclaim()
+	}
+	if err != nil {
+		d.log.Warn("the last change is not settled yet, the next settles it", "err", err)
+	}
 }
 
 // reclaim makes the idle epoch equal to the one that counts and frees what that one does not need.

@@ -73,6 +73,7 @@ type Datapath struct {
 	applied    *ruleset.Tables // nil before the first Apply
 	members    ruleset.Members // nil before the first Apply
 	pending    bool            // the last change is not settled
+	settling   sync.WaitGroup  // of changes, beside their callers
 	writes     int             // to maps, so far
 }
 
@@ -256,6 +257,7 @@ func mapMemory[T any](d *Datapath, m *ebpf.Map) ([]T, error) {
 
 // Close lets go of everything and leaves it in force.
 func (d *Datapath) Close() error {
+	d.settling.Wait()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var errs []error

@@ -123,13 +123,17 @@ func (d *Datapath) Connections() ([]Connection, error) {
 }
 
 // Writes is how many writes to maps and shared memory Apply has made.
-func (d *Datapath) Writes() int { return d.writes }
+func (d *Datapath) Writes() int {
+	d.settling.Wait()
+	return d.writes
+}
 
 // Epoch counts the changes that were put in force.
 func (d *Datapath) Epoch() uint64 { return d.state.Epoch }
 
 // TablesOf returns the table numbers that are in force for an ENI, and its own number.
 func (d *Datapath) TablesOf(eni vpc.InterfaceID) (tables uint64, number uint32) {
+	d.settling.Wait()
 	for slot, a := range d.slots {
 		if a.ENI == eni {
 			return d.enis[slot].Config[d.epoch()].Tables, d.enis[slot].Number
@@ -144,6 +148,7 @@ type Leftovers struct{ Prefixes, Sets, Members, Names, Intervals int }
 
 // Holds reads the kernel's maps, not their mirrors.
 func (d *Datapath) Holds() (Leftovers, error) {
+	d.settling.Wait()
 	var l Leftovers
 	for m, n := range map[*ebpf.Map]*int{
 		d.objects.Prefixes: &l.Prefixes, d.objects.SetPorts: &l.Sets, d.objects.Members: &l.Members, d.objects.Names: &l.Names,
@@ -165,7 +170,12 @@ func (d *Datapath) Holds() (Leftovers, error) {
 }
 
 // Settle ends the last change now.
-func (d *Datapath) Settle() error { return d.settle() }
+func (d *Datapath) Settle() error {
+	d.settling.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.settle()
+}
 
 // GracePeriod and GracePeriodByMaps wait for RCU in the two ways.
 var GracePeriod, GracePeriodByMaps = gracePeriod, gracePeriodByMaps
@@ -197,6 +207,7 @@ func (d *Datapath) Forget(eni vpc.InterfaceID, direction ruleset.Direction, p ru
 
 // DieBuilding does half of an Apply, as an agent that is killed then.
 func (d *Datapath) DieBuilding(t ruleset.Tables, m ruleset.Members) error {
+	d.settling.Wait()
 	return d.build(t, m)
 }
 
