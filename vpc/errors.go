@@ -36,6 +36,7 @@ const (
 	CodeUnsupportedOperation        Code = "UnsupportedOperation"
 	CodeDependencyViolation         Code = "DependencyViolation"
 	CodeCannotDelete                Code = "CannotDelete"
+	CodeResourceCountExceeded       Code = "ResourceCountExceeded"
 
 	// The server's own trouble: the client may try again.
 	CodeInternalError                Code = "InternalError"

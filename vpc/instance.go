@@ -13,6 +13,11 @@ const defaultInstanceType = "m1.small"
 const (
 	maxUserData        = 16 << 10 // bytes, decoded; source: EC2 user guide, "Instance user data"
 	maxInstancesOfCall = 1000
+
+	// What one call may make: half of what the store writes at once. The rest is for the terminated
+	// instances that go with it, and for tags.
+	maxObjectsOfCall  = 2000    // instances and their interfaces
+	maxUserDataOfCall = 2 << 20 // bytes, decoded, of all its instances
 )
 
 // NewInstances is what RunInstances is told.
@@ -138,8 +143,14 @@ func (s *State) validLaunch(in NewInstances) error {
 	case in.Max > maxInstancesOfCall:
 		return Errorf(CodeInstanceLimitExceeded, "Your quota allows for %d instances of one request; %d were asked for.",
 			maxInstancesOfCall, in.Max)
+	case in.Max*(1+max(1, len(in.Interfaces))) > maxObjectsOfCall:
+		return Errorf(CodeResourceCountExceeded, "One request may make at most %d instances and network interfaces together. "+
+			"Launch fewer instances at a time.", maxObjectsOfCall)
 	case len(in.UserData) > maxUserData:
 		return Errorf(CodeInvalidParameterValue, "User data is limited to 16384 bytes")
+	case in.Max*len(in.UserData) > maxUserDataOfCall:
+		return Errorf(CodeResourceCountExceeded, "The instances of one request may have at most %d bytes of user data together. "+
+			"Launch fewer instances at a time.", maxUserDataOfCall)
 	case in.Zone != "" && !knownZone:
 		return Errorf(CodeInvalidParameterValue, "Invalid availability zone: [%s]", in.Zone)
 	case len(in.Interfaces) > 0 && len(p.Groups)+len(in.GroupNames) > 0:
@@ -274,13 +285,9 @@ func (a Addresses) asks() bool {
 
 // launch puts one instance and its interfaces.
 func (d *draft) launch(env Env, i *Instance, interfaces []LaunchENI, tags Tags) error {
-	host, err := d.place(d.Subnet(interfaces[0].Subnet).VPC, "")
-	if err != nil {
-		return err
-	}
-	i.Host = host
 	for _, e := range interfaces {
 		var eni *NetworkInterface
+		var err error
 		if e.Existing != "" {
 			c := *d.NetworkInterface(e.Existing)
 			eni = &c
@@ -305,6 +312,12 @@ func (d *draft) launch(env Env, i *Instance, interfaces []LaunchENI, tags Tags) 
 		}
 		d.put(eni)
 	}
+	// Last: what the caller got wrong is told before what no host can do now.
+	host, err := d.place(d.Subnet(interfaces[0].Subnet).VPC, "")
+	if err != nil {
+		return err
+	}
+	i.Host = host
 	d.put(i)
 	return nil
 }

@@ -187,12 +187,20 @@ func TestRunInstancesRefuses(t *testing.T) {
 			"InsufficientFreeAddressesInSubnet: Insufficient free addresses in subnet '" + string(l.small.ID) + "'",
 		},
 		{
+			vpc.NewInstances{Min: 1000, Max: 1000, Interfaces: []vpc.LaunchENI{zero, {DeviceIndex: new(1)}, {DeviceIndex: new(2)}, {DeviceIndex: new(3)}}},
+			"ResourceCountExceeded: One request may make at most 2000 instances and network interfaces together. Launch fewer instances at a time.",
+		},
+		{
+			vpc.NewInstances{Min: 1, Max: 1000, UserData: make([]byte, 16<<10)},
+			"ResourceCountExceeded: The instances of one request may have at most 2097152 bytes of user data together. Launch fewer instances at a time.",
+		},
+		{
 			vpc.NewInstances{TagSpecifications: tagged("vpc", "a", "b")},
 			"InvalidParameterValue: 'vpc' is not a valid taggable resource type for this operation.",
 		},
 	} {
 		in := tt.in
-		if !strings.Contains(tt.want, "Count") {
+		if in.Max == 0 && !strings.Contains(tt.want, "Count") {
 			in = one(in)
 		}
 		if in.Image == "" {
@@ -235,6 +243,11 @@ func TestPlacement(t *testing.T) {
 	_, _, err := a.RunInstances(a.env, one(vpc.NewInstances{}))
 	refused(t, err, "InsufficientInstanceCapacity: No host runs lab guests: none has connected with an agent that was started with --lab.")
 
+	_, _, err = a.RunInstances(a.env, one(vpc.NewInstances{GroupNames: []string{"no-such"}}))
+	if got := vpc.CodeOf(err); got != "InvalidGroup.NotFound" {
+		t.Errorf("an unknown group where no host runs guests: got %v, want InvalidGroup.NotFound", err)
+	}
+
 	a.do(a.RegisterHost(a.env, vpc.Host{ID: "host-1", Lab: true}))
 	a.do(a.RegisterHost(a.env, vpc.Host{ID: "host-2", Lab: true}))
 	hosts := map[vpc.HostID]int{}
@@ -249,6 +262,13 @@ func TestPlacement(t *testing.T) {
 	n := a.newSubnet(vpc.NewSubnet{VPC: twin.ID, CIDR: "172.31.0.0/24"})
 	_, _, err = a.RunInstances(a.env, one(vpc.NewInstances{Primary: vpc.LaunchENI{Subnet: n.ID}}))
 	refused(t, err, "InsufficientInstanceCapacity: Every host that runs lab guests has some of another VPC whose addresses overlap with those of '"+string(twin.ID)+"'.")
+}
+
+func TestHostsFillUp(t *testing.T) {
+	a := bootstrapped(t)
+	a.run(vpc.NewInstances{Min: 1000, Max: 1000})
+	_, _, err := a.RunInstances(a.env, one(vpc.NewInstances{}))
+	refused(t, err, "InsufficientInstanceCapacity: Every host that could run the lab guest has 1000 already.")
 }
 
 func TestInstanceLife(t *testing.T) {

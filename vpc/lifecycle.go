@@ -110,11 +110,18 @@ func (d *draft) terminate(env Env, i *Instance) {
 
 // forget removes instances that were terminated long ago.
 func (d *draft) forget(env Env) {
+	most := maxInstancesOfCall // the rest is for the next call: a transaction has bounds
 	for i := range d.Instances() {
-		if i.State == Terminated && env.Now.Sub(i.Terminated) > terminatedFor {
+		if forgotten(env, i) && most > 0 {
 			d.delete(i.Key())
+			most--
 		}
 	}
+}
+
+// forgotten reports whether an instance was terminated so long ago that no call shows it.
+func forgotten(env Env, i *Instance) bool {
+	return i.State == Terminated && env.Now.Sub(i.Terminated) > terminatedFor
 }
 
 // userInitiated is EC2's StateTransitionReason of a stop or terminate call.

@@ -1,11 +1,11 @@
 package vpc
 
 // place chooses the host of a lab guest in a VPC: preferred if it can, else the one with the fewest
-// instances. A host whose lab guests are in another VPC with overlapping blocks cannot: it has one
-// routing table.
+// instances. A full host cannot, nor one whose lab guests are in another VPC with overlapping
+// blocks: it has one routing table.
 func (d *draft) place(vpc VPCID, preferred HostID) (HostID, error) {
 	var best HostID
-	fewest, labs := 0, 0
+	fewest, labs, full := 0, 0, 0
 	for h := range d.Hosts() {
 		if !h.Lab {
 			continue
@@ -13,6 +13,10 @@ func (d *draft) place(vpc VPCID, preferred HostID) (HostID, error) {
 		labs++
 		n, clash := d.labGuests(h.ID, vpc)
 		if clash {
+			continue
+		}
+		if n >= d.Quotas().InstancesPerHost {
+			full++
 			continue
 		}
 		if h.ID == preferred {
@@ -28,6 +32,9 @@ func (d *draft) place(vpc VPCID, preferred HostID) (HostID, error) {
 	case labs == 0:
 		return "", Errorf(CodeInsufficientInstanceCapacity,
 			"No host runs lab guests: none has connected with an agent that was started with --lab.")
+	case full > 0:
+		return "", Errorf(CodeInsufficientInstanceCapacity,
+			"Every host that could run the lab guest has %d already.", d.Quotas().InstancesPerHost)
 	default:
 		return "", Errorf(CodeInsufficientInstanceCapacity,
 			"Every host that runs lab guests has some of another VPC whose addresses overlap with those of '%s'.", vpc)

@@ -10,6 +10,7 @@ type Quotas struct {
 	VPCs                       int
 	SubnetsPerVPC              int
 	NetworkInterfaces          int
+	InstancesPerHost           int // lab guests that run or are to run: ours, EC2 has no such bound
 }
 
 // Quotas returns what is in force: EC2's defaults. Source: VPC user guide, "Amazon VPC quotas".
@@ -21,6 +22,7 @@ func (*State) Quotas() Quotas {
 		VPCs:                       5,
 		SubnetsPerVPC:              200,
 		NetworkInterfaces:          5000,
+		InstancesPerHost:           1000,
 	}
 }
 

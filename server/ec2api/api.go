@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/server/ec2api/sigv4"
 	"github.com/sallyport/sallyport/server/ec2api/wire"
+	"github.com/sallyport/sallyport/server/store"
 	"github.com/sallyport/sallyport/vpc"
 )
 
@@ -248,7 +249,13 @@ func (c *call) refusal(err error) (code, message string, status int) {
 	)
 	switch {
 	case errors.As(err, &refused):
+		if c.dryRun && refused.Code == vpc.CodeInsufficientInstanceCapacity {
+			return string(refused.Code), refused.Message, http.StatusBadRequest // a rehearsal is not to be tried again
+		}
 		return string(refused.Code), refused.Message, statusOf(refused.Code)
+	case errors.Is(err, store.ErrTooLarge):
+		return string(vpc.CodeResourceCountExceeded),
+			"The request changes more than can be written at once. Make several smaller requests.", http.StatusBadRequest
 	case errors.As(err, &badForm):
 		return badForm.Code, badForm.Message, http.StatusBadRequest
 	case errors.As(err, &badSigner):
@@ -288,6 +295,8 @@ func (c *call) log(status int, err, writeErr error, took time.Duration) {
 	case c.revision != 0 && c.wrote && err == nil:
 		level = slog.LevelInfo
 		attrs = append(attrs, slog.Int64("revision", c.revision))
+	case vpc.CodeOf(err) == vpc.CodeInsufficientInstanceCapacity: // expected, and for the operator to mend
+		level = slog.LevelInfo
 	case status >= http.StatusInternalServerError && c.ctx.Err() == nil:
 		level = slog.LevelError
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/server/ec2api"
 	"github.com/sallyport/sallyport/server/ec2api/sigv4"
 	"github.com/sallyport/sallyport/server/ec2api/wire"
+	"github.com/sallyport/sallyport/server/store"
 	"github.com/sallyport/sallyport/vpc"
 )
 
@@ -181,23 +182,30 @@ func (b brokenStore) Update(context.Context, func(*vpc.State) (vpc.Change, error
 	return 0, b.fail()
 }
 
+// brokenAPI returns the handler on a store that fails, and its log.
+func brokenAPI(t *testing.T, fail func() error) (http.Handler, *strings.Builder) {
+	t.Helper()
+	log := new(strings.Builder)
+	api, err := ec2api.New(ec2api.Config{
+		Store: brokenStore{fail}, Enforcement: hosts{},
+		Verify: func(*http.Request, []byte) (sigv4.Identity, error) {
+			return sigv4.Identity{AccessKeyID: adminKey, Service: "ec2"}, nil
+		},
+		Authorize: func(vpc.AccessKeyID, string) error { return nil },
+		Log:       slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api, log
+}
+
 func TestServerErrorsTellNothing(t *testing.T) {
 	for name, fail := range map[string]func() error{
 		"error": func() error { return fmt.Errorf("etcd at /secret/path is gone") },
 		"panic": func() error { panic("at /secret/path") },
 	} {
-		var log strings.Builder
-		api, err := ec2api.New(ec2api.Config{
-			Store: brokenStore{fail}, Enforcement: hosts{},
-			Verify: func(*http.Request, []byte) (sigv4.Identity, error) {
-				return sigv4.Identity{AccessKeyID: adminKey, Service: "ec2"}, nil
-			},
-			Authorize: func(vpc.AccessKeyID, string) error { return nil },
-			Log:       slog.New(slog.NewTextHandler(&log, nil)),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		api, log := brokenAPI(t, fail)
 		for _, form := range []string{describe, "Action=DeleteSecurityGroup&Version=2016-11-15&GroupId=sg-12345678"} {
 			log.Reset()
 			w := httptest.NewRecorder()
@@ -209,6 +217,38 @@ func TestServerErrorsTellNothing(t *testing.T) {
 			if !strings.Contains(log.String(), id) || !strings.Contains(log.String(), "/secret/path") || !strings.Contains(log.String(), "level=ERROR") {
 				t.Errorf("%s: the log does not tell: %s", name, log.String())
 			}
+		}
+	}
+}
+
+// What the caller asked too much of is the caller's to mend: an SDK tries a 500 again.
+func TestTooLargeIsTheCallersMistake(t *testing.T) {
+	e := newEndpointOn(t, func(s ec2api.Store) ec2api.Store { return tooSmall{s} })
+	a := e.call(url.Values{"Action": {"CreateVpc"}, "CidrBlock": {"10.0.0.0/16"}})
+	if a.status != 400 || !strings.Contains(a.body, "<Code>ResourceCountExceeded</Code>") {
+		t.Errorf("got %d %s, want 400 ResourceCountExceeded", a.status, a.body)
+	}
+}
+
+// tooSmall is a store that takes no change.
+type tooSmall struct{ ec2api.Store }
+
+func (tooSmall) Update(context.Context, func(*vpc.State) (vpc.Change, error)) (int64, error) {
+	return 0, fmt.Errorf("write: %w", store.ErrTooLarge)
+}
+
+func TestNoCapacityIsExpected(t *testing.T) {
+	full := vpc.Errorf(vpc.CodeInsufficientInstanceCapacity, "full")
+	for dryRun, status := range map[string]int{"false": 500, "true": 400} {
+		api, log := brokenAPI(t, func() error { return full })
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(
+			"Action=DeleteSecurityGroup&Version=2016-11-15&GroupId=sg-12345678&DryRun="+dryRun)))
+		if w.Code != status || !strings.Contains(w.Body.String(), "<Code>InsufficientInstanceCapacity</Code>") {
+			t.Errorf("dry run %s: got %d %s, want %d InsufficientInstanceCapacity", dryRun, w.Code, w.Body, status)
+		}
+		if !strings.Contains(log.String(), "level=INFO") {
+			t.Errorf("dry run %s: want it at INFO in the log, got %s", dryRun, log)
 		}
 	}
 }
