@@ -129,7 +129,7 @@ func (ca *CA) ServerTLS(names ...string) (*tls.Config, error) {
 // IssueAgent makes agent.crt and agent.key the certificate of a host, unless they are and have more
 // than a third of their time left.
 func (ca *CA) IssueAgent(host vpc.HostID) error {
-	if err := checkHostID(host); err != nil {
+	if err := CheckHostID(host); err != nil {
 		return err
 	}
 	_, err := ca.leaf("agent", string(host), x509.ExtKeyUsageClientAuth, nil)
@@ -223,7 +223,8 @@ func (ca *CA) template(subject string, validity time.Duration) *x509.Certificate
 // hostIDs are names that are safe in certificates, the store's keys and file names.
 var hostIDs = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$`)
 
-func checkHostID(id vpc.HostID) error {
+// CheckHostID returns an error if a certificate cannot name a host so.
+func CheckHostID(id vpc.HostID) error {
 	if !hostIDs.MatchString(string(id)) {
 		return fmt.Errorf("host id %q: 1 to 64 letters, digits, dots, dashes and underscores are one", id)
 	}

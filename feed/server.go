@@ -217,5 +217,5 @@ func hostOf(ctx context.Context) (vpc.HostID, error) {
 		return "", errors.New("no verified certificate")
 	}
 	id := vpc.HostID(info.State.VerifiedChains[0][0].Subject.CommonName)
-	return id, checkHostID(id)
+	return id, CheckHostID(id)
 }

@@ -11,9 +11,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -111,9 +114,34 @@ func New(c Config) (*Server, error) {
 	if _, _, err := net.SplitHostPort(c.FeedListen); err != nil {
 		return nil, fmt.Errorf("--feed-listen: %w", err)
 	}
+	for flag, addr := range map[string]string{"--listen": c.Listen, "--feed-listen": c.FeedListen} {
+		_, port, _ := net.SplitHostPort(addr)
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return nil, fmt.Errorf("%s %q: want a port up to 65535", flag, addr)
+		}
+	}
 	if c.TLSCert == "" && !c.InsecureHTTP && !loopback(host) {
 		return nil, fmt.Errorf("--listen %s is not loopback: give --tls-cert and --tls-key, or --insecure-http to "+
 			"let anyone on the way read what is said", c.Listen)
+	}
+	if c.TLSCert != "" {
+		if _, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
+			return nil, fmt.Errorf("read the API's certificate: %w", err)
+		}
+	}
+	for _, e := range c.Endpoints {
+		u, err := url.Parse(e)
+		if err != nil || u.Host == "" && u.Path == "" || !slices.Contains([]string{"http", "https", "unix"}, u.Scheme) {
+			return nil, fmt.Errorf("--endpoints %q: want a URL such as http://192.0.2.1:2379", e)
+		}
+	}
+	if c.LocalAgent != "" {
+		if err := feed.CheckHostID(c.LocalAgent); err != nil {
+			return nil, fmt.Errorf("--local-agent: %w", err)
+		}
+	}
+	if err := checkDataDir(c.DataDir); err != nil {
+		return nil, err
 	}
 	o := store.Options{Endpoints: c.Endpoints, Account: account, Region: c.Region, Log: c.Log}
 	if len(c.Endpoints) == 0 {
@@ -153,6 +181,9 @@ func (s *Server) Run(ctx context.Context) error {
 	defer agents.Close()
 	if err := os.MkdirAll(s.conf.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
+	}
+	if err := checkDataDir(s.conf.DataDir); err != nil { // somebody may have made it since New
+		return err
 	}
 
 	g, ctx := errgroup.WithContext(ctx)

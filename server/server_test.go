@@ -170,6 +170,15 @@ func TestBadConfig(t *testing.T) {
 		"no region":                {func(c *server.Config) { c.Region = "" }, "us-east-1"},
 		"default VPC too small":    {func(c *server.Config) { c.DefaultVPCCIDR = netip.MustParsePrefix("10.0.0.0/24") }, "/16"},
 		"default VPC of IPv6":      {func(c *server.Config) { c.DefaultVPCCIDR = netip.MustParsePrefix("fd00::/16") }, "IPv4"},
+		"port too big":             {func(c *server.Config) { c.Listen = "127.0.0.1:99999" }, "--listen"},
+		"port no number":           {func(c *server.Config) { c.FeedListen = "127.0.0.1:xx" }, "--feed-listen"},
+		"no certificate":           {func(c *server.Config) { c.TLSCert, c.TLSKey = "none", "none" }, "certificate"},
+		"endpoint no URL":          {func(c *server.Config) { c.Endpoints = []string{"etcd:2379"} }, "--endpoints"},
+		"endpoint of nothing":      {func(c *server.Config) { c.Endpoints = []string{"http://"} }, "--endpoints"},
+		"host id":                  {func(c *server.Config) { c.LocalAgent = "a b" }, "--local-agent"},
+		"directory for all":        {func(c *server.Config) { must(t, os.Chmod(c.DataDir, 0o777)) }, "0700"},
+		"directory for a group":    {func(c *server.Config) { must(t, os.Chmod(c.DataDir, 0o770)) }, "0700"},
+		"a file":                   {func(c *server.Config) { c.DataDir = "server_test.go" }, "no directory"},
 		"default VPC not a prefix": {func(c *server.Config) { c.DefaultVPCCIDR = netip.MustParsePrefix("10.1.2.3/16") }, "IPv4"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -185,7 +194,14 @@ func TestBadConfig(t *testing.T) {
 		"localhost":          func(c *server.Config) { c.Listen = "localhost:4580" },
 		"loopback of IPv6":   func(c *server.Config) { c.Listen = "[::1]:4580" },
 		"insecure on demand": func(c *server.Config) { c.Listen, c.InsecureHTTP = ":4580", true },
-		"TLS":                func(c *server.Config) { c.Listen, c.TLSCert, c.TLSKey = ":4580", "a", "b" },
+		"TLS": func(c *server.Config) {
+			c.Listen, c.TLSCert, c.TLSKey = ":4580", c.DataDir+"/a", c.DataDir+"/b"
+			issue(t, *c)
+		},
+		"own etcd, own host": func(c *server.Config) {
+			c.Endpoints, c.LocalAgent = []string{"https://etcd.example:2379"}, "h7.example"
+		},
+		"own link": func(c *server.Config) { c.DataDir = symlink(t, c.DataDir) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config(t, t.TempDir())
@@ -195,6 +211,21 @@ func TestBadConfig(t *testing.T) {
 			}
 		})
 	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// symlink returns the path of a link to a directory.
+func symlink(t *testing.T, dir string) string {
+	t.Helper()
+	link := filepath.Join(t.TempDir(), "link")
+	must(t, os.Symlink(dir, link))
+	return link
 }
 
 // A taken port is told before anything is written.
@@ -231,10 +262,8 @@ func TestTLSReload(t *testing.T) {
 	dir := t.TempDir()
 	c := config(t, filepath.Join(dir, "data"))
 	c.TLSCert, c.TLSKey = filepath.Join(dir, "api.crt"), filepath.Join(dir, "api.key")
-	if s, err := server.New(c); err != nil {
-		t.Fatal(err)
-	} else if err := s.Run(t.Context()); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("Run without the certificate's file = %v, want %v", err, os.ErrNotExist)
+	if _, err := server.New(c); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("New without the certificate's file = %v, want %v", err, os.ErrNotExist)
 	}
 	first := issue(t, c)
 	start(t, c)
