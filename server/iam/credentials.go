@@ -43,7 +43,7 @@ func writeCredentials(file string, c credentials) error {
 }
 
 // readCredentials reads a file that writeCredentials wrote. Its key becomes the administrator's of a
-// store that has none: the same directory with another region, say.
+// store that has none: the same directory with another etcd, say.
 func readCredentials(file string) (credentials, error) {
 	text, err := readPrivate(file)
 	if err != nil {

@@ -87,6 +87,7 @@ func Bootstrap(ctx context.Context, st Store, o Options) (*Keys, error) {
 	if s, err = st.Read(ctx); err != nil {
 		return nil, err
 	}
+	warnOfBlock(o, s)
 	first, err := k.check(s)
 	switch {
 	case err != nil:
@@ -101,6 +102,17 @@ func Bootstrap(ctx context.Context, st Store, o Options) (*Keys, error) {
 		}
 	}
 	return k, nil
+}
+
+// warnOfBlock says that the block of the default VPC is not what was asked for now: it was chosen at the
+// first start, or the VPC was made again since.
+func warnOfBlock(o Options, s *vpc.State) {
+	v := s.VPC(s.Installation().DefaultVPC)
+	if v == nil || !o.VPCCIDR.IsValid() || v.CIDRs[0].CIDR == o.VPCCIDR {
+		return
+	}
+	o.Log.Warn("the default VPC has another block than was asked for: the block is chosen at the first start",
+		"vpc", v.ID, "block", v.CIDRs[0].CIDR.String(), "asked", o.VPCCIDR.String())
 }
 
 // Keys looks access keys up in the newest State. It may be used by many goroutines at once.

@@ -2,6 +2,7 @@ package iam_test
 
 import (
 	"bytes"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -142,7 +143,7 @@ func TestBootstrapTogether(t *testing.T) {
 	}
 }
 
-// A store without keys takes up the credentials that are there: another region, the same directory.
+// A store without keys takes up the credentials that are there: another etcd, the same directory.
 func TestBootstrapTakesUpCredentials(t *testing.T) {
 	dir := t.TempDir()
 	bootstrap(t, storetest.New(t), options(dir))
@@ -211,6 +212,21 @@ func TestBootstrapRefuses(t *testing.T) {
 }
 
 // A sealed secret that is moved to another id or user opens for nobody.
+func TestAnotherBlockIsTold(t *testing.T) {
+	st, dir := storetest.New(t), t.TempDir()
+	o := options(dir)
+	bootstrap(t, st, o)
+	for block, warned := range map[string]bool{"172.31.0.0/16": false, "10.9.0.0/16": true} {
+		var log strings.Builder
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		o.VPCCIDR = netip.MustParsePrefix(block)
+		bootstrap(t, st, o)
+		if got := strings.Contains(log.String(), "the block is chosen at the first start"); got != warned {
+			t.Errorf("asked for %s: warned %t, want %t: %s", block, got, warned, log.String())
+		}
+	}
+}
+
 func TestSealedSecretIsBound(t *testing.T) {
 	st, dir := storetest.New(t), t.TempDir()
 	keys := bootstrap(t, st, options(dir))

@@ -40,18 +40,51 @@ func (s *Store) check(ctx context.Context, endpoints []string) error {
 	if err != nil {
 		return fmt.Errorf("read from etcd at %s: %w", at, err)
 	}
+	what := "data directory"
+	if !s.lone {
+		what = "etcd at"
+	}
 	if len(resp.Kvs) > 0 {
-		what := "data directory"
-		if !s.lone {
-			what = "etcd at"
-		}
 		return fmt.Errorf("%s %s has layout %s, this program knows %s: use a newer sallyport",
 			what, at, layoutOf(string(resp.Kvs[0].Key)), layout)
+	}
+	other, err := s.otherRegion(attempt)
+	if err != nil {
+		return fmt.Errorf("read from etcd at %s: %w", at, err)
+	}
+	if other != "" {
+		return fmt.Errorf("%s %s belongs to region %s and has nothing of %s: start with --region %s, or keep another region elsewhere",
+			what, at, other, s.opts.Region, other)
 	}
 	if s.lone {
 		return nil
 	}
 	return s.checkLimits(ctx, at)
+}
+
+// otherRegion returns a region that the store holds in place of this one; empty if it holds this one,
+// or none. Otherwise a mistyped region would begin a second, empty world beside the one that is meant.
+func (s *Store) otherRegion(ctx context.Context) (string, error) {
+	self := s.keys.object((*vpc.Installation)(nil).Key())
+	resp, err := s.kv.Get(ctx, self, clientv3.WithCountOnly())
+	if err != nil || resp.Count > 0 {
+		return "", err
+	}
+	account := s.keys.account()
+	for _, from := range []struct{ first, end string }{
+		{account, s.keys.prefix},
+		{clientv3.GetPrefixRangeEnd(s.keys.prefix), clientv3.GetPrefixRangeEnd(account)},
+	} {
+		resp, err := s.kv.Get(ctx, from.first, clientv3.WithRange(from.end), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+		if err != nil {
+			return "", err
+		}
+		if len(resp.Kvs) > 0 {
+			region, _, _ := strings.Cut(strings.TrimPrefix(string(resp.Kvs[0].Key), account), "/")
+			return region, nil
+		}
+	}
+	return "", nil
 }
 
 // checkLimits sends an external etcd the largest transactions that we may ever send, as reads.

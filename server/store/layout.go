@@ -32,6 +32,11 @@ func newKeys(account vpc.AccountID, region string) keys {
 	return keys{prefix: p, fence: p + "fence", commit: p + "commit/"}
 }
 
+// account returns the prefix of all regions of the account.
+func (k keys) account() string {
+	return k.prefix[:strings.LastIndexByte(strings.TrimSuffix(k.prefix, "/"), '/')+1]
+}
+
 func (k keys) object(o vpc.Key) string { return k.prefix + string(o.Kind) + "/" + o.ID }
 
 // key returns the identity of the object under an etcd key; ok is false for the fence and markers.

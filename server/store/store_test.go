@@ -237,6 +237,8 @@ func TestRunRefuses(t *testing.T) {
 	for name, tt := range map[string]struct{ key, value, want string }{
 		"newer layout":    {"/sallyport/v2/x", "", "has layout 2, this program knows 1: use a newer sallyport"},
 		"layout 10":       {"/sallyport/v10/x/y", "", "has layout 10, this program knows 1"},
+		"other region":    {"/sallyport/v1/123456789012/eu-west-1/installation/self", "{}", "belongs to region eu-west-1 and has nothing of us-east-1: start with --region eu-west-1"},
+		"a later region":  {"/sallyport/v1/123456789012/us-east-10/installation/self", "{}", "belongs to region us-east-10 and has nothing of us-east-1"},
 		"unknown kind":    {"/sallyport/v1/123456789012/us-east-1/prefix-list/pl-1", "{}", "unknown kind of object"},
 		"unknown field":   {"/sallyport/v1/123456789012/us-east-1/host/a", `{"ID":"a","Quarantined":true}`, "Quarantined"},
 		"torn value":      {"/sallyport/v1/123456789012/us-east-1/host/a", `{"ID":`, "decode host a"},
