@@ -24,6 +24,7 @@ func createSecurityGroup(c *call, in *wire.CreateSecurityGroupRequest) (*wire.Cr
 			return change, err
 		}
 		out = &wire.CreateSecurityGroupResult{
+			Return:           new(true),
 			GroupId:          text(g.ID),
 			SecurityGroupArn: text(s.SecurityGroupARN(g)),
 			Tags:             tagSet(g.Tags),

@@ -213,8 +213,8 @@ func (v *CreateTagsRequest) decode(d *decoder, n *node) {
 			d.other(k)
 		}
 	}
-	d.require(n, "ResourceId", len(v.Resources) > 0)
-	d.require(n, "Tag", len(v.Tags) > 0)
+	d.require(n, "resourceIdSet", len(v.Resources) > 0)
+	d.require(n, "tagSet", len(v.Tags) > 0)
 }
 
 // CreateTagsResult is the result of [CreateTags].
@@ -244,7 +244,7 @@ func (v *DeleteTagsRequest) decode(d *decoder, n *node) {
 			d.other(k)
 		}
 	}
-	d.require(n, "ResourceId", len(v.Resources) > 0)
+	d.require(n, "resourceIdSet", len(v.Resources) > 0)
 }
 
 // DeleteTagsResult is the result of [DeleteTags].

@@ -220,17 +220,20 @@ func (v *CreateSecurityGroupRequest) decode(d *decoder, n *node) {
 		}
 	}
 	d.require(n, "GroupDescription", Value(v.Description) != "")
-	d.require(n, "GroupName", Value(v.GroupName) != "")
+	d.require(n, "groupName", Value(v.GroupName) != "")
 }
 
 // CreateSecurityGroupResult is the result of [CreateSecurityGroup].
 type CreateSecurityGroupResult struct {
+	// EC2 answers true, which the SDKs' models do not know.
+	Return           *bool
 	GroupId          *string
 	SecurityGroupArn *string
 	Tags             []Tag
 }
 
 func (v *CreateSecurityGroupResult) encode(b []byte) []byte {
+	b = putBool(b, "return", v.Return)
 	b = putString(b, "groupId", v.GroupId)
 	b = putString(b, "securityGroupArn", v.SecurityGroupArn)
 	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)

@@ -165,6 +165,9 @@ func (f *filler) fill(v reflect.Value) {
 // member tells the members of a structure from what the SDK adds.
 func member(f reflect.StructField) bool { return f.IsExported() && f.Name != "ResultMetadata" }
 
+// unmodelled is what EC2 answers, though its model lacks it; the SDK parses the answer in spite of it.
+const unmodelled = "CreateSecurityGroupResult.Return"
+
 // comparison walks the SDK's structure and ours side by side; the members' names are the same.
 type comparison struct {
 	t      *testing.T
@@ -209,7 +212,7 @@ func (c *comparison) compare(path string, theirs, ours reflect.Value) {
 			}
 		}
 		for i := range ours.NumField() {
-			if name := ours.Type().Field(i).Name; !theirs.FieldByName(name).IsValid() {
+			if name := ours.Type().Field(i).Name; !theirs.FieldByName(name).IsValid() && path+"."+name != unmodelled {
 				c.t.Errorf("%s.%s: the SDK lacks it", path, name)
 			}
 		}

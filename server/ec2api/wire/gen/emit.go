@@ -223,7 +223,7 @@ func (e *emitter) decoder(d *description, s *structure) {
 			case m.kind == "string":
 				has = fmt.Sprintf("Value(v.%s) != \"\"", m.name)
 			}
-			e.p("d.require(n, %q, %s)", m.in[0], has)
+			e.p("d.require(n, %q, %s)", cmp.Or(m.missing, m.in[0]), has)
 		}
 	}
 	e.p("}\n")

@@ -59,7 +59,8 @@ type member struct {
 	doc        []string
 
 	required, token, sensitive bool
-	always                     bool // a list that is written even when nil
+	missing                    string // what MissingParameter calls it; empty: the wire name
+	always                     bool   // a list that is written even when nil
 	min, max                   *int64
 	enum                       []string
 	in                         []string // wire names in a request; never empty
@@ -290,6 +291,8 @@ func (m *member) fact(w string) error {
 	}
 	var err error
 	switch key {
+	case "required":
+		m.required, m.missing = true, value
 	case "min":
 		m.min, err = number()
 	case "max":
