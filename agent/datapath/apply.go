@@ -107,11 +107,24 @@ func (d *Datapath) buildENI(slot uint32, eni ruleset.ENITables, used map[*table]
 		return config, err
 	}
 	config.Mac = eni.MAC
+	config.Prefix64 = prefix64(eni)
 	config.Timeouts = d.timeouts
 	if eni.SourceDestCheck {
 		config.Flags |= guestEniFlagENI_SOURCE_DEST_CHECK
 	}
 	return config, nil
+}
+
+// prefix64 is the /64 of the ENI's subnet in network order: that of its first address, or else of its
+// first router, that is not link-local. Zeros if there is none.
+func prefix64(eni ruleset.ENITables) (prefix [2]uint32) {
+	for _, a := range slices.Concat(eni.Addresses, eni.Routers) {
+		if a.Is6() && !a.Is4In6() && !a.IsLinkLocalUnicast() {
+			_, words := address(a)
+			return [2]uint32(words.Words[:2])
+		}
+	}
+	return prefix
 }
 
 // buildAddresses says which addresses are an attached ENI's own or its routers'.

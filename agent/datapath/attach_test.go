@@ -205,17 +205,17 @@ func TestLayout(t *testing.T) {
 		binary.NativeEndian.PutUint64(value, layout)
 		must(t, state.Put(uint32(0), value))
 	}
-	set(2)
+	set(3)
 	h.do(func() {
 		_, err = datapath.Open(h.options)
 	})
-	if err == nil || !strings.Contains(err.Error(), "layout 2, this program knows 1") || !strings.Contains(err.Error(), "--purge") {
-		t.Errorf("Open on layout 2: %v", err)
+	if err == nil || !strings.Contains(err.Error(), "layout 3, this program knows 2") || !strings.Contains(err.Error(), "--purge") {
+		t.Errorf("Open on layout 3: %v", err)
 	}
 	if got := hooks(); got != 2 {
 		t.Errorf("%d links and filters are left, want 2", got)
 	}
-	set(1)
+	set(2)
 	h.open()
 }
 

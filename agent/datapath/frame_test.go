@@ -22,6 +22,7 @@ type frame struct {
 	srcPort, dstPort uint16
 	flags            uint8  // TCP
 	icmpType, code   uint8  // and id in srcPort
+	records          uint16 // ICMP's last two bytes
 	data             []byte // after the protocol's header; alone if it has none
 	hopLimit         uint8  // 0: 64
 	fragment         uint16 // IPv4's field
@@ -111,7 +112,7 @@ func (f frame) l4() []byte {
 	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
 		b = append(b, f.icmpType, f.code, 0, 0)
 		b = binary.BigEndian.AppendUint16(b, f.srcPort)
-		b = append(b, 0, 0)
+		b = binary.BigEndian.AppendUint16(b, f.records)
 	}
 	return append(b, f.data...)
 }
@@ -208,6 +209,38 @@ func dhcp(op byte, src, dst netip.Addr, srcPort, dstPort uint16, about vpc.MAC) 
 	if dst == limited4 {
 		f.dstMAC = broadcast
 	}
+	return f
+}
+
+// solicited is the solicited-node address of target.
+func solicited(target netip.Addr) netip.Addr {
+	b := netip.MustParseAddr("ff02::1:ff00:0").As16()
+	t := target.As16()
+	copy(b[13:], t[13:])
+	return netip.AddrFrom16(b)
+}
+
+// mld is a message of multicast listener discovery with its router alert: a report of one group in
+// version 2, an address in version 1.
+func mld(icmpType uint8, src, dst netip.Addr) frame {
+	body := make([]byte, 16)
+	if icmpType == 143 {
+		body = append([]byte{4, 0, 0, 0}, allNodes.AsSlice()...)
+	}
+	f := nd(icmpType, src, dst, netip.Addr{}, body...)
+	f.what = fmt.Sprintf("MLD %d from %s to %s", icmpType, src, dst)
+	f.hopLimit, f.options = 1, routerAlert()
+	if icmpType == 143 {
+		f.records = 1
+	}
+	return f
+}
+
+// dhcpv6 is a DHCPv6 message without options.
+func dhcpv6(kind byte, src, dst netip.Addr, srcPort, dstPort uint16) frame {
+	f := udp(src, dst, srcPort, dstPort)
+	f.what = fmt.Sprintf("DHCPv6 %d from %s to %s", kind, src, dst)
+	f.data = []byte{kind, 1, 2, 3}
 	return f
 }
 

@@ -107,6 +107,7 @@ type guestEniConfig struct {
 	Mac      [6]uint8
 	Pad      [2]uint8
 	Timeouts guestTimeouts
+	Prefix64 [2]uint32
 }
 
 type guestEniFlag uint32
@@ -144,7 +145,7 @@ const (
 type guestLimit uint32
 
 const (
-	guestLimitLAYOUT               guestLimit = 1
+	guestLimitLAYOUT               guestLimit = 2
 	guestLimitMAX_SLOTS            guestLimit = 4096
 	guestLimitMAX_INTERVALS        guestLimit = 1048576
 	guestLimitMAX_SEARCH_STEPS     guestLimit = 12

@@ -37,7 +37,6 @@ func TestVerdicts(t *testing.T) {
 
 	out4, out6 := tcp(own4, remote4, 1000, 80, syn), tcp(own6, remote6, 1000, 80, syn)
 	in4, in6 := tcp(remote4, own4, 1000, 80, syn), tcp(remote6, own6, 1000, 80, syn)
-	solicited := netip.MustParseAddr("ff02::1:ff00:11")
 	frag6 := []byte{unix.IPPROTO_TCP, 0, 0, 1, 0, 0, 0, 1}
 	v4Options := []byte{1, 1, 1, 0} // no operation, end
 
@@ -138,23 +137,23 @@ func TestVerdicts(t *testing.T) {
 		{ruleset.Egress, arp(1, mac, own4, router4).with("ARP of tokens", func(f *frame) { f.mangle = put(15, 6) }), ruleset.ReasonARP},
 		{ruleset.Egress, arp(1, mac, own4, router4).with("short ARP", func(f *frame) { f.mangle = cut(30) }), ruleset.ReasonMalformed},
 		{ruleset.Egress, arp(1, mac, own4, router4).with("ARP from another MAC", func(f *frame) { f.srcMAC = otherMAC }), ruleset.ReasonSourceMAC},
-		{ruleset.Ingress, arp(1, routerMAC, router4, own4), ruleset.ReasonLink},
-		{ruleset.Ingress, arp(2, otherMAC, peer4, own4), ruleset.ReasonLink},
+		{ruleset.Ingress, arp(1, routerMAC, router4, own4).with("ARP question in", func(f *frame) { f.srcMAC = routerMAC }), ruleset.ReasonLink},
+		{ruleset.Ingress, arp(2, otherMAC, peer4, own4).with("ARP answer in", func(f *frame) { f.srcMAC = otherMAC }), ruleset.ReasonLink},
 
 		// Neighbour discovery
-		{ruleset.Egress, nd(135, own6, solicited, peer6, lladdr(1, mac)...), ruleset.ReasonLink},
-		{ruleset.Egress, nd(135, ownFE80, solicited, peer6, lladdr(1, mac)...), ruleset.ReasonLink},
+		{ruleset.Egress, nd(135, own6, solicited(peer6), peer6, lladdr(1, mac)...), ruleset.ReasonLink},
+		{ruleset.Egress, nd(135, ownFE80, solicited(peer6), peer6, lladdr(1, mac)...), ruleset.ReasonLink},
 		{ruleset.Egress, nd(135, own6, peer6, peer6), ruleset.ReasonLink},
-		{ruleset.Egress, nd(135, zero6, solicited, own6), ruleset.ReasonLink},
-		{ruleset.Egress, nd(135, zero6, solicited, own6, 14, 1, 1, 2, 3, 4, 5, 6), ruleset.ReasonLink},
-		{ruleset.Egress, nd(135, zero6, solicited, ownFE80), ruleset.ReasonLink},
-		{ruleset.Egress, nd(135, zero6, solicited, peer6), ruleset.ReasonND},
-		{ruleset.Egress, nd(135, peer6, solicited, own6, lladdr(1, mac)...), ruleset.ReasonND},
-		{ruleset.Egress, nd(135, own6, solicited, peer6, lladdr(1, otherMAC)...), ruleset.ReasonND},
-		{ruleset.Egress, nd(135, own6, solicited, peer6, 1, 0, 0, 0, 0, 0, 0, 0), ruleset.ReasonND},
-		{ruleset.Egress, nd(135, own6, solicited, peer6, 1, 2, 2, 0, 0, 0, 0, 0x11), ruleset.ReasonND},
-		{ruleset.Egress, nd(135, own6, solicited, peer6).with("NS from far", func(f *frame) { f.hopLimit = 64 }), ruleset.ReasonND},
-		{ruleset.Egress, nd(135, own6, solicited, netip.Addr{}), ruleset.ReasonMalformed},
+		{ruleset.Egress, nd(135, zero6, solicited(own6), own6), ruleset.ReasonLink},
+		{ruleset.Egress, nd(135, zero6, solicited(own6), own6, 14, 1, 1, 2, 3, 4, 5, 6), ruleset.ReasonLink},
+		{ruleset.Egress, nd(135, zero6, solicited(ownFE80), ownFE80), ruleset.ReasonLink},
+		{ruleset.Egress, nd(135, zero6, solicited(peer6), peer6), ruleset.ReasonND},
+		{ruleset.Egress, nd(135, peer6, solicited(own6), own6, lladdr(1, mac)...), ruleset.ReasonND},
+		{ruleset.Egress, nd(135, own6, solicited(peer6), peer6, lladdr(1, otherMAC)...), ruleset.ReasonND},
+		{ruleset.Egress, nd(135, own6, solicited(peer6), peer6, 1, 0, 0, 0, 0, 0, 0, 0), ruleset.ReasonND},
+		{ruleset.Egress, nd(135, own6, solicited(peer6), peer6, 1, 2, 2, 0, 0, 0, 0, 0x11), ruleset.ReasonND},
+		{ruleset.Egress, nd(135, own6, solicited(peer6), peer6).with("NS from far", func(f *frame) { f.hopLimit = 64 }), ruleset.ReasonND},
+		{ruleset.Egress, nd(135, own6, solicited(peer6), netip.Addr{}), ruleset.ReasonMalformed},
 		{ruleset.Egress, nd(136, own6, peer6, own6, lladdr(2, mac)...), ruleset.ReasonLink},
 		{ruleset.Egress, nd(136, ownFE80, peer6, ownFE80, lladdr(2, mac)...), ruleset.ReasonLink},
 		{ruleset.Egress, nd(136, own6, allNodes, own6, lladdr(2, mac)...), ruleset.ReasonLink},
@@ -172,13 +171,13 @@ func TestVerdicts(t *testing.T) {
 		{ruleset.Egress, nd(137, ownFE80, peer6, peer6, make([]byte, 16)...), ruleset.ReasonND},
 		{ruleset.Egress, mld(143, ownFE80, mldV2), ruleset.ReasonLink},
 		{ruleset.Egress, mld(143, zero6, mldV2), ruleset.ReasonLink},
-		{ruleset.Egress, mld(131, ownFE80, solicited), ruleset.ReasonLink},
+		{ruleset.Egress, mld(131, ownFE80, solicited(own6)), ruleset.ReasonLink},
 		{ruleset.Egress, mld(132, ownFE80, routers6), ruleset.ReasonLink},
 		{ruleset.Egress, mld(143, routerFE80, mldV2), ruleset.ReasonND},
 		{ruleset.Egress, mld(143, ownFE80, peer6), ruleset.ReasonND},
 		{ruleset.Egress, mld(130, ownFE80, allNodes), ruleset.ReasonND},
 		{ruleset.Egress, mld(143, ownFE80, mldV2).with("report without router alert", func(f *frame) { f.options = nil }), ruleset.ReasonND},
-		{ruleset.Ingress, nd(135, peer6, solicited, own6, lladdr(1, otherMAC)...), ruleset.ReasonLink},
+		{ruleset.Ingress, nd(135, peer6, solicited(own6), own6, lladdr(1, otherMAC)...), ruleset.ReasonLink},
 		{ruleset.Ingress, nd(135, routerFE80, own6, own6, lladdr(1, routerMAC)...), ruleset.ReasonLink},
 		{ruleset.Ingress, nd(136, peer6, own6, peer6, lladdr(2, otherMAC)...), ruleset.ReasonLink},
 		{ruleset.Ingress, nd(136, peer6, allNodes, peer6, lladdr(2, otherMAC)...), ruleset.ReasonLink},
@@ -199,7 +198,7 @@ func TestVerdicts(t *testing.T) {
 		{ruleset.Egress, dhcp(2, own4, limited4, 67, 68, otherMAC), ruleset.ReasonDHCP},
 		{ruleset.Egress, dhcp(2, own4, peer4, 67, 68, otherMAC), ruleset.ReasonDHCP},
 		{ruleset.Egress, dhcp(2, own4, peer4, 5000, 68, otherMAC), ruleset.ReasonDHCP},
-		{ruleset.Egress, udp(ownFE80, dhcpV6, 546, 547), ruleset.ReasonLink},
+		{ruleset.Egress, dhcpv6(1, ownFE80, dhcpV6, 546, 547), ruleset.ReasonLink},
 		{ruleset.Egress, udp(routerFE80, dhcpV6, 546, 547), ruleset.ReasonSourceAddress},
 		{ruleset.Egress, udp(own6, peer6, 547, 546), ruleset.ReasonDHCP},
 		{ruleset.Ingress, dhcp(2, router4, own4, 67, 68, mac), ruleset.ReasonLink},
@@ -207,7 +206,7 @@ func TestVerdicts(t *testing.T) {
 		{ruleset.Ingress, dhcp(2, router4, limited4, 67, 68, otherMAC), ruleset.ReasonDHCP},
 		{ruleset.Ingress, dhcp(2, router4, peer4, 67, 68, mac), ruleset.ReasonDestinationAddress},
 		{ruleset.Ingress, dhcp(1, zero4, limited4, 68, 67, otherMAC), ruleset.ReasonMulticast},
-		{ruleset.Ingress, udp(routerFE80, ownFE80, 547, 546), ruleset.ReasonLink},
+		{ruleset.Ingress, dhcpv6(2, routerFE80, ownFE80, 547, 546), ruleset.ReasonLink},
 		{ruleset.Ingress, udp(routerFE80, netip.MustParseAddr("fe80::9"), 547, 546), ruleset.ReasonDestinationAddress},
 	} {
 		h.want(eniA, tt.direction, tt.frame, tt.want)
@@ -296,14 +295,6 @@ func TestCounters(t *testing.T) {
 	if got := counters[eniA]; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("Counters()[%s] = %v, want %v", eniA, got, want)
 	}
-}
-
-// mld is a message of multicast listener discovery with its router alert.
-func mld(icmpType uint8, src, dst netip.Addr) frame {
-	f := nd(icmpType, src, dst, netip.Addr{}, make([]byte, 16)...)
-	f.what = fmt.Sprintf("MLD %d from %s to %s", icmpType, src, dst)
-	f.hopLimit, f.options = 1, routerAlert()
-	return f
 }
 
 // cut, put and pad spoil a frame.

@@ -92,6 +92,9 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest)
 	if (reason != REASON_NONE)
 		return reason;
 
+	reason = check_not_self(p, from_guest);
+	if (reason != REASON_NONE)
+		return reason;
 	p->rule = judge(p, from_guest);
 	if (p->rule == 0)
 		return p->icmp_error ? REASON_ICMP_ERROR : REASON_NO_RULE;

@@ -8,12 +8,24 @@
 #ifndef SALLYPORT_LINK_H
 #define SALLYPORT_LINK_H
 
-#define ND_OPTIONS   4 /* that are looked at; a message with more is dropped */
-#define ND_HOP_LIMIT 255
-#define DHCP_OP	     8 /* offsets from the UDP header on */
-#define DHCP_CHADDR  36
-#define BOOTREQUEST  1
-#define BOOTREPLY    2
+#define ND_OPTIONS    4	 /* that are looked at; a message with more is dropped */
+#define ND_MAX_LENGTH 72 /* of a solicitation or advertisement of a neighbour */
+#define ND_HOP_LIMIT  255
+#define ND_MAX_NONCE  32
+#define MLD_LENGTH    24
+#define MLD_RECORDS   64 /* in one report: an ENI's 50 addresses and a few groups */
+#define MIN_FRAME     64 /* what a sender pads to, with a checksum that some drivers keep */
+#define DHCP_OP	      8	 /* offsets from the UDP header on */
+#define DHCP_CHADDR   36
+#define DHCP_MAX      1024 /* length of a guest's message, with the UDP header */
+#define BOOTREQUEST   1
+#define BOOTREPLY     2
+
+enum nd_option {
+	ND_SOURCE_MAC = 1,
+	ND_TARGET_MAC = 2,
+	ND_NONCE = 14, /* RFC 3971, 7527 */
+};
 
 enum nd_type {
 	MLD_QUERY = 130,
@@ -115,12 +127,15 @@ static __always_inline enum reason arp(const struct packet *p, bool from_guest)
 	if (arp->hardware != bpf_htons(1) || arp->protocol != bpf_htons(ETH_P_IP) ||
 	    arp->hardware_length != 6 || arp->protocol_length != 4)
 		return REASON_ARP;
-	if (!from_guest)
-		return REASON_LINK;
 	if (arp->operation != bpf_htons(1) && arp->operation != bpf_htons(2))
 		return REASON_ARP;
-	if (!same_mac(arp->sender_mac, p->config->mac))
+	/* What stands behind the message is padding, not a message of its own. */
+	if (p->skb->len > MIN_FRAME)
 		return REASON_ARP;
+	if (!same_mac(arp->sender_mac, ((struct ethhdr *)data)->h_source))
+		return REASON_ARP;
+	if (!from_guest)
+		return REASON_LINK;
 	__builtin_memcpy(&sender.words[0], arp->sender, 4);
 	__builtin_memcpy(&target.words[0], arp->target, 4);
 	if (is_zero(&sender)) { /* a probe, RFC 5227 */
@@ -140,13 +155,55 @@ static __always_inline bool is_nd_or_mld(const struct packet *p)
 		p->icmp_type == MLD_REPORT_V2);
 }
 
-/* Every link-layer address in the options that follow a header of that length is the ENI's. */
-static __always_inline bool options_name_own_mac(const struct packet *p, __u32 header)
+/* An address of the subnet, or one that never leaves the link. */
+static __always_inline bool is_on_link(const struct packet *p, const struct address *a)
+{
+	const __be32 *prefix = p->config->prefix64;
+
+	if (is_fe80(a))
+		return true;
+	if (a->words[0] == bpf_htonl(0xfd000ec2)) /* the platform's, whatever else it is */
+		return false;
+	if ((prefix[0] | prefix[1]) && a->words[0] == prefix[0] && a->words[1] == prefix[1])
+		return true;
+	return role_of(p, FAMILY_IPV6, a) == ROLE_ROUTER;
+}
+
+static __always_inline bool is_same(const struct address *a, const struct address *b)
+{
+	return !((a->words[0] ^ b->words[0]) | (a->words[1] ^ b->words[1]) |
+		 (a->words[2] ^ b->words[2]) | (a->words[3] ^ b->words[3]));
+}
+
+/* The solicited-node multicast address of target. */
+static __always_inline bool is_solicited_node(const struct address *a, const struct address *target)
+{
+	return a->words[0] == bpf_htonl(0xff020000) && a->words[1] == 0 &&
+	       a->words[2] == bpf_htonl(1) &&
+	       a->words[3] == (target->words[3] | bpf_htonl(0xff000000));
+}
+
+static __always_inline bool is_link_multicast(const struct address *a)
+{
+	return (a->words[0] & bpf_htonl(0xffff0000)) == bpf_htonl(0xff020000);
+}
+
+/* ff02::last */
+static __always_inline bool is_group(const struct address *a, __u32 last)
+{
+	return a->words[0] == bpf_htonl(0xff020000) && a->words[1] == 0 && a->words[2] == 0 &&
+	       a->words[3] == bpf_htonl(last);
+}
+
+/* The options that follow a header of that length are known ones, so that they carry nothing else,
+ * and from a guest every link-layer address in them is the ENI's.
+ */
+static __always_inline bool check_options(const struct packet *p, __u32 header, bool from_guest)
 {
 	__u32 left = p->l4_length - header;
 	__u32 at = p->l4 + header;
 
-	if (p->l4_length < header)
+	if (p->l4_length < header || p->l4_length > ND_MAX_LENGTH)
 		return false;
 	for (int i = 0; i < ND_OPTIONS; i++) {
 		__u8 option[8];
@@ -159,60 +216,98 @@ static __always_inline bool options_name_own_mac(const struct packet *p, __u32 h
 		length = (__u32)option[1] * 8;
 		if (length == 0 || length > left)
 			return false;
-		if ((option[0] == 1 || option[0] == 2) &&
-		    (length != 8 || !same_mac(option + 2, p->config->mac)))
+		switch (option[0]) {
+		case ND_SOURCE_MAC:
+		case ND_TARGET_MAC:
+			if (length != 8 || (from_guest && !same_mac(option + 2, p->config->mac)))
+				return false;
+			break;
+		case ND_NONCE:
+			if (length > ND_MAX_NONCE || p->icmp_type != ND_NEIGHBOUR_SOLICIT)
+				return false;
+			break;
+		default:
 			return false;
+		}
 		left -= length;
 		at += length;
 	}
 	return left == 0;
 }
 
+/* A report of what the guest listens to, as long as its records need. */
+static __always_inline enum reason mld_from_guest(const struct packet *p)
+{
+	__be16 records;
+
+	if (!p->router_alert || p->hop_limit != 1 || !is_link_multicast(&p->key.remote) ||
+	    (!is_zero(&p->key.local) && !is_own_fe80(p, &p->key.local)))
+		return REASON_ND;
+	if (p->icmp_type != MLD_REPORT_V2)
+		return p->l4_length == MLD_LENGTH ? REASON_LINK : REASON_ND;
+	if (!is_group(&p->key.remote, 0x16) ||
+	    bpf_skb_load_bytes(p->skb, p->l4 + 6, &records, sizeof(records)) < 0)
+		return REASON_ND;
+	if (bpf_ntohs(records) > MLD_RECORDS || p->l4_length > 8 + 20 * (__u32)bpf_ntohs(records))
+		return REASON_ND;
+	return REASON_LINK;
+}
+
+/* The address that a message about a neighbour is about; false if there is no room for it. */
+static __always_inline bool load_target(const struct packet *p, struct address *target)
+{
+	return p->l4_length >= 24 &&
+	       bpf_skb_load_bytes(p->skb, p->l4 + 8, target, sizeof(*target)) == 0;
+}
+
 static __always_inline enum reason nd_from_guest(const struct packet *p)
 {
+	const struct address *destination = &p->key.remote;
 	struct address target;
 
-	if (p->icmp_type == MLD_REPORT || p->icmp_type == MLD_DONE ||
-	    p->icmp_type == MLD_REPORT_V2) {
-		if (p->router_alert && p->hop_limit == 1 &&
-		    is_multicast(FAMILY_IPV6, &p->key.remote) &&
-		    (is_zero(&p->key.local) || is_own_fe80(p, &p->key.local)))
-			return REASON_LINK;
-		return REASON_ND;
-	}
+	if (p->icmp_type == MLD_REPORT || p->icmp_type == MLD_DONE || p->icmp_type == MLD_REPORT_V2)
+		return mld_from_guest(p);
 	if (p->router_alert || p->hop_limit != ND_HOP_LIMIT || p->icmp_code != 0)
 		return REASON_ND;
 	switch (p->icmp_type) {
 	case ND_ROUTER_SOLICIT:
 		if (!is_zero(&p->key.local) && !is_own_ipv6(p, &p->key.local))
 			return REASON_ND;
-		return options_name_own_mac(p, 8) ? REASON_LINK : REASON_ND;
+		if (!is_group(destination, 2)) /* all routers */
+			return REASON_ND;
+		return check_options(p, 8, true) ? REASON_LINK : REASON_ND;
 	case ND_NEIGHBOUR_SOLICIT:
 	case ND_NEIGHBOUR_ADVERT:
 		break;
 	default: /* advertising a router, redirecting and asking for reports is the router's */
 		return REASON_ND;
 	}
-	if (p->l4_length < 24 || bpf_skb_load_bytes(p->skb, p->l4 + 8, &target, sizeof(target)) < 0)
+	if (!load_target(p, &target))
 		return REASON_MALFORMED;
-	if (!options_name_own_mac(p, 24))
+	if (is_multicast(FAMILY_IPV6, &target) || !check_options(p, 24, true))
 		return REASON_ND;
-	if (p->icmp_type == ND_NEIGHBOUR_SOLICIT && !is_zero(&p->key.local))
-		return is_own_ipv6(p, &p->key.local) ? REASON_LINK : REASON_ND;
-	/* An advertisement, or a solicitation that looks for duplicates. */
-	if (p->icmp_type == ND_NEIGHBOUR_ADVERT && !is_own_ipv6(p, &p->key.local))
+	if (p->icmp_type == ND_NEIGHBOUR_ADVERT) {
+		if (!is_own_ipv6(p, &p->key.local) || !is_own_ipv6(p, &target))
+			return REASON_ND;
+		return is_group(destination, 1) || is_on_link(p, destination) ? REASON_LINK :
+										REASON_ND;
+	}
+	if (is_zero(&p->key.local)) /* looks for duplicates */
+		return is_own_ipv6(p, &target) && is_solicited_node(destination, &target) ?
+			       REASON_LINK :
+			       REASON_ND;
+	if (!is_own_ipv6(p, &p->key.local))
 		return REASON_ND;
-	return is_own_ipv6(p, &target) ? REASON_LINK : REASON_ND;
+	if (is_solicited_node(destination, &target) ||
+	    (is_same(destination, &target) && is_on_link(p, destination)))
+		return REASON_LINK;
+	return REASON_ND;
 }
 
 /* All nodes, or the solicited-node address of whomever. */
 static __always_inline bool is_nd_multicast(const struct address *a)
 {
-	if (a->words[0] != bpf_htonl(0xff020000) || a->words[1] != 0)
-		return false;
-	return (a->words[2] == 0 && a->words[3] == bpf_htonl(1)) ||
-	       (a->words[2] == bpf_htonl(1) &&
-		(a->words[3] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000));
+	return is_group(a, 1) || is_solicited_node(a, a);
 }
 
 static __always_inline enum reason nd_to_guest(const struct packet *p)
@@ -226,6 +321,11 @@ static __always_inline enum reason nd_to_guest(const struct packet *p)
 		break;
 	case ND_NEIGHBOUR_SOLICIT:
 	case ND_NEIGHBOUR_ADVERT:
+		if (!is_on_link(p, &p->key.remote) &&
+		    (p->icmp_type != ND_NEIGHBOUR_SOLICIT || !is_zero(&p->key.remote)))
+			return REASON_ND;
+		if (!check_options(p, 24, false))
+			return REASON_ND;
 		break;
 	default:
 		return REASON_ND;
@@ -242,10 +342,29 @@ static __always_inline bool is_own_bootp(const struct packet *p, __u8 operation)
 {
 	__u8 op, mac[6];
 
-	return bpf_skb_load_bytes(p->skb, p->l4 + DHCP_OP, &op, sizeof(op)) == 0 &&
+	return p->l4_length >= DHCP_CHADDR + sizeof(mac) &&
+	       bpf_skb_load_bytes(p->skb, p->l4 + DHCP_OP, &op, sizeof(op)) == 0 &&
 	       op == operation &&
 	       bpf_skb_load_bytes(p->skb, p->l4 + DHCP_CHADDR, mac, sizeof(mac)) == 0 &&
 	       same_mac(mac, p->config->mac);
+}
+
+#define TYPE(n) (1U << (n))
+/* Solicit, request, confirm, renew, rebind, release, decline, information-request. */
+#define DHCPV6_CLIENT \
+	(TYPE(1) | TYPE(3) | TYPE(4) | TYPE(5) | TYPE(6) | TYPE(8) | TYPE(9) | TYPE(11))
+/* Advertise, reply, reconfigure. */
+#define DHCPV6_SERVER (TYPE(2) | TYPE(7) | TYPE(10))
+
+/* A DHCPv6 message of one of these types. */
+static __always_inline bool is_dhcpv6(const struct packet *p, __u32 types)
+{
+	__u8 type;
+
+	if (p->l4_length < 12 ||
+	    bpf_skb_load_bytes(p->skb, p->l4 + DHCP_OP, &type, sizeof(type)) < 0)
+		return false;
+	return type < 32 && (types >> type & 1);
 }
 
 static __always_inline enum reason dhcp_from_guest(const struct packet *p)
@@ -264,17 +383,19 @@ static __always_inline enum reason dhcp_from_guest(const struct packet *p)
 			return REASON_NONE; /* another server: the rules decide */
 		if (!is_zero(&k->local) && role_of(p, FAMILY_IPV4, &k->local) != ROLE_OWN)
 			return REASON_SOURCE_ADDRESS;
-		return is_own_bootp(p, BOOTREQUEST) ? REASON_LINK : REASON_DHCP;
+		return p->l4_length <= DHCP_MAX && is_own_bootp(p, BOOTREQUEST) ? REASON_LINK :
+										  REASON_DHCP;
 	}
 	if (k->local_port == bpf_htons(547) || k->remote_port == bpf_htons(546))
 		return REASON_DHCP;
 	if (k->local_port != bpf_htons(546) || k->remote_port != bpf_htons(547))
 		return REASON_NONE;
 	/* ff02::1:2, all DHCP servers and relays of the link */
-	if (k->remote.words[0] != bpf_htonl(0xff020000) || k->remote.words[1] != 0 ||
-	    k->remote.words[2] != 0 || k->remote.words[3] != bpf_htonl(0x00010002))
+	if (!is_group(&k->remote, 0x00010002))
 		return REASON_NONE;
-	return is_own_ipv6(p, &k->local) ? REASON_LINK : REASON_SOURCE_ADDRESS;
+	if (!is_own_fe80(p, &k->local))
+		return REASON_SOURCE_ADDRESS;
+	return p->l4_length <= DHCP_MAX && is_dhcpv6(p, DHCPV6_CLIENT) ? REASON_LINK : REASON_DHCP;
 }
 
 static __always_inline enum reason dhcp_to_guest(const struct packet *p)
@@ -286,6 +407,8 @@ static __always_inline enum reason dhcp_to_guest(const struct packet *p)
 	if (k->family == FAMILY_IPV4) {
 		if (k->remote_port != bpf_htons(67) || k->local_port != bpf_htons(68))
 			return REASON_NONE;
+		if (role_of(p, FAMILY_IPV4, &k->remote) != ROLE_ROUTER)
+			return REASON_NONE; /* another server: the rules decide */
 		if (k->local.words[0] != 0xffffffff &&
 		    role_of(p, FAMILY_IPV4, &k->local) != ROLE_OWN)
 			return REASON_DESTINATION_ADDRESS;
@@ -293,7 +416,11 @@ static __always_inline enum reason dhcp_to_guest(const struct packet *p)
 	}
 	if (k->remote_port != bpf_htons(547) || k->local_port != bpf_htons(546))
 		return REASON_NONE;
-	return is_own_ipv6(p, &k->local) ? REASON_LINK : REASON_DESTINATION_ADDRESS;
+	if (!is_fe80(&k->remote))
+		return REASON_NONE;
+	if (!is_own_fe80(p, &k->local))
+		return REASON_DESTINATION_ADDRESS;
+	return is_dhcpv6(p, DHCPV6_SERVER) ? REASON_LINK : REASON_DHCP;
 }
 
 /* ---- addresses ---- */
@@ -307,6 +434,20 @@ static __always_inline bool is_impossible_source(__u32 family, const struct addr
 		return !(a->words[0] | a->words[1] | a->words[2]) && (bpf_ntohl(a->words[3]) <= 1);
 	return (a->words[0] & bpf_htonl(0xff000000)) == 0 ||
 	       (a->words[0] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+}
+
+/* No packet that leaves a guest can go there: unspecified, loopback, reserved; and IPv4 addresses
+ * in IPv6's clothes, which a translator behind us would undress.
+ */
+static __always_inline bool is_impossible_destination(__u32 family, const struct address *a)
+{
+	if (family == FAMILY_IPV6)
+		return (!(a->words[0] | a->words[1]) &&
+			(a->words[2] == 0 || a->words[2] == bpf_htonl(0xffff))) ||
+		       (a->words[0] == bpf_htonl(0x0064ff9b) && !(a->words[1] | a->words[2]));
+	return (a->words[0] & bpf_htonl(0xff000000)) == 0 ||
+	       (a->words[0] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000) ||
+	       (a->words[0] & bpf_htonl(0xf0000000)) == bpf_htonl(0xf0000000);
 }
 
 /* What a VPC carries at all, and only from and to the ENI's own addresses. */
@@ -326,10 +467,30 @@ static __always_inline enum reason check_addresses(const struct packet *p, bool 
 	}
 	if (p->group_mac || is_multicast(k->family, destination))
 		return REASON_MULTICAST;
+	if (!from_guest && is_impossible_source(k->family, &k->remote))
+		return REASON_SOURCE_ADDRESS;
+	if (from_guest && is_impossible_destination(k->family, destination))
+		return REASON_DESTINATION_ADDRESS;
 	if (!from_guest && (p->config->flags & ENI_SOURCE_DEST_CHECK) &&
 	    role_of(p, k->family, &k->local) != ROLE_OWN)
 		return REASON_DESTINATION_ADDRESS;
 	return REASON_NONE;
+}
+
+/* Nobody on the wire has the guest's own addresses. Asked of new flows only: what is tracked passed
+ * here once.
+ */
+static __always_inline enum reason check_not_self(const struct packet *p, bool from_guest)
+{
+	if (role_of(p, p->key.family, &p->key.remote) != ROLE_OWN)
+		return REASON_NONE;
+	return from_guest ? REASON_DESTINATION_ADDRESS : REASON_SOURCE_ADDRESS;
+}
+
+/* What passes without a rule ends with its IP packet, but for padding. */
+static __always_inline bool has_trailer(const struct packet *p)
+{
+	return p->skb->len > MIN_FRAME && p->skb->len > ETH_HLEN + p->ip_length;
 }
 
 /* The steps above for an IP packet, in their order. */
@@ -337,11 +498,15 @@ static __always_inline enum reason link_layer(const struct packet *p, bool from_
 {
 	enum reason reason;
 
-	if (is_nd_or_mld(p))
-		return from_guest ? nd_from_guest(p) : nd_to_guest(p);
-	if (p->router_alert)
-		return REASON_EXTENSION_HEADER;
-	reason = from_guest ? dhcp_from_guest(p) : dhcp_to_guest(p);
+	if (is_nd_or_mld(p)) {
+		reason = from_guest ? nd_from_guest(p) : nd_to_guest(p);
+	} else {
+		if (p->router_alert)
+			return REASON_EXTENSION_HEADER;
+		reason = from_guest ? dhcp_from_guest(p) : dhcp_to_guest(p);
+	}
+	if (reason == REASON_LINK && has_trailer(p))
+		return REASON_MALFORMED;
 	if (reason != REASON_NONE)
 		return reason;
 	return check_addresses(p, from_guest);

@@ -15,7 +15,7 @@
 #define SALLYPORT_MAPS_H
 
 enum limit {
-	LAYOUT = 1,		 /* version of everything in this file */
+	LAYOUT = 2,		 /* version of everything in this file */
 	MAX_SLOTS = 4096,	 /* devices of one host */
 	MAX_INTERVALS = 1 << 20, /* over all tables; blocks of equal content are stored once */
 	MAX_SEARCH_STEPS = 12,	 /* of the search in one block */
@@ -72,8 +72,9 @@ struct eni_config {
 	__u8 mac[6];
 	__u8 pad[2];
 	struct timeouts timeouts;
+	__be32 prefix64[2]; /* of the subnet's IPv6 block; zeros: it has none */
 };
-_Static_assert(sizeof(struct eni_config) == 56, "shared with Go");
+_Static_assert(sizeof(struct eni_config) == 64, "shared with Go");
 
 /* What a device carries; one slot per device. Slot 0 is every device that nobody knows. */
 struct eni {
@@ -81,7 +82,7 @@ struct eni {
 	__u32 pad;
 	struct eni_config config[2]; /* by epoch */
 };
-_Static_assert(sizeof(struct eni) == 120, "shared with Go");
+_Static_assert(sizeof(struct eni) == 136, "shared with Go");
 
 /* How a device is filtered, so that the next agent finds it. */
 enum device_mode {

@@ -13,6 +13,15 @@
 
 #define IP_MF_OR_OFFSET 0x3fff
 
+#define IP_MAX_OPTIONS 40 /* bytes, and so options */
+
+enum ip_option {
+	IP_OPTION_END = 0,
+	IP_OPTION_NOOP = 1,
+	IP_OPTION_LSRR = 131, /* loose source route */
+	IP_OPTION_SSRR = 137, /* strict source route */
+};
+
 /* ICMP and ICMPv6. linux/icmp.h would bring the C library's headers along. */
 struct icmp {
 	__u8 type;
@@ -193,6 +202,38 @@ static __always_inline enum reason parse_l4(struct packet *p, void *l4, void *en
 	return REASON_NONE;
 }
 
+/* The options of an IPv4 header, which are the bytes from Ethernet and 20 bytes on up to end, are
+ * well formed and route nothing: a router on the way would send the packet past what was judged. A
+ * global function, which the verifier walks once; options are rare.
+ */
+__noinline bool check_ipv4_options(struct __sk_buff *skb, __u32 end)
+{
+	__u32 at = ETH_HLEN + sizeof(struct iphdr);
+
+	for (int i = 0; i < IP_MAX_OPTIONS; i++) {
+		__u8 type, length;
+
+		if (at >= end)
+			return true;
+		if (bpf_skb_load_bytes(skb, at, &type, sizeof(type)) < 0)
+			return false;
+		if (type == IP_OPTION_END)
+			return true;
+		if (type == IP_OPTION_NOOP) {
+			at++;
+			continue;
+		}
+		if (type == IP_OPTION_LSRR || type == IP_OPTION_SSRR)
+			return false;
+		if (bpf_skb_load_bytes(skb, at + 1, &length, sizeof(length)) < 0 || length < 2)
+			return false;
+		at += length;
+		if (at > end)
+			return false;
+	}
+	return at >= end;
+}
+
 static __always_inline enum reason parse_ipv4(struct packet *p, bool from_guest)
 {
 	void *data = (void *)(long)p->skb->data;
@@ -208,6 +249,8 @@ static __always_inline enum reason parse_ipv4(struct packet *p, bool from_guest)
 	if (length == 0 && room > 0xffff)
 		length = room; /* a segmented packet beyond 64 KiB cannot say its length */
 	if (*(__u8 *)ip >> 4 != 4 || header < sizeof(*ip) || length < header || length > room)
+		return REASON_MALFORMED;
+	if (header > sizeof(*ip) && !check_ipv4_options(p->skb, ETH_HLEN + header))
 		return REASON_MALFORMED;
 	p->key.family = FAMILY_IPV4;
 	p->key.protocol = ip->protocol;
