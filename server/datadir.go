@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// checkDataDir refuses a data directory in which somebody else could put links where files are to be
+// CheckDataDir refuses a data directory in which somebody else could put links where files are to be
 // written. One that is not there is fine: it is made for this user alone.
-func checkDataDir(dir string) error {
+func CheckDataDir(dir string) error {
 	link, err := os.Lstat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil // what may not be seen cannot be made either
 	}
 	if err != nil {
 		return fmt.Errorf("look at the data directory: %w", err)

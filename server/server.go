@@ -140,9 +140,6 @@ func New(c Config) (*Server, error) {
 			return nil, fmt.Errorf("--local-agent: %w", err)
 		}
 	}
-	if err := checkDataDir(c.DataDir); err != nil {
-		return nil, err
-	}
 	o := store.Options{Endpoints: c.Endpoints, Account: account, Region: c.Region, Log: c.Log}
 	if len(c.Endpoints) == 0 {
 		o.Dir = filepath.Join(c.DataDir, "etcd")
@@ -162,6 +159,9 @@ func loopback(host string) bool {
 // Run serves until ctx ends, which is no error, or something fails. Requests on their way are
 // answered first. It may be called once.
 func (s *Server) Run(ctx context.Context) error {
+	if err := CheckDataDir(s.conf.DataDir); err != nil {
+		return err
+	}
 	var certificate *certificate
 	if s.conf.TLSCert != "" {
 		certificate = newCertificate(s.conf.TLSCert, s.conf.TLSKey, s.conf.Log)
@@ -182,7 +182,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := os.MkdirAll(s.conf.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
-	if err := checkDataDir(s.conf.DataDir); err != nil { // somebody may have made it since New
+	if err := CheckDataDir(s.conf.DataDir); err != nil { // somebody may have made it meanwhile
 		return err
 	}
 

@@ -176,9 +176,6 @@ func TestBadConfig(t *testing.T) {
 		"endpoint no URL":          {func(c *server.Config) { c.Endpoints = []string{"etcd:2379"} }, "--endpoints"},
 		"endpoint of nothing":      {func(c *server.Config) { c.Endpoints = []string{"http://"} }, "--endpoints"},
 		"host id":                  {func(c *server.Config) { c.LocalAgent = "a b" }, "--local-agent"},
-		"directory for all":        {func(c *server.Config) { must(t, os.Chmod(c.DataDir, 0o777)) }, "0700"},
-		"directory for a group":    {func(c *server.Config) { must(t, os.Chmod(c.DataDir, 0o770)) }, "0700"},
-		"a file":                   {func(c *server.Config) { c.DataDir = "server_test.go" }, "no directory"},
 		"default VPC not a prefix": {func(c *server.Config) { c.DefaultVPCCIDR = netip.MustParsePrefix("10.1.2.3/16") }, "IPv4"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,7 +198,6 @@ func TestBadConfig(t *testing.T) {
 		"own etcd, own host": func(c *server.Config) {
 			c.Endpoints, c.LocalAgent = []string{"https://etcd.example:2379"}, "h7.example"
 		},
-		"own link": func(c *server.Config) { c.DataDir = symlink(t, c.DataDir) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config(t, t.TempDir())
@@ -226,6 +222,32 @@ func symlink(t *testing.T, dir string) string {
 	link := filepath.Join(t.TempDir(), "link")
 	must(t, os.Symlink(dir, link))
 	return link
+}
+
+// The cases of a directory that is another user's need root: they are in the command's sessions.
+func TestDataDirOfOthers(t *testing.T) {
+	own := filepath.Join(t.TempDir(), "data")
+	must(t, os.Mkdir(own, 0o755))
+	for name, dir := range map[string]string{"own": own, "own link": symlink(t, own), "none": own + "/none"} {
+		if err := server.CheckDataDir(dir); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, mode := range []os.FileMode{0o777, 0o775} {
+		c := config(t, t.TempDir())
+		must(t, os.Chmod(c.DataDir, mode))
+		s, err := server.New(c)
+		must(t, err)
+		if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "0700") {
+			t.Errorf("Run in a directory of mode %o = %v", mode, err)
+		}
+		if made, err := os.ReadDir(c.DataDir); err != nil || len(made) > 0 {
+			t.Errorf("it made %v (%v)", made, err)
+		}
+	}
+	if err := server.CheckDataDir("server_test.go"); err == nil || !strings.Contains(err.Error(), "no directory") {
+		t.Errorf("a file: %v", err)
+	}
 }
 
 // A taken port is told before anything is written.
