@@ -89,7 +89,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := Preflight(a.c); err != nil {
 		return err
 	}
-	unlock, err := lock(a.c.RunDir)
+	unlock, err := lock(a.c)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,33 @@ func TestOneAgentPerMachine(t *testing.T) {
 	}
 }
 
+// Two agents with run directories of their own would still write to the same pins.
+func TestOneAgentPerPins(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "pins")
+	if err := os.Symlink("/sys/fs/bpf", link); err != nil {
+		t.Fatal(err)
+	}
+	release, err := agent.Lock(agent.Config{RunDir: t.TempDir(), Pins: "/sys/fs/bpf/spt-agent/a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pins, want := range map[string]string{
+		"/sys/fs/bpf/spt-agent/a":          "another agent runs on this machine (it holds /run/sallyport/pins-",
+		"/sys/fs/bpf/./spt-agent//b/../a/": "another agent runs on this machine",
+		link + "/spt-agent/a":              "another agent runs on this machine",
+		"/sys/fs/bpf/spt-agent/b":          "",
+	} {
+		err := agent.Preflight(agent.Config{RunDir: t.TempDir(), Pins: pins})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("Preflight on %s = %v, want %q", pins, err, want)
+		}
+	}
+	release()
+	if err := agent.Preflight(agent.Config{RunDir: t.TempDir(), Pins: link + "/spt-agent/a"}); err != nil {
+		t.Errorf("Preflight when the other is gone: %v", err)
+	}
+}
+
 func TestCheckLabCIDR(t *testing.T) {
 	if out, err := exec.Command("sh", "-ec",
 		"ip link add spt-agent0 type bridge; ip addr add 198.18.7.129/25 dev spt-agent0; ip link set spt-agent0 up").CombinedOutput(); err != nil {

@@ -149,7 +149,7 @@ func diagnoseAgent(c Config) Finding {
 	if os.Geteuid() != 0 {
 		return Finding{"agent", Warning, "cannot be seen without root", ""}
 	}
-	unlock, err := lock(c.RunDir)
+	unlock, err := lock(c)
 	if err != nil {
 		return Finding{"agent", Good, "one runs on this machine", ""}
 	}

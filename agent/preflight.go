@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -28,7 +30,7 @@ func Preflight(c Config) error {
 	if err := checkKernel(); err != nil {
 		return err
 	}
-	unlock, err := lock(c.RunDir)
+	unlock, err := lock(c)
 	if err != nil {
 		return err
 	}
@@ -60,12 +62,46 @@ func kernel() (release string, v [2]int, err error) {
 	return release, v, nil
 }
 
-// lock makes this process the one agent of the machine until it ends or calls unlock.
-func lock(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the run directory: %w", err)
+// lock makes this process the one agent of a run directory and of the pins until it ends or calls
+// unlock. A bpf file system holds no lock files: the lock of the pins is at lockDir, so that agents
+// with other run directories meet there.
+func lock(c Config) (unlock func(), err error) {
+	run, err := lockFile(filepath.Join(c.RunDir, "agent.lock"))
+	if err != nil {
+		return nil, err
 	}
-	path := filepath.Join(dir, "agent.lock")
+	pins, err := lockFile(pinsLock(c.Pins))
+	if err != nil {
+		run()
+		return nil, err
+	}
+	return func() { pins(); run() }, nil
+}
+
+const lockDir = "/run/sallyport"
+
+// pinsLock returns the path of the lock of a pins directory, the same for all its names.
+func pinsLock(pins string) string {
+	if abs, err := filepath.Abs(pins); err == nil {
+		pins = abs
+	}
+	// The directory may not be there yet.
+	dir, rest := pins, ""
+	for dir != "/" {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			pins = filepath.Join(real, rest)
+			break
+		}
+		dir, rest = filepath.Dir(dir), filepath.Join(filepath.Base(dir), rest)
+	}
+	sum := sha256.Sum256([]byte(pins))
+	return filepath.Join(lockDir, "pins-"+hex.EncodeToString(sum[:8])+".lock")
+}
+
+func lockFile(path string) (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make the directory of the agent's lock: %w", err)
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the agent's lock: %w", err)
@@ -117,7 +153,7 @@ func Purge(c Config) error {
 	if err := Preflight(c); err != nil {
 		return err
 	}
-	unlock, err := lock(c.RunDir)
+	unlock, err := lock(c)
 	if err != nil {
 		return err
 	}
