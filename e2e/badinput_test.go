@@ -43,6 +43,7 @@ func TestBadInput(t *testing.T) {
 	must(t, err)
 	defer taken.Close()
 	port := taken.Addr().String()
+	free := freePort(t)
 	const nobody = 65534
 
 	for name, tt := range map[string]struct {
@@ -59,7 +60,7 @@ func TestBadInput(t *testing.T) {
 		"kernel too old":      {wrap: []string{"setarch", "--uname-2.6"}, args: []string{"dev", "--data-dir", data}, code: 1, want: `the kernel is 2\.6\..*; Sallyport needs 6\.1 or newer`},
 		"second agent":        {args: []string{"dev", "--data-dir", data}, before: holdLock, code: 1, want: `another agent runs on this machine .*; stop it first`},
 		"API port taken":      {args: []string{"dev", "--data-dir", data, "--listen", port}, code: 1, want: `(already in use|is taken).*--listen`},
-		"feed port taken":     {args: []string{"dev", "--data-dir", data, "--listen", "127.0.0.1:0", "--feed-listen", port}, code: 1, want: `(already in use|is taken).*--feed-listen`},
+		"feed port taken":     {args: []string{"dev", "--data-dir", data, "--listen", free, "--feed-listen", port}, code: 1, want: `(already in use|is taken).*--feed-listen`},
 		"server's port taken": {args: []string{"server", "--data-dir", data, "--listen", port}, code: 1, want: `(already in use|is taken).*--listen`},
 		"block in use":        {args: []string{"dev", "--data-dir", data, "--lab-cidr", "10.78.0.0/16"}, before: routeOf("10.78.3.1/24"), code: 1, want: `the host has a route to 10\.78\.3\.0/24 \(via spt-clash\).*--lab-cidr`},
 		"unknown key":         {args: []string{"dev", "--config", file("key", "lissten: x\n")}, code: 2, want: `line 1: unknown key "lissten"`},
@@ -77,7 +78,7 @@ func TestBadInput(t *testing.T) {
 		"open to the world":   {args: []string{"server", "--data-dir", data, "--listen", "0.0.0.0:0"}, code: 2, want: `--tls-cert.*--insecure-http`},
 		"agent, no cert":      {args: []string{"agent"}, code: 2, want: `ca-file`},
 		"no agent":            {args: []string{"bindings", "--socket", filepath.Join(dir, "none")}, code: 1, want: `(?i)agent.*none`},
-		"no dev":              {args: []string{"env", "--data-dir", data}, code: 1, want: `no dev was started on .*--data-dir`},
+		"no dev":              {args: []string{"env", "--data-dir", data}, code: 1, want: `no server was started on .*--data-dir`},
 		"nothing to unbind":   {args: []string{"unbind"}, code: 2, want: `usage: sallyport unbind DEVICE`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,6 +128,10 @@ func TestNewerLayout(t *testing.T) {
 	want := "data directory .* has layout 2, this program knows 1: use a newer sallyport"
 	if got.code != 1 || !oneLine(got.stderr) || !regexp.MustCompile(want).MatchString(got.stderr) {
 		t.Errorf("a newer layout:\ngot  %d %s\nwant 1, and in one line %s", got.code, got.stderr, want)
+	}
+	got = refuse(t, 0, sallyport, "dev", "--data-dir", data, "--listen", freePort(t), "--feed-listen", freePort(t))
+	if got.code != 1 || !oneLine(got.stderr) || !regexp.MustCompile(want).MatchString(got.stderr) {
+		t.Errorf("a newer layout, in dev:\ngot  %d %s\nwant 1, and in one line %s", got.code, got.stderr, want)
 	}
 	if after := strings.Join(put(""), "\n"); after != before {
 		t.Errorf("the store holds\n%s\nheld\n%s", after, before)

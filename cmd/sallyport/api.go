@@ -5,13 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
-	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -30,40 +30,27 @@ type apiClient struct {
 }
 
 func apiFlags(cmd *cobra.Command) {
-	cmd.Flags().String("data-dir", "/var/lib/sallyport", "`directory` of a dev's state, which says where and as whom to ask")
+	cmd.Flags().String("data-dir", "/var/lib/sallyport", "`directory` of the server's state, which says where and as whom to ask")
 }
 
-// newAPIClient reads where to ask, and as whom, from what dev left in its data directory.
+// newAPIClient reads where to ask, and as whom, from what the server left in its data directory.
 func newAPIClient(cmd *cobra.Command) (*apiClient, error) {
 	dir, _ := cmd.Flags().GetString("data-dir")
 	e, err := readEndpoint(dir)
 	if err != nil {
 		return nil, err
 	}
-	// The file that dev wrote, and nothing of what the caller's environment says of another cloud.
+	// The file that the server wrote, and nothing of what the caller's environment says of another cloud.
 	profile, err := config.LoadSharedConfigProfile(cmd.Context(), "default", func(o *config.LoadSharedConfigOptions) {
 		o.CredentialsFiles, o.ConfigFiles = []string{e.Credentials}, []string{}
 	})
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%s may not be read: run this as the user that runs dev or the server (sudo)", e.Credentials)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the credentials: %w", err)
 	}
 	return &apiClient{endpoint: e, creds: profile.Credentials, http: http.Client{Timeout: time.Minute}}, nil
-}
-
-// readEndpoint reads what a dev on that data directory wrote when it was ready.
-func readEndpoint(dir string) (endpoint, error) {
-	var e endpoint
-	b, err := os.ReadFile(filepath.Join(dir, "endpoint.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		return e, fmt.Errorf("no dev was started on %s: start one with sallyport dev, or name its --data-dir", dir)
-	}
-	if err != nil {
-		return e, fmt.Errorf("read the endpoint: %w", err)
-	}
-	if err := json.Unmarshal(b, &e); err != nil {
-		return e, fmt.Errorf("read the endpoint: %w", err)
-	}
-	return e, nil
 }
 
 // do signs and sends a call, and reads its answer. A refusal is a *wire.Error.
@@ -79,6 +66,10 @@ func do[In, Out any](ctx context.Context, c *apiClient, call wire.Call[In, Out],
 		return nil, fmt.Errorf("sign the request: %w", err)
 	}
 	res, err := c.http.Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("nothing answers on %s: is it running? Start it with sallyport dev or sallyport server, "+
+			"on the data directory %s", c.endpoint.URL, filepath.Dir(c.endpoint.Credentials))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask the server: %w", err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ import (
 func configFlags(cmd *cobra.Command) {
 	cmd.Flags().String("config", "", "`file` (YAML) with these flags' names as keys")
 	cmd.Flags().Bool("check-config", false, "check flags and file, then exit")
-	cmd.Flags().Bool("print-config", false, "print the configuration in force as YAML, then exit")
+	cmd.Flags().Bool("print-config", false, "print the configuration in force (YAML, or --output json), then exit")
 	cmd.Flags().String("log-level", "info", "debug, info, warn or error")
 	_ = cmd.RegisterFlagCompletionFunc("log-level",
 		cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
@@ -44,7 +45,7 @@ func loadConfig(cmd *cobra.Command, check func() error) (done bool, err error) {
 		return false, err
 	}
 	if on, _ := cmd.Flags().GetBool("print-config"); on {
-		return true, printConfig(cmd.OutOrStdout(), cmd.Flags())
+		return true, printConfig(cmd)
 	}
 	on, _ := cmd.Flags().GetBool("check-config")
 	return on, nil
@@ -104,9 +105,9 @@ func readConfig(flags *pflag.FlagSet, path string) error {
 	return nil
 }
 
-func printConfig(w io.Writer, flags *pflag.FlagSet) error {
+func printConfig(cmd *cobra.Command) error {
 	values := map[string]any{}
-	flags.VisitAll(func(f *pflag.Flag) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if slices.Contains(notConfig, f.Name) || f.Hidden {
 			return
 		}
@@ -119,14 +120,21 @@ func printConfig(w io.Writer, flags *pflag.FlagSet) error {
 			values[f.Name] = f.Value.String()
 		}
 	})
-	return yaml.NewEncoder(w).Encode(values)
+	if o, _ := cmd.Flags().GetString("output"); o == "json" {
+		e := json.NewEncoder(cmd.OutOrStdout())
+		e.SetIndent("", "  ")
+		return e.Encode(values)
+	}
+	return yaml.NewEncoder(cmd.OutOrStdout()).Encode(values)
 }
 
 // logger returns the log that --log-level asks for, as JSON lines.
 func logger(cmd *cobra.Command) (*slog.Logger, error) {
 	name, _ := cmd.Flags().GetString("log-level")
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(name)); err != nil {
+	level, ok := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}[name]
+	if !ok {
 		return nil, usagef("--log-level is debug, info, warn or error, not %q", name)
 	}
 	return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level})), nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +31,7 @@ that starts with "ready" is printed, then lines to paste.
 SIGTERM or Ctrl-C stops cleanly: lab guests and their devices go, the state stays, and the next start
 makes them again. After SIGKILL guests and filters go on, and the next start adopts them.`,
 		Example: `  sudo sallyport dev
-  sudo sallyport dev --data-dir /tmp/sallyport --listen 127.0.0.1:8080 --lab-cidr 10.99.0.0/16
+  sudo sallyport dev --data-dir /srv/sallyport --listen 127.0.0.1:8080 --lab-cidr 10.99.0.0/16
   sudo sallyport dev --purge`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var d dev
@@ -92,7 +90,7 @@ func (d *dev) read(cmd *cobra.Command) {
 
 func (d *dev) check() error {
 	for name, addr := range map[string]string{"listen": d.listen, "feed-listen": d.feedListen} {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
+		if _, port, err := net.SplitHostPort(addr); err != nil || port == "0" {
 			return fmt.Errorf("--%s %q: want host:port, such as 127.0.0.1:4580", name, addr)
 		}
 	}
@@ -125,6 +123,9 @@ func (d *dev) purge() error {
 
 func (d *dev) run(ctx context.Context) error {
 	if err := agent.Preflight(agent.DefaultConfig()); err != nil {
+		return err
+	}
+	if err := server.CheckDataDir(d.dataDir); err != nil {
 		return err
 	}
 	labCIDR := netip.MustParsePrefix(d.labCIDR)
@@ -184,77 +185,15 @@ func (d *dev) run(ctx context.Context) error {
 		case <-agentCtx.Done():
 			return nil
 		}
-		if err := d.record(); err != nil {
+		e, err := readEndpoint(d.dataDir) // the server has written it
+		if err != nil {
 			return err
 		}
 		fmt.Fprintf(d.stdout, "ready: API http://%s, region %s, data in %s\n", d.listen, d.region, d.dataDir)
-		printEnv(d.stdout, d.endpoint())
+		printEnv(d.stdout, e)
 		return nil
 	})
-	err = g.Wait()
-	return err
-}
-
-// endpoint is what clients need to know of a running dev; `sallyport env` reads it.
-type endpoint struct {
-	URL         string `json:"endpoint"`
-	Region      string `json:"region"`
-	Credentials string `json:"credentials"` // file
-}
-
-func (d *dev) endpoint() endpoint {
-	return endpoint{"http://" + d.listen, d.region, filepath.Join(d.dataDir, "credentials")}
-}
-
-func (d *dev) record() error {
-	b, err := json.Marshal(d.endpoint())
-	if err != nil {
-		return fmt.Errorf("record the endpoint: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(d.dataDir, "endpoint.json"), b, 0o600); err != nil {
-		return fmt.Errorf("record the endpoint: %w", err)
-	}
-	return nil
-}
-
-func printEnv(w io.Writer, e endpoint) {
-	fmt.Fprintf(w, "export AWS_ENDPOINT_URL=%s\n", e.URL)
-	fmt.Fprintf(w, "export AWS_SHARED_CREDENTIALS_FILE=%s\n", quote(e.Credentials))
-	fmt.Fprintf(w, "export AWS_DEFAULT_REGION=%s AWS_REGION=%s AWS_PAGER=\n", e.Region, e.Region)
-	fmt.Fprintf(w, "alias aws='aws --endpoint-url %s'  # for clients before 2023, Debian 12's among them\n", e.URL)
-}
-
-// quote makes a word that a shell takes as it is.
-func quote(s string) string {
-	for _, r := range s {
-		if !(r == '/' || r == '.' || r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z') {
-			return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-		}
-	}
-	return s
-}
-
-func envCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "env",
-		GroupID: "ask",
-		Short:   "Print what AWS clients need to reach a running dev, to paste or eval",
-		Example: "  eval \"$(sallyport env)\"",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, _ := cmd.Flags().GetString("data-dir")
-			e, err := readEndpoint(dir)
-			if err != nil {
-				return err
-			}
-			if o, _ := cmd.Flags().GetString("output"); o == "json" {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(e)
-			}
-			printEnv(cmd.OutOrStdout(), e)
-			return nil
-		},
-	}
-	apiFlags(cmd)
-	return cmd
+	return g.Wait()
 }
 
 // How long a child may take to stop before it is killed, and how long dev waits before it starts

@@ -40,6 +40,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitDone
 	}
+	if child, ok := errors.AsType[*exitError](err); ok && child.code > 0 {
+		return child.code // it has said why
+	}
 	fmt.Fprintf(stderr, "sallyport: %v\n", err)
 	if _, usage := errors.AsType[*usageError](err); usage {
 		return exitUsage
@@ -91,6 +94,17 @@ func rootCommand() *cobra.Command {
 		c.Args = usageArgs(c.Args)
 		root.AddCommand(c)
 	}
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Args = knownTopic
+		case "completion":
+			// With something to run, cobra looks at its arguments.
+			c.Args, c.RunE = unknownCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	return root
 }
 
@@ -104,6 +118,15 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return usagef("there is no command %q (%s)", args[0], hint)
+}
+
+// knownTopic refuses help on what is no command.
+func knownTopic(cmd *cobra.Command, args []string) error {
+	found, rest, err := cmd.Root().Find(args)
+	if err != nil {
+		return &usageError{err}
+	}
+	return unknownCommand(found, rest)
 }
 
 // usageArgs makes a wrong number of arguments a usage error.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"net/netip"
 
@@ -27,12 +29,21 @@ state is in an etcd that it runs itself, or in the cluster that --endpoints name
 			if err != nil {
 				return err
 			}
-			c.Log, c.Ready = log, notifyReady
+			ctx, stop := context.WithCancel(cmd.Context())
+			defer stop()
+			var recorded error
+			c.Log, c.Ready = log, func() {
+				if recorded = recordEndpoint(c); recorded != nil {
+					stop()
+					return
+				}
+				notifyReady()
+			}
 			s, err := server.New(c)
 			if err != nil {
 				return &usageError{err}
 			}
-			return s.Run(cmd.Context())
+			return cmp.Or(s.Run(ctx), recorded)
 		},
 	}
 	d := server.DefaultConfig()
