@@ -69,7 +69,6 @@ func (s *State) RunInstances(env Env, in NewInstances) ([]*Instance, Change, err
 		return nil, Change{}, err
 	}
 	d := s.draft()
-	d.forget(env)
 	interfaces, err := d.launchInterfaces(in)
 	if err != nil {
 		return nil, Change{}, err

@@ -355,12 +355,15 @@ func TestInstanceLife(t *testing.T) {
 		t.Errorf("terminate again: got %s", got)
 	}
 	l.env.Now = l.env.Now.Add(59 * time.Minute)
-	l.run(vpc.NewInstances{})
-	if l.Instance(i.ID) == nil {
+	if seen, gone := l.Forget(l.env); seen.Instance(i.ID) == nil || !gone.Empty() {
 		t.Error("a terminated instance is gone within the hour")
 	}
 	l.env.Now = l.env.Now.Add(2 * time.Minute)
-	l.run(vpc.NewInstances{})
+	seen, gone := l.Forget(l.env)
+	if seen.Instance(i.ID) != nil {
+		t.Error("a terminated instance is seen for good")
+	}
+	l.do(gone, nil)
 	if l.Instance(i.ID) != nil {
 		t.Error("a terminated instance stays for good")
 	}

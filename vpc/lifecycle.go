@@ -108,20 +108,19 @@ func (d *draft) terminate(env Env, i *Instance) {
 	d.put(&c)
 }
 
-// forget removes instances that were terminated long ago.
-func (d *draft) forget(env Env) {
-	most := maxInstancesOfCall // the rest is for the next call: a transaction has bounds
-	for i := range d.Instances() {
-		if forgotten(env, i) && most > 0 {
-			d.delete(i.Key())
-			most--
+// Forget returns the State as calls see it, without the instances that were terminated long ago, and
+// what removes them for good: as many of them as one write may take along.
+func (s *State) Forget(env Env) (*State, Change) {
+	var gone []Key
+	for i := range s.Instances() {
+		if i.State == Terminated && env.Now.Sub(i.Terminated) > terminatedFor {
+			gone = append(gone, i.Key())
 		}
 	}
-}
-
-// forgotten reports whether an instance was terminated so long ago that no call shows it.
-func forgotten(env Env, i *Instance) bool {
-	return i.State == Terminated && env.Now.Sub(i.Terminated) > terminatedFor
+	if len(gone) == 0 {
+		return s, Change{}
+	}
+	return s.Apply(Change{Deletes: gone}, s.revision), Change{Deletes: gone[:min(len(gone), maxInstancesOfCall)]}
 }
 
 // userInitiated is EC2's StateTransitionReason of a stop or terminate call.
@@ -194,7 +193,6 @@ func (s *State) StopInstances(env Env, ids []InstanceID) ([]StateChange, Change,
 // the guest is gone. What is terminated already stays as it is.
 func (s *State) TerminateInstances(env Env, ids []InstanceID) ([]StateChange, Change, error) {
 	d := s.draft()
-	d.forget(env)
 	changes, err := d.eachInstance(ids, func(i *Instance) error {
 		if i.State == ShuttingDown || i.State == Terminated {
 			return nil

@@ -132,6 +132,7 @@ func (c *call) read() (*vpc.State, error) {
 		return nil, fmt.Errorf("read: %w", err)
 	}
 	c.revision = s.Revision()
+	s, _ = s.Forget(c.env)
 	return s, nil
 }
 
@@ -146,8 +147,11 @@ func (c *call) update(fn func(*vpc.State) (vpc.Change, error)) error {
 		return err
 	}
 	revision, err := c.Store.Update(c.ctx, func(s *vpc.State) (vpc.Change, error) {
+		s, gone := s.Forget(c.env)
 		change, err := fn(s)
-		c.wrote = !change.Empty()
+		if c.wrote = !change.Empty(); c.wrote {
+			change.Deletes = append(change.Deletes, gone.Deletes...)
+		}
 		c.revision = s.Revision() // of a refusal: the State that it is about
 		return change, err
 	})

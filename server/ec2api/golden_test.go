@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -120,6 +121,10 @@ func (e *endpoint) happen(text string) error {
 		if len(words) == 0 || words[0] == "#" {
 			continue
 		}
+		if words[0] == "wait" {
+			e.wait(words[1])
+			continue
+		}
 		words = append(words, "", "", "", "") // absent words are empty
 		arg := words[1:]
 		_, err := e.store.Update(e.t.Context(), func(s *vpc.State) (vpc.Change, error) {
@@ -154,6 +159,18 @@ func (e *endpoint) happen(text string) error {
 		}
 	}
 	return nil
+}
+
+// wait sets the clock forward.
+func (e *endpoint) wait(text string) {
+	e.t.Helper()
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.now = e.now.Add(d)
 }
 
 // lines returns a State as lines that can be compared: kind, id, field, value; one per element of a
