@@ -43,21 +43,38 @@ func (s *State) Bootstrap(env Env, in NewInstallation) (Change, error) {
 	}
 	d := s.draft()
 	d.put(&Installation{Account: in.Account, Region: in.Region, ULA: in.ULA, NextRule: 1})
-	if err := d.createDefaultVPC(env, block); err != nil {
+	if _, err := d.createDefaultVPC(env, block); err != nil {
 		return Change{}, fmt.Errorf("create the default VPC: %w", err)
 	}
 	return d.change(), nil
 }
 
+// CreateDefaultVPC makes the default VPC again after it was deleted, with EC2's block, whatever the
+// first one had.
+func (s *State) CreateDefaultVPC(env Env) (*VPC, Change, error) {
+	if s.Installation().DefaultVPC != "" {
+		return nil, Change{}, Errorf(CodeDefaultVpcAlreadyExists, "A Default VPC already exists for this account in this region.")
+	}
+	if err := s.underVPCQuota(); err != nil {
+		return nil, Change{}, err
+	}
+	d := s.draft()
+	v, err := d.createDefaultVPC(env, defaultVPCBlock)
+	if err != nil {
+		return nil, Change{}, err
+	}
+	return v, d.change(), nil
+}
+
 // createDefaultVPC adds the default VPC with a subnet in each zone: the first quarters of sixteenths
 // of the block, 172.31.0.0/20, 172.31.16.0/20, 172.31.32.0/20.
-func (d *draft) createDefaultVPC(env Env, block netip.Prefix) error {
+func (d *draft) createDefaultVPC(env Env, block netip.Prefix) (*VPC, error) {
 	v, err := d.addVPC(env, VPC{
 		CIDRs:     []CIDRAssociation{{ID: AssociationID(env.ID("vpc-cidr-assoc")), CIDR: block}},
 		IsDefault: true, DNSSupport: true, DNSHostnames: true,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	self := *d.Installation()
 	self.DefaultVPC = v.ID
@@ -68,7 +85,7 @@ func (d *draft) createDefaultVPC(env Env, block netip.Prefix) error {
 			CIDR: subBlock(block, block.Bits()+4, n), DefaultForZone: true, MapPublicIPOnLaunch: true,
 		})
 	}
-	return nil
+	return v, nil
 }
 
 // subBlock returns the nth block of a length inside of an IPv4 or IPv6 block; the length is at most

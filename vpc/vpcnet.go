@@ -40,8 +40,8 @@ func (s *State) CreateVPC(env Env, in NewVPC) (*VPC, Change, error) {
 	if err != nil {
 		return nil, Change{}, err
 	}
-	if s.Count(KindVPC) >= s.Quotas().VPCs {
-		return nil, Change{}, Errorf(CodeVpcLimitExceeded, "The maximum number of VPCs has been reached.")
+	if err := s.underVPCQuota(); err != nil {
+		return nil, Change{}, err
 	}
 	d := s.draft()
 	v := VPC{
@@ -60,6 +60,14 @@ func (s *State) CreateVPC(env Env, in NewVPC) (*VPC, Change, error) {
 		return nil, Change{}, err
 	}
 	return made, d.change(), nil
+}
+
+// underVPCQuota refuses one more VPC than an account may have.
+func (s *State) underVPCQuota() error {
+	if s.Count(KindVPC) >= s.Quotas().VPCs {
+		return Errorf(CodeVpcLimitExceeded, "The maximum number of VPCs has been reached.")
+	}
+	return nil
 }
 
 // addVPC puts a VPC under a new id, with its default group.

@@ -7,6 +7,7 @@ import (
 
 func (a *api) vpcActions() {
 	handle(a, wire.CreateVpc, createVpc)
+	handle(a, wire.CreateDefaultVpc, createDefaultVpc)
 	handle(a, wire.DeleteVpc, deleteVpc)
 	handle(a, wire.DescribeVpcs, describeVpcs)
 }
@@ -38,6 +39,21 @@ func createVpc(c *call, in *wire.CreateVpcRequest) (*wire.CreateVpcResult, error
 		w := wireVPC(s, v)
 		w.State = new("pending") // as EC2 answers; it is available by the next call
 		out = &wire.CreateVpcResult{Vpc: &w}
+		return change, nil
+	})
+	return out, err
+}
+
+func createDefaultVpc(c *call, _ *wire.CreateDefaultVpcRequest) (*wire.CreateDefaultVpcResult, error) {
+	var out *wire.CreateDefaultVpcResult
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		v, change, err := s.CreateDefaultVPC(c.env)
+		if err != nil {
+			return change, err
+		}
+		w := wireVPC(s, v)
+		w.State = new("pending") // as EC2 answers; it is available by the next call
+		out = &wire.CreateDefaultVpcResult{Vpc: &w}
 		return change, nil
 	})
 	return out, err

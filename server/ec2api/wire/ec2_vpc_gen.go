@@ -8,6 +8,12 @@ var CreateVpc = newOp(&EC2, "CreateVpc", (*CreateVpcRequest).decode, (*CreateVpc
 // IsDryRun reports whether this is a rehearsal.
 func (v *CreateVpcRequest) IsDryRun() bool { return Value(v.DryRun) }
 
+// CreateDefaultVpc is an action of EC2.
+var CreateDefaultVpc = newOp(&EC2, "CreateDefaultVpc", (*CreateDefaultVpcRequest).decode, (*CreateDefaultVpcResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *CreateDefaultVpcRequest) IsDryRun() bool { return Value(v.DryRun) }
+
 // DeleteVpc is an action of EC2.
 var DeleteVpc = newOp(&EC2, "DeleteVpc", (*DeleteVpcRequest).decode, (*DeleteVpcResult).encode)
 
@@ -69,6 +75,33 @@ type BlockPublicAccessStates struct {
 
 func (v *BlockPublicAccessStates) encode(b []byte) []byte {
 	b = putString(b, "internetGatewayBlockMode", v.InternetGatewayBlockMode)
+	return b
+}
+
+// CreateDefaultVpcRequest is the request of [CreateDefaultVpc].
+type CreateDefaultVpcRequest struct {
+	DryRun *bool
+}
+
+func (v *CreateDefaultVpcRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+// CreateDefaultVpcResult is the result of [CreateDefaultVpc].
+type CreateDefaultVpcResult struct {
+	Vpc *Vpc
+}
+
+func (v *CreateDefaultVpcResult) encode(b []byte) []byte {
+	b = putObject(b, "vpc", v.Vpc, (*Vpc).encode)
 	return b
 }
 

@@ -21,6 +21,7 @@ var Operations = map[string]*Operation{
 	"AttachNetworkInterface":          AttachNetworkInterface.Operation,
 	"AuthorizeSecurityGroupEgress":    AuthorizeSecurityGroupEgress.Operation,
 	"AuthorizeSecurityGroupIngress":   AuthorizeSecurityGroupIngress.Operation,
+	"CreateDefaultVpc":                CreateDefaultVpc.Operation,
 	"CreateNetworkInterface":          CreateNetworkInterface.Operation,
 	"CreateSecurityGroup":             CreateSecurityGroup.Operation,
 	"CreateSubnet":                    CreateSubnet.Operation,
