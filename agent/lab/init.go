@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,7 +25,13 @@ import (
 //go:embed init.sh
 var initScript string
 
-// ensureInit starts the guest's first process, in mount, PID and host-name namespaces of its own,
+// guestRoot is the host's number of a guest's root, and guestIDs maps the guest's first 65536: numbers
+// that own no file of the host's. 2^30 is above what systemd and the files of subordinate ids hand out.
+const guestRoot = 1 << 30
+
+var guestIDs = []syscall.SysProcIDMap{{ContainerID: 0, HostID: guestRoot, Size: 1 << 16}}
+
+// ensureInit starts the guest's first process, in user, mount, PID and host-name namespaces of its own,
 // unless it runs. It is no child that the agent waits for: it outlives the agent.
 func (l *Lab) ensureInit(g Guest, ns netns.NsHandle) error {
 	if _, err := l.initPID(g.ID); err == nil {
@@ -33,19 +40,19 @@ func (l *Lab) ensureInit(g Guest, ns netns.NsHandle) error {
 		return err
 	}
 	dir := l.dir(g.ID)
-	script := ""
+	input, script := []byte("start\n"), ""
 	if bytes.HasPrefix(g.UserData, []byte("#!")) {
-		script = filepath.Join(dir, "user-data")
-		if err := os.WriteFile(script, g.UserData, 0o700); err != nil {
-			return fmt.Errorf("write user data: %w", err)
-		}
+		input, script = append(input, g.UserData...), "user-data"
 	}
 	console, err := os.OpenFile(filepath.Join(dir, "console.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the console's log: %w", err)
 	}
 	defer console.Close()
-	cmd := exec.Command("/bin/sh", "-c", initScript, "init", string(g.ID), script)
+	if err := console.Chown(guestRoot, guestRoot); err != nil { // for who opens /dev/stdout
+		return fmt.Errorf("hand over the console's log: %w", err)
+	}
+	cmd := exec.Command("/bin/sh", "-c", initScript, "init", string(g.ID), hosts(g), script)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"}
 	cmd.Stdout, cmd.Stderr = console, console
@@ -58,15 +65,26 @@ func (l *Lab) ensureInit(g Guest, ns netns.NsHandle) error {
 	defer start.Close()
 	cmd.Stdin = hold
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setsid:     true,
-		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+		Setsid:      true,
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+		UidMappings: guestIDs, GidMappings: guestIDs,
+		GidMappingsEnableSetgroups: true,
+		Credential:                 &syscall.Credential{}, // root of the mappings
 	}
-	if err := onThread(func() error {
+	// What whoever started the agent left open is not the guest's.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("close inherited files: %w", err)
+	}
+	err = onThread(func() error {
 		if err := netns.Set(ns); err != nil {
 			return err
 		}
 		return cmd.Start()
-	}); err != nil {
+	})
+	switch {
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EUSERS), errors.Is(err, unix.EPERM):
+		return refuse("the host allows no user namespace for the guest (see user.max_user_namespaces): %v", err)
+	case err != nil:
 		return fmt.Errorf("start its first process: %w", err)
 	}
 	go func() { _ = cmd.Wait() }() // reaps it if it ends before we do
@@ -78,10 +96,25 @@ func (l *Lab) ensureInit(g Guest, ns netns.NsHandle) error {
 	if err := os.WriteFile(filepath.Join(dir, "init"), []byte(record), 0o600); err != nil {
 		return errors.Join(fmt.Errorf("record its first process: %w", err), cmd.Process.Kill())
 	}
-	if _, err := start.WriteString("start\n"); err != nil {
+	if _, err := start.Write(input); err != nil { // a pipe holds 64 KiB, user data has at most 16
 		return fmt.Errorf("start its first process: %w", err)
 	}
 	return nil
+}
+
+// hosts returns the lines of /etc/hosts that name a guest: its primary address of each family.
+func hosts(g Guest) string {
+	var b strings.Builder
+	seen := map[bool]bool{}
+	for _, i := range g.Interfaces[:min(1, len(g.Interfaces))] {
+		for _, a := range i.Addresses {
+			if !seen[a.Addr().Is4()] {
+				seen[a.Addr().Is4()] = true
+				fmt.Fprintf(&b, "%s %s\n", a.Addr(), g.ID)
+			}
+		}
+	}
+	return b.String()
 }
 
 // initPID returns the PID of the guest's first process; os.ErrNotExist if it does not run.
