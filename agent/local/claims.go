@@ -17,13 +17,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
-	"time"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
-	"github.com/sallyport/sallyport/agent/dump"
 	"github.com/sallyport/sallyport/vpc"
 )
 
@@ -93,6 +91,8 @@ type Claims struct {
 	last    int                        // turn of the newest claim
 	rules   func(vpc.InterfaceID) bool // which ENIs have rules in force
 	changed chan struct{}              // closed and replaced at every change
+
+	odd map[int]string // by ifindex: names that were warned of. Run's alone
 }
 
 // ErrUsage is wrapped by refusals that the caller can mend: no such device, device already claimed.
@@ -107,7 +107,7 @@ var ENIPattern = regexp.MustCompile(`^eni-([0-9a-f]{8}|[0-9a-f]{17})$`)
 // known stays closed, and is listed, until it is unbound or bound.
 func New(o Options, attached map[int]vpc.InterfaceID) (*Claims, error) {
 	c := &Claims{
-		opts: o, log: o.Log, claims: map[int]*Claim{}, changed: make(chan struct{}),
+		opts: o, log: o.Log, claims: map[int]*Claim{}, changed: make(chan struct{}), odd: map[int]string{},
 		rules: func(vpc.InterfaceID) bool { return false },
 	}
 	if c.log == nil {
@@ -212,6 +212,9 @@ func (c *Claims) Bind(device string, eni vpc.InterfaceID, guest string, source S
 	if !ENIPattern.MatchString(string(eni)) {
 		return Claim{}, fmt.Errorf("%w: %q is not the id of a network interface (eni-…)", ErrUsage, eni)
 	}
+	if !nameable(device) {
+		return Claim{}, fmt.Errorf("%w: %q is no name of a device", ErrUsage, device)
+	}
 	link, err := netlink.LinkByName(device)
 	if errors.As(err, new(netlink.LinkNotFoundError)) {
 		return Claim{}, fmt.Errorf("%w: this host has no device %q", ErrUsage, device)
@@ -255,12 +258,25 @@ func (c *Claims) Bind(device string, eni vpc.InterfaceID, guest string, source S
 	return *s, c.save()
 }
 
+// maxName is the longest alternative name of a device, in bytes (ALTIFNAMSIZ without its end); a
+// name itself has at most 15.
+const maxName = 127
+
+// nameable reports whether a device may be called so. The kernel reads a name up to its first NUL:
+// with more behind it, another device would be meant.
+func nameable(device string) bool {
+	return device != "" && len(device) <= maxName && !strings.ContainsAny(device, "\x00/")
+}
+
 // Unbind gives a device up: it is filtered no longer. The device is named as Bind takes it, or as
 // List shows it.
 func (c *Claims) Unbind(device string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var s *Claim
+	if !nameable(device) {
+		return fmt.Errorf("%w: %q is no name of a device", ErrUsage, device)
+	}
 	link, err := netlink.LinkByName(device)
 	if err == nil {
 		s = c.claims[link.Attrs().Index]
@@ -270,7 +286,7 @@ func (c *Claims) Unbind(device string) error {
 	}
 	if eni := named(link); eni != "" {
 		fix := fmt.Sprintf("ip link set dev %s alias ''", link.Attrs().Name)
-		if link.Attrs().Alias != string(eni) {
+		if strings.TrimSpace(link.Attrs().Alias) != string(eni) {
 			fix = fmt.Sprintf("ip link property del dev %s altname %s", link.Attrs().Name, eni)
 		}
 		return fmt.Errorf("%w: a name of %s is %s, which would claim it again; remove it: %s", ErrUsage, device, eni, fix)
@@ -391,169 +407,6 @@ func (c *Claims) Wait(ctx context.Context, ifindex int, eni vpc.InterfaceID, don
 func (c *Claims) note() {
 	close(c.changed)
 	c.changed = make(chan struct{})
-}
-
-// How often Run looks at all devices, and tries again what was refused, and how long it waits before
-// it starts a watch that broke again.
-const (
-	lookInterval  = 10 * time.Second
-	retryInterval = 30 * time.Second
-	watchDelay    = time.Second
-)
-
-// Run watches the host's devices until ctx ends: aliases make claims, a device that disappears ends
-// its own. What the kernel does not announce (an alternative name) is found within lookInterval.
-func (c *Claims) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := c.watch(ctx); err != nil && ctx.Err() == nil {
-			c.log.Warn("watch of devices broke, starts again", "err", err)
-			select {
-			case <-time.After(watchDelay):
-			case <-ctx.Done():
-			}
-		}
-	}
-	return nil
-}
-
-func (c *Claims) watch(ctx context.Context) error {
-	events, done, broken := make(chan netlink.LinkUpdate, 64), make(chan struct{}), make(chan error, 1)
-	if err := netlink.LinkSubscribeWithOptions(events, done, netlink.LinkSubscribeOptions{
-		ErrorCallback: func(err error) {
-			select {
-			case broken <- err:
-			default:
-			}
-		},
-	}); err != nil {
-		close(done)
-		return fmt.Errorf("subscribe to devices: %w", err)
-	}
-	defer func() {
-		close(done)
-		for range events { // until the subscription has ended, which a full channel would keep it from
-		}
-	}()
-	// Everything once, now that no event is missed.
-	if err := c.look(); err != nil {
-		return err
-	}
-	look, again := time.NewTicker(lookInterval), time.NewTicker(retryInterval)
-	defer look.Stop()
-	defer again.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-broken:
-			return err
-		case <-look.C:
-			if err := c.look(); err != nil {
-				return err
-			}
-		case <-again.C:
-			c.mu.Lock()
-			c.retry(func(*Claim) bool { return true })
-			c.mu.Unlock()
-		case e, ok := <-events:
-			switch {
-			case !ok:
-				return errors.New("the subscription ended")
-			case e.Family != unix.AF_UNSPEC:
-				// A bridge's word about a port: that it left is announced as an RTM_DELLINK, but the
-				// device is still there.
-			case e.Header.Type == unix.RTM_DELLINK:
-				c.gone(int(e.Index))
-			default:
-				c.seen(e.Link)
-			}
-		}
-	}
-}
-
-// look compares the claims with all devices.
-func (c *Claims) look() error {
-	links, err := dump.Whole(netlink.LinkList)
-	if err != nil {
-		return fmt.Errorf("list devices: %w", err)
-	}
-	present := map[int]bool{}
-	for _, l := range links {
-		present[l.Attrs().Index] = true
-		c.seen(l)
-	}
-	c.mu.Lock()
-	claimed := slices.Collect(maps.Keys(c.claims))
-	c.mu.Unlock()
-	for _, i := range claimed {
-		if present[i] {
-			continue
-		}
-		// It may have come, and been bound, after the list was made.
-		if _, err := netlink.LinkByIndex(i); errors.As(err, new(netlink.LinkNotFoundError)) {
-			c.gone(i)
-		}
-	}
-	return nil
-}
-
-// seen claims a device whose alias or alternative name says so, and follows a change of name.
-func (c *Claims) seen(l netlink.Link) {
-	if c.known(l) {
-		return
-	}
-	eni := named(l)
-	if eni == "" {
-		return
-	}
-	if _, err := c.Bind(l.Attrs().Name, eni, "", Alias); err != nil {
-		c.log.Error("claim by alias", "device", l.Attrs().Name, "eni", eni, "err", err)
-	}
-}
-
-// known reports whether a device is claimed, and takes over its name.
-func (c *Claims) known(l netlink.Link) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.claims[l.Attrs().Index]
-	if s == nil {
-		return false
-	}
-	if s.Device == l.Attrs().Name {
-		return true
-	}
-	c.log.Info("claimed device renamed", "device", l.Attrs().Name, "was", s.Device, "eni", s.ENI)
-	s.Device = l.Attrs().Name
-	if s.reported {
-		c.opts.Report(*s, true)
-	}
-	if err := c.save(); err != nil {
-		c.log.Error("record claims", "err", err)
-	}
-	return true
-}
-
-// named returns the ENI that a device's alias or alternative name is, or "".
-func named(l netlink.Link) vpc.InterfaceID {
-	for _, n := range append([]string{l.Attrs().Alias}, l.Attrs().AltNames...) {
-		if ENIPattern.MatchString(n) {
-			return vpc.InterfaceID(n)
-		}
-	}
-	return ""
-}
-
-func (c *Claims) gone(ifindex int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.claims[ifindex]
-	if s == nil {
-		return
-	}
-	c.end(s)
-	if err := c.save(); err != nil {
-		c.log.Error("record claims", "err", err)
-	}
 }
 
 func (c *Claims) path() string { return filepath.Join(c.opts.Dir, "claims.json") }

@@ -442,6 +442,60 @@ func TestAlias(t *testing.T) {
 	}
 }
 
+// Spaces around an id are no part of it; what only looks like an id claims nothing, and is told once.
+func TestOddAlias(t *testing.T) {
+	h, log := newHost(t), &lines{}
+	c, err := local.New(local.Options{Filter: h, Report: h.report, Dir: h.dir, Log: slog.New(slog.NewTextHandler(log, nil))}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := device(t, "spt-loc1"), device(t, "spt-loc2")
+	ip(t, "link", "set", "spt-loc1", "alias", " "+string(eniA)+" ")
+	ip(t, "link", "set", "spt-loc2", "alias", strings.ToUpper(string(eniB)))
+	run(t, c)
+	until(t, "an alias with spaces is seen", func() bool { return h.filtered(one) == string(eniA) })
+	if err := c.Unbind("spt-loc1"); !errors.Is(err, local.ErrUsage) || !strings.Contains(err.Error(), "ip link set dev spt-loc1 alias ''") {
+		t.Errorf("Unbind of a device with its alias: %v", err)
+	}
+	told := func() int { return log.count("it claims nothing", "device=spt-loc2", strings.ToUpper(string(eniB))) }
+	until(t, "an alias in capitals is told", func() bool { return told() > 0 })
+	ip(t, "link", "set", "spt-loc2", "up") // seen again
+	ip(t, "link", "set", "spt-loc1", "alias", "")
+	three := device(t, "spt-loc3")
+	ip(t, "link", "set", "spt-loc3", "up", "alias", string(eniB))
+	until(t, "a later alias is seen", func() bool { return h.filtered(three) == string(eniB) })
+	if n := told(); n != 1 {
+		t.Errorf("told %d times, want once", n)
+	}
+	if got := h.filtered(two); got != "no" {
+		t.Errorf("a device with an alias that is no id is filtered: %s", got)
+	}
+}
+
+// lines is a log that can be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// count returns how many lines have all of the words.
+func (l *lines) count(words ...string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.text.String()) {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			n++
+		}
+	}
+	return n
+}
+
 func TestClaimFollowsItsDevice(t *testing.T) {
 	h := newHost(t)
 	c := h.claims(t)

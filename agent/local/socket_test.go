@@ -60,16 +60,21 @@ func TestSocketRefuses(t *testing.T) {
 		status             int
 		want               string
 	}{
-		"unknown field":  {"POST", "/v1/bind", `{"device":"spt-loc1","eni":"eni-0000000a","force":true}`, 400, `unknown field`},
-		"no JSON":        {"POST", "/v1/bind", `device=spt-loc1`, 400, "no JSON"},
-		"nothing":        {"POST", "/v1/bind", ``, 400, "no JSON"},
-		"two requests":   {"POST", "/v1/unbind", `{"device":"spt-loc1"}{"device":"spt-loc2"}`, 400, "after its end"},
-		"too large":      {"POST", "/v1/bind", `{"device":"` + strings.Repeat("x", 1<<20) + `"}`, 400, "too large"},
-		"unknown device": {"POST", "/v1/bind", `{"device":"spt-none","eni":"eni-0000000a"}`, 400, "no device"},
-		"not bound":      {"POST", "/v1/unbind", `{"device":"lo"}`, 400, "lo is not bound"},
-		"wrong method":   {"GET", "/v1/bind", ``, 405, ""},
-		"unknown path":   {"GET", "/v1/keys", ``, 404, ""},
-		"nothing bound":  {"GET", "/v1/bindings", ``, 200, "[]"},
+		"unknown field":   {"POST", "/v1/bind", `{"device":"spt-loc1","eni":"eni-0000000a","force":true}`, 400, `unknown field`},
+		"no JSON":         {"POST", "/v1/bind", `device=spt-loc1`, 400, "no JSON"},
+		"nothing":         {"POST", "/v1/bind", ``, 400, "no JSON"},
+		"two requests":    {"POST", "/v1/unbind", `{"device":"spt-loc1"}{"device":"spt-loc2"}`, 400, "after its end"},
+		"too large":       {"POST", "/v1/bind", `{"device":"` + strings.Repeat("x", 1<<20) + `"}`, 400, "too large"},
+		"unknown device":  {"POST", "/v1/bind", `{"device":"spt-none","eni":"eni-0000000a"}`, 400, "no device"},
+		"device with NUL": {"POST", "/v1/bind", `{"device":"lo\u0000x","eni":"eni-0000000a"}`, 400, "no name of a device"},
+		"device a path":   {"POST", "/v1/bind", `{"device":"../lo","eni":"eni-0000000a"}`, 400, "no name of a device"},
+		"device too long": {"POST", "/v1/bind", `{"device":"` + strings.Repeat("x", 128) + `","eni":"eni-0000000a"}`, 400, "no name of a device"},
+		"device unnamed":  {"POST", "/v1/bind", `{"eni":"eni-0000000a"}`, 400, "no name of a device"},
+		"unbind with NUL": {"POST", "/v1/unbind", `{"device":"lo\u0000x"}`, 400, "no name of a device"},
+		"not bound":       {"POST", "/v1/unbind", `{"device":"lo"}`, 400, "lo is not bound"},
+		"wrong method":    {"GET", "/v1/bind", ``, 405, ""},
+		"unknown path":    {"GET", "/v1/keys", ``, 404, ""},
+		"nothing bound":   {"GET", "/v1/bindings", ``, 200, "[]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://agent"+tt.path, bytes.NewBufferString(tt.body))
