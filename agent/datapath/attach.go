@@ -60,8 +60,13 @@ func (d *Datapath) attach(ifindex int, name string, eni vpc.InterfaceID) error {
 	if len(name) >= len(twin.Name) || len(eni) >= len(twin.Eni) {
 		return fmt.Errorf("the name or the id %q is too long", eni)
 	}
-	if _, err := netlink.LinkByIndex(ifindex); err != nil {
+	link, err := netlink.LinkByIndex(ifindex)
+	if err != nil {
 		return fmt.Errorf("find device %d: %w", ifindex, err)
+	}
+	// The programs read an Ethernet header first; without one a packet's own bytes would pass for it.
+	if kind := link.Attrs().EncapType; eni != "" && kind != "ether" {
+		return fmt.Errorf("frames of this device are not Ethernet but %q: bind a tap, veth or other Ethernet device", kind)
 	}
 	for _, other := range d.devices {
 		if eni == "" || other.ENI != eni || other.Ifindex == ifindex {

@@ -219,6 +219,28 @@ func TestLayout(t *testing.T) {
 	h.open()
 }
 
+// TestAttachRefusesTun: a device without Ethernet headers carries no ENI, and stays closed when it is
+// claimed.
+func TestAttachRefusesTun(t *testing.T) {
+	h := newHost(t, datapath.Options{})
+	h.do(func() {
+		tun := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tun0"}, Mode: netlink.TUNTAP_MODE_TUN, Queues: 1, Flags: netlink.TUNTAP_NO_PI}
+		must(t, netlink.LinkAdd(tun))
+		defer func() { must(t, tun.Fds[0].Close()) }()
+		link, err := netlink.LinkByName("tun0")
+		must(t, err)
+		ifindex := link.Attrs().Index
+		err = h.d.Attach(ifindex, "tun0", eniA)
+		if err == nil || !strings.Contains(err.Error(), "not Ethernet") {
+			t.Errorf("Attach of a TUN device: %v, want a refusal", err)
+		}
+		if got := h.d.Attached(); len(got) != 0 {
+			t.Errorf("Attached() = %v after a refusal, want none", got)
+		}
+		must(t, h.d.Attach(ifindex, "tun0", "")) // closed
+	})
+}
+
 // TestAttach: one device per ENI; the same again is nothing; a claim may become an ENI.
 func TestAttach(t *testing.T) {
 	h := newHost(t, datapath.Options{})

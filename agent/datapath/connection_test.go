@@ -140,6 +140,115 @@ func TestConnections(t *testing.T) {
 	}
 }
 
+// TestClosing: what comes after the end, or amid it, and what does not bring it about.
+func TestClosing(t *testing.T) {
+	const in, out = ruleset.Ingress, ruleset.Egress
+	const short, long = 100 * time.Millisecond, time.Hour
+	web := tcp(remote4, own4, 4000, 80, syn)
+	say := func(f frame, flags uint8) frame { f.flags = flags; return f }
+	handshake := []step{
+		{in, web, ruleset.ReasonRule},
+		{out, say(web.reply(), syn|ack), ruleset.ReasonTracked},
+		{in, say(web, ack), ruleset.ReasonTracked},
+	}
+	// The sequence number that nobody waits for: of somebody who does not see the connection.
+	blind := func(flags uint8) frame {
+		return say(web, flags).with("blind", func(f *frame) { f.mangle = put(14+20+4, 0xde) })
+	}
+	late := func(b []byte) []byte { return put(14+20+6, 4)(b) } // 1024 bytes behind what is acknowledged
+	h := newHost(t, datapath.Options{})
+	h.attach(eniA)
+	for name, steps := range map[string][]step{
+		"a SYN after the server's FIN is new": {
+			{out, say(web.reply(), fin|ack), ruleset.ReasonTracked},
+			{in, say(web, ack), ruleset.ReasonTracked},
+			{in, web, ruleset.ReasonNoRule},
+			{out, say(web.reply(), syn), ruleset.ReasonNoRule},
+			{in, say(web, fin|ack), ruleset.ReasonTracked},
+		},
+		"a SYN after the client's FIN is new": {
+			{in, say(web, fin|ack), ruleset.ReasonTracked},
+			{in, web, ruleset.ReasonNoRule},
+			{in, say(web, syn|0x40), ruleset.ReasonNoRule},
+			{out, say(web.reply(), ack), ruleset.ReasonTracked},
+		},
+		"after both only what ends it passes": {
+			{in, say(web, fin|ack), ruleset.ReasonTracked},
+			{out, say(web.reply(), fin|ack), ruleset.ReasonTracked},
+			{in, web, ruleset.ReasonNoRule},
+			{in, say(web, syn|ack), ruleset.ReasonNoRule},
+			{out, say(web.reply(), syn|ack), ruleset.ReasonNoRule},
+			{in, say(web, syn|fin), ruleset.ReasonNoRule},
+			{in, say(web, syn|rst), ruleset.ReasonNoRule},
+			{in, say(web, 0), ruleset.ReasonNoRule},
+			{in, say(web, 0x20), ruleset.ReasonNoRule},
+			{in, say(web, ack), ruleset.ReasonTracked},
+			{out, say(web.reply(), fin|ack), ruleset.ReasonTracked},
+			{in, say(web, rst), ruleset.ReasonTracked},
+		},
+		"after an RST too": {
+			{out, say(web.reply(), rst), ruleset.ReasonTracked},
+			{in, say(web, syn|ack), ruleset.ReasonNoRule},
+			{in, web, ruleset.ReasonNoRule},
+			{in, say(web, ack), ruleset.ReasonTracked},
+		},
+		"a blind FIN ends nothing": {
+			{in, blind(fin | ack), ruleset.ReasonTracked},
+			{in, blind(fin), ruleset.ReasonTracked},
+			{in, web, ruleset.ReasonTracked},
+		},
+		"an RST behind data that is not acknowledged ends it": {
+			{out, say(web.reply(), rst|ack).with("late RST", func(f *frame) { f.mangle = late }), ruleset.ReasonTracked},
+			{in, web, ruleset.ReasonNoRule},
+		},
+		"a FIN behind data that is not acknowledged ends it": {
+			{out, say(web.reply(), fin|ack).with("late FIN", func(f *frame) { f.mangle = late }), ruleset.ReasonTracked},
+			{in, web, ruleset.ReasonNoRule},
+		},
+		"a blind RST ends nothing": {
+			{in, blind(rst), ruleset.ReasonTracked},
+			{in, blind(rst | ack), ruleset.ReasonTracked},
+			{in, say(web, rst).with("RST nearby", func(f *frame) { f.mangle = late }), ruleset.ReasonTracked},
+			{in, web, ruleset.ReasonTracked}, // a retransmission
+			{in, say(web, ack), ruleset.ReasonTracked},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h.fresh(t)
+			h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))
+			h.play(handshake...)
+			h.apply(view())
+			h.play(steps...)
+		})
+	}
+
+	h.d.SetTimeouts(long, long, short, long, long, long, long)
+	t.Run("an idle connection survives a blind RST", func(t *testing.T) {
+		h.fresh(t)
+		h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))
+		h.play(handshake...)
+		h.apply(view())
+		h.play(step{in, blind(rst), ruleset.ReasonTracked}, step{in, blind(rst | ack), ruleset.ReasonTracked}, step{in, blind(fin | ack), ruleset.ReasonTracked})
+		h.tickPast(clock(t, h.d), short)
+		h.play(step{out, say(web.reply(), ack), ruleset.ReasonTracked})
+	})
+	t.Run("what comes after the end does not put it off", func(t *testing.T) {
+		h.fresh(t)
+		h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))
+		h.play(handshake...)
+		h.apply(view())
+		h.play(step{in, say(web, fin|ack), ruleset.ReasonTracked})
+		h.play(step{out, say(web.reply(), fin|ack), ruleset.ReasonTracked})
+		start := clock(t, h.d)
+		for range 5 {
+			h.run(eniA, in, say(web, ack).bytes())
+			h.tickPast(clock(t, h.d), short/4)
+		}
+		h.tickPast(start, short)
+		h.play(step{in, say(web, ack), ruleset.ReasonNoRule})
+	})
+}
+
 // TestConnectionEntry says what an entry records.
 func TestConnectionEntry(t *testing.T) {
 	h := newHost(t, datapath.Options{})

@@ -43,6 +43,7 @@ type guestConnection struct {
 	Revision uint64
 	Rule     uint32
 	Flags    guestConnectionFlag
+	Next     [2]uint32
 }
 
 type guestConnectionFlag uint32

@@ -41,32 +41,85 @@ static __always_inline bool is_expired(const struct connection *c, const struct 
 	return (__s64)(now - c->seen) > (__s64)timeout_of(c, p);
 }
 
-/* A SYN after the end is a new connection that happens to have the same ports. */
+/* Both sides have ended it, or one of them at once. */
+static __always_inline bool is_closed(const struct connection *c)
+{
+	return (c->flags & CONNECTION_RST) ||
+	       (c->flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH;
+}
+
+/* A packet that does not belong to the end that has come, or begun: a SYN, or what is no FIN, RST or
+ * ACK. It starts a connection that happens to have the same ports, if the rules let it.
+ */
 static __always_inline bool is_reopened(const struct connection *c, const struct packet *p)
 {
-	return p->key.protocol == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-	       ((c->flags & CONNECTION_RST) ||
-		(c->flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH);
+	if (p->key.protocol != IPPROTO_TCP)
+		return false;
+	if (is_closed(c))
+		return (p->tcp_flags & TCP_SYN) || !(p->tcp_flags & (TCP_FIN | TCP_RST | TCP_ACK));
+	return (c->flags & CONNECTION_FIN_BOTH) && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* How far a number in a packet may be from the one that was acknowledged last: an RST follows what
+ * the other side has received and not yet acknowledged, a FIN all that is in flight.
+ */
+#define RST_WINDOW (1U << 17)
+#define FIN_WINDOW (1U << 24)
+
+static __always_inline bool is_near(__be32 number, __be32 next, __u32 window)
+{
+	return bpf_ntohl(number) - bpf_ntohl(next) + window < 2 * window;
+}
+
+/* Whoever sends it sees the connection: its numbers are near those of both sides. */
+static __always_inline bool is_in_window(const struct connection *c, const struct packet *p,
+					 enum direction d, enum direction other, __u32 window)
+{
+	return (p->tcp_flags & TCP_ACK) && is_near(p->tcp_sequence, c->next[d], window) &&
+	       is_near(p->tcp_acknowledged, c->next[other], window);
+}
+
+/* The flags that a FIN or RST leaves behind. One whose numbers make no sense passes, since the other
+ * side does not believe it (RFC 5961) or asks the sender, whose answer is exact. Were it believed
+ * here, whoever knows addresses and ports could end an idle connection.
+ */
+static __always_inline __u32 end_of(const struct connection *c, const struct packet *p,
+				    bool from_guest)
+{
+	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
+	/* Without numbers of both sides there is nothing to compare. */
+	bool any = !(c->flags & CONNECTION_ESTABLISHED) || !c->next[d] || !c->next[other];
+	__u32 flags = 0;
+
+	if ((p->tcp_flags & TCP_FIN) && (any || is_in_window(c, p, d, other, FIN_WINDOW)))
+		flags |= from_guest ? CONNECTION_FIN_EGRESS : CONNECTION_FIN_INGRESS;
+	if ((p->tcp_flags & TCP_RST) &&
+	    (any || p->tcp_sequence == c->next[d] || is_in_window(c, p, d, other, RST_WINDOW)))
+		flags |= CONNECTION_RST;
+	return flags;
 }
 
 static __always_inline void account(struct connection *c, const struct packet *p, bool from_guest,
 				    __u64 now)
 {
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
 	bool reply = from_guest != !!(c->flags & CONNECTION_BY_GUEST);
 	__u32 segments = p->skb->gso_segs;
 	__u32 flags = 0;
 
 	__sync_fetch_and_add(&c->packets[d], segments ? segments : 1);
 	__sync_fetch_and_add(&c->bytes[d], p->ip_length);
-	if (c->seen != now)
+	/* What comes after the end does not put it off. */
+	if (c->seen != now && !(p->key.protocol == IPPROTO_TCP && is_closed(c)))
 		c->seen = now;
 	if (reply)
 		flags |= CONNECTION_ANSWERED;
-	if (p->tcp_flags & TCP_FIN)
-		flags |= from_guest ? CONNECTION_FIN_EGRESS : CONNECTION_FIN_INGRESS;
-	if (p->tcp_flags & TCP_RST)
-		flags |= CONNECTION_RST;
+	flags |= end_of(c, p, from_guest);
+	if ((p->tcp_flags & (TCP_ACK | TCP_RST)) == TCP_ACK &&
+	    c->next[other] != p->tcp_acknowledged)
+		c->next[other] = p->tcp_acknowledged;
 	if ((c->flags & flags) != flags)
 		__sync_fetch_and_or((__u32 *)&c->flags, flags);
 }

@@ -221,8 +221,10 @@ struct connection {
 	__u64 revision;	  /* that admitted it */
 	__u32 rule;	  /* that admitted it */
 	enum connection_flag flags;
+	__be32 next
+		[2]; /* of TCP, by direction: the sequence number that the other side waits for */
 };
-_Static_assert(sizeof(struct connection) == 64, "shared with Go");
+_Static_assert(sizeof(struct connection) == 72, "shared with Go");
 
 struct counts {
 	__u64 packets[32]; /* by enum reason */

@@ -46,6 +46,8 @@ struct packet {
 	__u32 l4;    /* offset in the frame */
 	__u32 l4_length; /* as the IP header says */
 	__u32 ip_length;
+	__be32 tcp_sequence;
+	__be32 tcp_acknowledged;
 	__u8 tcp_flags;
 	__u8 icmp_type;
 	__u8 icmp_code;
@@ -172,6 +174,8 @@ static __always_inline enum reason parse_l4(struct packet *p, void *l4, void *en
 		if (length < sizeof(*tcp) || p->l4_length < length)
 			return REASON_MALFORMED;
 		p->tcp_flags = ((__u8 *)l4)[13];
+		p->tcp_sequence = tcp->seq;
+		p->tcp_acknowledged = tcp->ack_seq;
 		source = tcp->source;
 		destination = tcp->dest;
 		break;
