@@ -158,11 +158,14 @@ func Purge(c Config) error {
 		return err
 	}
 	defer unlock()
+	if err := lab.Purge(filepath.Join(c.RunDir, "lab")); err != nil {
+		return fmt.Errorf("lab guests remain, and so all filters stay in force: %w", err)
+	}
 	claims := os.Remove(filepath.Join(c.RunDir, "claims.json"))
 	if errors.Is(claims, os.ErrNotExist) {
 		claims = nil
 	}
-	return errors.Join(lab.Purge(filepath.Join(c.RunDir, "lab")), datapath.Purge(c.Pins), claims)
+	return errors.Join(datapath.Purge(c.Pins), claims)
 }
 
 // oneLine keeps an error that joins several to one line.

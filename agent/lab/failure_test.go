@@ -145,8 +145,8 @@ func TestTwoVPCsWithTheSameAddresses(t *testing.T) {
 	if err := l.Reconcile(t.Context(), []lab.Guest{a, b}); err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf("running=false the host already uses 203.0.113.0/25 (route 203.0.113.0/25 via %s)",
-		lab.BridgeName(a.Interfaces[0].Subnet))
+	want := "running=false lab guests of vpc-0000000000000feed already use 203.0.113.0/25 (bridge " +
+		lab.BridgeName(a.Interfaces[0].Subnet) + ")"
 	if got := st.get(b.ID); got != want {
 		t.Errorf("status = %q, want %q", got, want)
 	}
@@ -174,6 +174,65 @@ func TestHostWithoutIPv6(t *testing.T) {
 	if got, want := st.get(dual.ID), "running=false IPv6 is off on this host"; !strings.HasPrefix(got, want) {
 		t.Errorf("a guest with IPv6: status %q, want %q", got, want)
 	}
+}
+
+// A guest takes the place of one with the same addresses in another VPC.
+func TestVPCInPlaceOfAnother(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "lab")
+	l, st := newLab(t, dir)
+	t.Cleanup(func() { _ = lab.Purge(dir) })
+	a, b := guest(1), guest(2)
+	b.Interfaces[0].VPC, b.Interfaces[0].Subnet = "vpc-000000000000feed2", "subnet-000000000000feed2"
+	for _, g := range []lab.Guest{a, b} {
+		if err := l.Reconcile(t.Context(), []lab.Guest{g}); err != nil {
+			t.Fatal(err)
+		}
+		if got := st.get(g.ID); got != "running=true " {
+			t.Errorf("status of %s = %q, want running", g.ID, got)
+		}
+	}
+}
+
+func TestBridgeDeleted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "lab")
+	l, _ := newLab(t, dir)
+	t.Cleanup(func() { _ = lab.Purge(dir) })
+	g := guest(1)
+	for range 2 {
+		if err := l.Reconcile(t.Context(), []lab.Guest{g}); err != nil {
+			t.Fatal(err)
+		}
+		if !pings(g, "203.0.113.1") {
+			t.Fatal("the guest does not reach its router")
+		}
+		sh(t, "ip link del %s", lab.BridgeName(g.Interfaces[0].Subnet))
+	}
+}
+
+func TestPurgeWithoutDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "lab")
+	l, _ := newLab(t, dir)
+	g, bare := guest(1), guest(2)
+	bare.Interfaces = nil
+	if err := l.Reconcile(t.Context(), []lab.Guest{g, bare}); err != nil {
+		t.Fatal(err)
+	}
+	record, err := os.ReadFile(filepath.Join(dir, string(g.ID), "init"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sh(t, "rm -r %s", dir)
+	if err := lab.Purge(dir); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("sh", "-c", "{ ip -o link; ls /run/netns; } | grep -e sp[bv]- -e feed000").Output(); err == nil {
+		t.Errorf("Purge left\n%s", out)
+	}
+	pid, _, _ := strings.Cut(string(record), " ")
+	until(t, "the first process is gone", func() bool {
+		cmdline, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+		return len(cmdline) == 0
+	})
 }
 
 // What stands in the lab's directory and is no guest's is not removed by its name.

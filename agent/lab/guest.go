@@ -21,19 +21,47 @@ import (
 )
 
 // present lists the guests that exist on this host: each has a directory, made before anything
-// else of it and removed last.
+// else of it and removed last, and devices that name it, should the directory be lost.
 func (l *Lab) present() ([]vpc.InstanceID, error) {
-	es, err := os.ReadDir(l.opts.Dir)
+	ids, err := guestNames(l.opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	all, err := dump.Whole(netlink.LinkList)
+	if err != nil {
+		return nil, fmt.Errorf("list devices: %w", err)
+	}
+	var devices []vpc.InstanceID
+	for _, link := range all {
+		if w := aliased(link); link.Type() == "veth" && len(w) == 2 && idPattern.MatchString(w[0]) {
+			devices = append(devices, vpc.InstanceID(w[0]))
+		}
+	}
+	return union(ids, devices), nil
+}
+
+// namedGuests lists the guests that have a network namespace by their name.
+func namedGuests() ([]vpc.InstanceID, error) { return guestNames("/run/netns") }
+
+// guestNames lists what in a directory has the name of a guest: what is removed by its name must be ours.
+func guestNames(dir string) ([]vpc.InstanceID, error) {
+	es, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("list guests: %w", err)
 	}
-	ids := make([]vpc.InstanceID, 0, len(es))
+	var ids []vpc.InstanceID
 	for _, e := range es {
-		if idPattern.MatchString(e.Name()) { // what is removed by its name must be ours
+		if idPattern.MatchString(e.Name()) {
 			ids = append(ids, vpc.InstanceID(e.Name()))
 		}
 	}
 	return ids, nil
+}
+
+func union(a, b []vpc.InstanceID) []vpc.InstanceID {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 var idPattern = regexp.MustCompile(`^i-([0-9a-f]{8}|[0-9a-f]{17})$`)
@@ -132,6 +160,11 @@ func (l *Lab) ensureInterface(ctx context.Context, id vpc.InstanceID, i Interfac
 	}
 	if w := aliased(host); len(w) != 2 || w[0] != string(id) || w[1] != string(i.ENI) {
 		return refuse("the device %s is not this guest's; remove it", name)
+	}
+	if host.Attrs().MasterIndex != br.Attrs().Index { // the bridge was removed, and made again
+		if err := netlink.LinkSetMaster(host, br); err != nil {
+			return fmt.Errorf("put %s on %s: %w", name, br.Attrs().Name, err)
+		}
 	}
 	bindErr := l.opts.Bind(ctx, name, i.ENI)
 	if bindErr != nil && host.Attrs().Flags&net.FlagUp == 0 {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -134,6 +135,39 @@ func (l *Lab) initPID(id vpc.InstanceID) (int, error) {
 	return pid, nil
 }
 
+// stopLost ends first processes of the guest that no record tells of: those whose arguments are a
+// first process's and that are the first of a PID namespace.
+func (l *Lab) stopLost(id vpc.InstanceID) error {
+	if _, err := l.initPID(id); err == nil {
+		return nil
+	}
+	procs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, dir := range procs {
+		cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // gone meanwhile: not ours
+		args := strings.Split(string(cmdline), "\x00")
+		if len(args) < 5 || args[0] != "/bin/sh" || args[1] != "-c" || args[3] != "init" || args[4] != string(id) {
+			continue
+		}
+		status, _ := os.ReadFile(filepath.Join(dir, "status"))
+		if !firstOfNamespace.Match(status) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil {
+			return err
+		}
+		errs = append(errs, stop(pid))
+	}
+	return errors.Join(errs...)
+}
+
+// Source: proc(5), NSpid: the process's number in each PID namespace, the innermost last.
+var firstOfNamespace = regexp.MustCompile(`(?m)^NSpid:\s.*\s1$`)
+
 // startTime returns when a process started, in the kernel's ticks: with the PID it names a process
 // for good. Source: proc(5), field 22 of stat.
 func startTime(pid int) (string, error) {
@@ -158,6 +192,10 @@ func (l *Lab) stopInit(id vpc.InstanceID) error {
 	if err != nil {
 		return err
 	}
+	return stop(pid)
+}
+
+func stop(pid int) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil

@@ -113,24 +113,30 @@ func (l *Lab) Reconcile(ctx context.Context, guests []Guest) error {
 			guests = append(guests, Guest{ID: id})
 		}
 	}
+	each := func(run bool) {
+		for _, g := range guests {
+			if g.Run != run {
+				continue
+			}
+			wg.Go(func() {
+				if err := l.reconcile(ctx, g, wanted[g.ID]); err != nil {
+					fail(fmt.Errorf("guest %s: %w", g.ID, err))
+				}
+			})
+		}
+		wg.Wait()
+	}
+	// First what goes: its addresses may be those of a guest that comes.
+	each(false)
+	if err := removeNetworks(subnets); err != nil {
+		fail(err)
+	}
 	if len(subnets) > 0 {
 		if err := ensureForward(l.log); err != nil {
 			l.log.Warn("cannot tell whether the host's firewall drops what guests send each other", "err", err)
 		}
 	}
-	for _, g := range guests {
-		wg.Go(func() {
-			if err := l.reconcile(ctx, g, wanted[g.ID]); err != nil {
-				fail(fmt.Errorf("guest %s: %w", g.ID, err))
-			}
-		})
-	}
-	wg.Wait()
-	l.network.Lock()
-	defer l.network.Unlock()
-	if err := removeNetworks(subnets); err != nil {
-		fail(err)
-	}
+	each(true)
 	return errors.Join(errs...)
 }
 
@@ -192,19 +198,32 @@ func (l *Lab) tell(id vpc.InstanceID, running bool, reason string) bool {
 // the control plane, which makes them again.
 func (l *Lab) Close() error { return Purge(l.opts.Dir) }
 
-// Purge removes what labs left on this host, their guests with it.
+// Purge removes what labs left on this host, their guests with it, also those whose directory is lost.
 func Purge(dir string) error {
 	l := New(Options{Dir: dir, Status: func(vpc.InstanceID, bool, string) {}})
 	present, err := l.present()
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, id := range present {
-		if err := l.remove(id); err != nil {
-			errs = append(errs, fmt.Errorf("guest %s: %w", id, err))
-		}
+	named, err := namedGuests()
+	if err != nil {
+		return err
 	}
+	var (
+		errs []error
+		mu   sync.Mutex
+		wg   sync.WaitGroup
+	)
+	for _, id := range union(present, named) {
+		wg.Go(func() {
+			if err := errors.Join(l.stopLost(id), l.remove(id)); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, fmt.Errorf("guest %s: %w", id, err))
+			}
+		})
+	}
+	wg.Wait()
 	errs = append(errs, removeNetworks(nil))
 	return errors.Join(errs...)
 }

@@ -22,13 +22,14 @@ import (
 	"github.com/sallyport/sallyport/vpc"
 )
 
-// TestMain runs the tests in a network namespace of their own: a lab removes every bridge, rule and
+// TestMain runs the tests in network and mount namespaces of their own: a lab removes every bridge, rule and
 // route of labs that it does not want.
 func TestMain(m *testing.M) {
 	const inside = "SALLYPORT_TEST_NETNS"
 	if os.Getenv(inside) != "" {
-		if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "lab: set lo up: %v: %s", err, out)
+		const setUp = "mount --make-rprivate /; mkdir -p /run/netns; mount -t tmpfs tmpfs /run/netns; ip link set lo up"
+		if out, err := exec.Command("sh", "-ec", setUp).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "lab: set up the namespaces: %v: %s", err, out)
 			os.Exit(1)
 		}
 		os.Exit(m.Run())
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "lab: in a network namespace:", err)
 		os.Exit(1)

@@ -262,8 +262,11 @@ func checkOverlap(i Interface) error {
 			if err != nil {
 				continue // it went meanwhile
 			}
-			if words := aliased(link); len(words) > 0 && words[0] == string(i.VPC) {
-				continue
+			if words := aliased(link); len(words) > 0 {
+				if words[0] == string(i.VPC) {
+					continue
+				}
+				return refuse("lab guests of %s already use %s (bridge %s)", words[0], r.Masked(), link.Attrs().Name)
 			}
 			return refuse("the host already uses %s (route %s via %s)", r.Masked(), dst, link.Attrs().Name)
 		}
