@@ -47,7 +47,7 @@ func TestWhoMayNotPass(t *testing.T) {
 		{"no action", e.signed(http.MethodPost, "", "Version=2016-11-15", adminKey, "ec2"), 400, "MissingAction"},
 		{"bad escapes", e.signed(http.MethodPost, "", describe+"&x=%zz", adminKey, "ec2"), 400, "MalformedQueryString"},
 		{"too large", e.signed(http.MethodPost, "", describe+"&x="+strings.Repeat("x", 1<<20), adminKey, "ec2"), 400, "InvalidRequest"},
-		{"twice", e.signed(http.MethodPost, "?"+describe, describe, adminKey, "ec2"), 400, "MalformedQueryString"},
+		{"twice", e.signed(http.MethodPost, "?"+describe+"&DryRun=true", describe+"&DryRun=false", adminKey, "ec2"), 400, "MalformedQueryString"},
 		{"signed long ago", late, 400, "RequestExpired"},
 	}
 	before := e.state()

@@ -17,8 +17,12 @@ func describeEnforcement(
 		return nil, err
 	}
 	revision := wire.Value(in.Revision)
-	if revision == 0 {
+	switch {
+	case revision == 0:
 		revision = s.Revision()
+	case revision < 0 || revision > s.Revision(): // what was never written is in force nowhere
+		return nil, vpc.Errorf(vpc.CodeInvalidParameterValue,
+			"Value (%d) for parameter revision is invalid. Expecting 0 to %d, which is the newest.", revision, s.Revision())
 	}
 	all, shown, next, err := s.Enforced(vpc.EnforcementQuery{
 		IDs:  ids[vpc.InterfaceID](in.NetworkInterfaceIds),

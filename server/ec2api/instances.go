@@ -91,7 +91,6 @@ func launchENI(n wire.InstanceNetworkInterfaceSpecification, path string) (vpc.L
 		asked(path+"associateCarrierIpAddress", wire.Value(n.AssociateCarrierIpAddress)),
 		asked(path+"associatePublicIpAddress", wire.Value(n.AssociatePublicIpAddress)),
 		asked(path+"connectionTrackingSpecification", n.ConnectionTrackingSpecification != nil),
-		asked(path+"interfaceType", notPlain(n.InterfaceType)),
 		asked(path+"ipv4PrefixCount", wire.Value(n.Ipv4PrefixCount) != 0),
 		asked(path+"ipv4Prefix", len(n.Ipv4Prefixes) > 0),
 		asked(path+"ipv6PrefixCount", wire.Value(n.Ipv6PrefixCount) != 0),
@@ -99,6 +98,9 @@ func launchENI(n wire.InstanceNetworkInterfaceSpecification, path string) (vpc.L
 		asked(path+"networkCardIndex", wire.Value(n.NetworkCardIndex) != 0),
 		asked(path+"primaryIpv6", wire.Value(n.PrimaryIpv6)),
 	); err != nil {
+		return vpc.LaunchENI{}, err
+	}
+	if err := plainType(path, n.InterfaceType); err != nil {
 		return vpc.LaunchENI{}, err
 	}
 	a, err := addresses(n.PrivateIpAddress, n.PrivateIpAddresses, n.SecondaryPrivateIpAddressCount, n.Ipv6Addresses, n.Ipv6AddressCount)

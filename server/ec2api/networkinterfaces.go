@@ -23,13 +23,15 @@ func createNetworkInterface(
 	if err := refuseUnsupported(
 		asked("connectionTrackingSpecification", in.ConnectionTrackingSpecification != nil),
 		asked("enablePrimaryIpv6", wire.Value(in.EnablePrimaryIpv6)),
-		asked("interfaceType", notPlain(in.InterfaceType)),
 		asked("ipv4PrefixCount", wire.Value(in.Ipv4PrefixCount) != 0),
 		asked("ipv4Prefix", len(in.Ipv4Prefixes) > 0),
 		asked("ipv6PrefixCount", wire.Value(in.Ipv6PrefixCount) != 0),
 		asked("ipv6Prefix", len(in.Ipv6Prefixes) > 0),
 		asked("operator", in.Operator != nil),
 	); err != nil {
+		return nil, err
+	}
+	if err := plainType("", in.InterfaceType); err != nil {
 		return nil, err
 	}
 	a, err := addresses(in.PrivateIpAddress, in.PrivateIpAddresses, in.SecondaryPrivateIpAddressCount, in.Ipv6Addresses, in.Ipv6AddressCount)
@@ -84,10 +86,17 @@ func adoptNetworkInterface(
 	return out, err
 }
 
-// notPlain reports whether an interface type is asked for that is not the ordinary one.
-func notPlain(interfaceType *string) bool {
-	t := wire.Value(interfaceType)
-	return t != "" && t != "interface"
+// plainType refuses an interface type that is not the ordinary one: EC2's others are not served.
+func plainType(path string, interfaceType *string) error {
+	switch t := wire.Value(interfaceType); t {
+	case "", "interface":
+		return nil
+	case "efa", "efa-only", "branch", "trunk":
+		return refuseUnsupported(asked(path+"interfaceType", true))
+	default:
+		return vpc.Errorf(vpc.CodeInvalidParameterValue,
+			"Value (%s) for parameter %sinterfaceType is invalid. Expecting one of: interface, efa, efa-only, branch, trunk.", t, path)
+	}
 }
 
 // addresses brings the two ways to name IPv4 addresses into one: the primary one stands by itself or

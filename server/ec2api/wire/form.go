@@ -33,7 +33,7 @@ type node struct {
 }
 
 // ParseForm reads the parameters of the query string and of the body of one request. Errors are of type *[Error]:
-// MalformedQueryString (bad escapes, a name twice), InvalidCharacter (what XML cannot carry), InvalidRequest (bounds).
+// MalformedQueryString (bad escapes, a name twice, unless once in each with one value), InvalidCharacter (what XML cannot carry), InvalidRequest (bounds).
 func ParseForm(query, body string) (*Form, error) {
 	if strings.Count(query, "&")+strings.Count(body, "&") >= maxParameters { // before anything is allocated for them
 		return nil, tooMany
@@ -47,6 +47,9 @@ func ParseForm(query, body string) (*Form, error) {
 		return nil, refuse("MalformedQueryString", "The body contains a syntax error.")
 	}
 	for k, v := range more {
+		if len(v) == 1 && slices.Equal(all[k], v) { // said twice, in two places, and the same
+			continue
+		}
 		all[k] = append(all[k], v...)
 	}
 	return NewForm(all)

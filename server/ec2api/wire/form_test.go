@@ -149,6 +149,26 @@ func many(n int, format string) string {
 	return b.String()
 }
 
+func TestQueryAndBodyMakeOneForm(t *testing.T) {
+	const twice = "MalformedQueryString: The parameter GroupId is given more than once."
+	for _, tt := range []struct{ query, body, want string }{
+		{"GroupId=sg-1", "DryRun=true", ""},
+		{"GroupId=sg-1&Action=A", "GroupId=sg-1&Action=A", ""},
+		{"GroupId=sg-1", "GroupId=sg-2", twice},
+		{"GroupId=sg-1&GroupId=sg-1", "GroupId=sg-1&GroupId=sg-1", twice},
+		{"GroupId=sg-1&GroupId=sg-1", "GroupId=sg-1", twice},
+		{"", "GroupId=sg-1&GroupId=sg-1", twice},
+	} {
+		got := ""
+		if _, err := wire.ParseForm(tt.query, tt.body); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("query %q and body %q: got %q, want %q", tt.query, tt.body, got, tt.want)
+		}
+	}
+}
+
 func TestDecodeConstraints(t *testing.T) {
 	for name, tt := range map[string]struct {
 		decode func(testing.TB) error
@@ -180,10 +200,6 @@ func TestDecodeConstraints(t *testing.T) {
 		"base64": {
 			of(wire.ModifyInstanceAttribute, "InstanceId=i-1&UserData.Value=a-secret"),
 			"InvalidParameterValue: The parameter UserData.Value is not valid base64.",
-		},
-		"negative revision": {
-			of(wire.DescribeEnforcement, "Revision=-1"),
-			"InvalidParameterValue: Value ( -1 ) for parameter revision is invalid. Expecting a value greater than 0.",
 		},
 		"time": {
 			of(wire.RunInstances, "ImageId=a&MinCount=1&MaxCount=1&InstanceMarketOptions.SpotOptions.ValidUntil=tomorrow"),

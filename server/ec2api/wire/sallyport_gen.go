@@ -116,7 +116,7 @@ type DescribeEnforcementRequest struct {
 	NetworkInterfaceIds []string // NetworkInterfaceId in a request
 	NextToken           *string
 	// Absent or 0: the newest.
-	Revision *int64 // 0 or more
+	Revision *int64
 }
 
 func (v *DescribeEnforcementRequest) decode(d *decoder, n *node) {
@@ -130,7 +130,7 @@ func (v *DescribeEnforcementRequest) decode(d *decoder, n *node) {
 		case "NextToken":
 			v.NextToken = d.string(k)
 		case "Revision":
-			v.Revision = within(d, k, d.long(k), 0, 1<<63-1)
+			v.Revision = d.long(k)
 		default:
 			d.other(k)
 		}
