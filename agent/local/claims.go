@@ -265,7 +265,7 @@ const maxName = 127
 // nameable reports whether a device may be called so. The kernel reads a name up to its first NUL:
 // with more behind it, another device would be meant.
 func nameable(device string) bool {
-	return device != "" && len(device) <= maxName && !strings.ContainsAny(device, "\x00/")
+	return len(device) <= maxName && !strings.ContainsAny(device, "\x00/")
 }
 
 // Unbind gives a device up: it is filtered no longer. The device is named as Bind takes it, or as

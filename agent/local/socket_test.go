@@ -69,7 +69,7 @@ func TestSocketRefuses(t *testing.T) {
 		"device with NUL": {"POST", "/v1/bind", `{"device":"lo\u0000x","eni":"eni-0000000a"}`, 400, "no name of a device"},
 		"device a path":   {"POST", "/v1/bind", `{"device":"../lo","eni":"eni-0000000a"}`, 400, "no name of a device"},
 		"device too long": {"POST", "/v1/bind", `{"device":"` + strings.Repeat("x", 128) + `","eni":"eni-0000000a"}`, 400, "no name of a device"},
-		"device unnamed":  {"POST", "/v1/bind", `{"eni":"eni-0000000a"}`, 400, "no name of a device"},
+		"device unnamed":  {"POST", "/v1/bind", `{"eni":"eni-0000000a"}`, 400, "no device"},
 		"unbind with NUL": {"POST", "/v1/unbind", `{"device":"lo\u0000x"}`, 400, "no name of a device"},
 		"not bound":       {"POST", "/v1/unbind", `{"device":"lo"}`, 400, "lo is not bound"},
 		"wrong method":    {"GET", "/v1/bind", ``, 405, ""},
