@@ -95,6 +95,7 @@ func (d *Datapath) SetTimeouts(tcpEstablished, tcpSyn, tcpClosed, udp, udpStream
 // Connection is an entry as tests see it.
 type Connection struct {
 	Established     bool
+	Closed          bool // by an RST or both FINs
 	Protocol        uint8
 	Packets, Bytes  [2]uint64
 	Rule            uint32
@@ -110,7 +111,7 @@ func (d *Datapath) Connections() ([]Connection, error) {
 	for i, m := range d.connectionMaps() {
 		err := eachConnection(m, func(k guestConnectionKey, c guestConnection) error {
 			list = append(list, Connection{
-				Established: i == 0, Protocol: k.Protocol, Packets: c.Packets, Bytes: c.Bytes, Rule: c.Rule,
+				Established: i == 0, Closed: timeout(k, c, guestTimeouts{TcpClosed: 1}) == 1, Protocol: k.Protocol, Packets: c.Packets, Bytes: c.Bytes, Rule: c.Rule,
 				Revision: c.Revision, Created: c.Created, Seen: c.Seen, ENI: k.Eni,
 			})
 			return nil

@@ -165,6 +165,44 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
+// TestEndsOnTheWire: what real sides send to end a connection is believed, with data under way too.
+func TestEndsOnTheWire(t *testing.T) {
+	g := newGuest(t, datapath.Options{})
+	g.apply(view(rule(false, vpc.TCP, 80, 80, "10.0.0.0/24")))
+	closed := func() (n int) {
+		list, err := g.d.Connections()
+		must(t, err)
+		for _, c := range list {
+			if c.Protocol == unix.IPPROTO_TCP && c.Closed {
+				n++
+			}
+		}
+		return n
+	}
+	want := 0
+	for range 5 {
+		for name, end := range map[string]func(*net.TCPConn){
+			"FIN":             func(*net.TCPConn) {},
+			"FIN behind data": func(c *net.TCPConn) { _, _ = c.Write(make([]byte, 100_000)) },
+			"RST":             func(c *net.TCPConn) { must(t, c.SetLinger(0)) },
+			"RST behind data": func(c *net.TCPConn) {
+				_, _ = c.Write(make([]byte, 100_000))
+				must(t, c.SetLinger(0))
+			},
+		} {
+			c := g.dial(netip.AddrPortFrom(own4, 80)).conn.(*net.TCPConn)
+			end(c)
+			must(t, c.Close())
+			want++
+			for until := time.Now().Add(5 * time.Second); closed() != want; time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(until) {
+					t.Fatalf("%s: %d connections have ended after 5 s, want %d", name, closed(), want)
+				}
+			}
+		}
+	}
+}
+
 // TestOnTheWire lets real packets decide, with both ways to attach and both families.
 func TestOnTheWire(t *testing.T) {
 	for _, mode := range modes(t) {
