@@ -94,6 +94,12 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	labDir := filepath.Join(a.c.RunDir, "lab")
+	if a.c.Lab {
+		if err := lab.Own(labDir, a.c.CAFile); err != nil {
+			return err
+		}
+	}
 	creds, err := feed.AgentTLS(a.c.CAFile, a.c.CertFile, a.c.KeyFile)
 	if err != nil {
 		return err
@@ -103,7 +109,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	defer a.datapath.Close()
 	a.feed = feed.NewClient(feed.ClientOptions{
-		Server: a.c.Server, TLS: creds, Lab: a.c.Lab, Log: a.log,
+		Server: a.c.Server, TLS: creds, Version: a.c.Version, Lab: a.c.Lab, Log: a.log,
 		Bound: func(r feed.BindingResult) { a.claims.Answered(r.ENI, r.Device, r.Error) },
 	})
 	attached := map[int]vpc.InterfaceID{}
@@ -129,7 +135,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			Status: func(id vpc.InstanceID, running bool, reason string) {
 				a.feed.ReportGuest(feed.GuestStatus{Instance: id, Running: running, Reason: reason})
 			},
-			Dir: filepath.Join(a.c.RunDir, "lab"), Log: a.log,
+			Dir: labDir, Log: a.log,
 		})
 		g.Go(func() error { return a.runLab(ctx) })
 	}

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -225,7 +227,13 @@ func Purge(dir string) error {
 	}
 	wg.Wait()
 	errs = append(errs, removeNetworks(nil))
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(dir, ownerFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget whose guests were here: %w", err)
+	}
+	return nil
 }
 
 // refusal is an error that trying again does not mend.
