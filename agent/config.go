@@ -18,7 +18,8 @@ type Config struct {
 	RunDir   string // lock, socket, claims, lab guests
 	Pins     string // where programs and maps are pinned, below a bpf file system
 	Attach   datapath.Mode
-	Lab      bool // run lab guests
+	Lab      bool   // run lab guests
+	Version  string // of this program, told to the server
 	Log      *slog.Logger
 	// Ready is called when the agent first has in force what the server says. nil: nothing.
 	Ready func()

@@ -26,7 +26,7 @@ What it has put in force stays in force without it. One agent runs per machine.`
 			if err != nil {
 				return err
 			}
-			c.Log, c.Ready = log, notifyReady
+			c.Version, c.Log, c.Ready = version(), log, notifyReady
 			a, err := agent.New(c)
 			if err != nil {
 				return &usageError{err}
