@@ -17,17 +17,6 @@ func (v *DeleteTagsRequest) IsDryRun() bool { return Value(v.DryRun) }
 // DescribeTags is an action of EC2.
 var DescribeTags = newOp(&EC2, "DescribeTags", (*DescribeTagsRequest).decode, (*DescribeTagsResult).encode)
 
-// Page says which of the Tags are asked for.
-func (v *DescribeTagsRequest) Page() Page { return Page{Value(v.NextToken), Value(v.MaxResults)} }
-
-// SetNextToken tells where the next page of Tags starts; empty: nowhere.
-func (v *DescribeTagsResult) SetNextToken(token string) {
-	v.NextToken = nil
-	if token != "" {
-		v.NextToken = &token
-	}
-}
-
 // IsDryRun reports whether this is a rehearsal.
 func (v *DescribeTagsRequest) IsDryRun() bool { return Value(v.DryRun) }
 

@@ -7,17 +7,6 @@ import "time"
 // DescribeImages is an action of EC2.
 var DescribeImages = newOp(&EC2, "DescribeImages", (*DescribeImagesRequest).decode, (*DescribeImagesResult).encode)
 
-// Page says which of the Images are asked for.
-func (v *DescribeImagesRequest) Page() Page { return Page{Value(v.NextToken), Value(v.MaxResults)} }
-
-// SetNextToken tells where the next page of Images starts; empty: nowhere.
-func (v *DescribeImagesResult) SetNextToken(token string) {
-	v.NextToken = nil
-	if token != "" {
-		v.NextToken = &token
-	}
-}
-
 // IsDryRun reports whether this is a rehearsal.
 func (v *DescribeImagesRequest) IsDryRun() bool { return Value(v.DryRun) }
 

@@ -7,17 +7,6 @@ import "time"
 // DescribeInstances is an action of EC2.
 var DescribeInstances = newOp(&EC2, "DescribeInstances", (*DescribeInstancesRequest).decode, (*DescribeInstancesResult).encode)
 
-// Page says which of the Reservations are asked for.
-func (v *DescribeInstancesRequest) Page() Page { return Page{Value(v.NextToken), Value(v.MaxResults)} }
-
-// SetNextToken tells where the next page of Reservations starts; empty: nowhere.
-func (v *DescribeInstancesResult) SetNextToken(token string) {
-	v.NextToken = nil
-	if token != "" {
-		v.NextToken = &token
-	}
-}
-
 // IsDryRun reports whether this is a rehearsal.
 func (v *DescribeInstancesRequest) IsDryRun() bool { return Value(v.DryRun) }
 

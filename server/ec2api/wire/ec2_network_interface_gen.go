@@ -10,9 +10,6 @@ var CreateNetworkInterface = newOp(&EC2, "CreateNetworkInterface", (*CreateNetwo
 // IsDryRun reports whether this is a rehearsal.
 func (v *CreateNetworkInterfaceRequest) IsDryRun() bool { return Value(v.DryRun) }
 
-// IdempotencyToken returns ClientToken.
-func (v *CreateNetworkInterfaceRequest) IdempotencyToken() string { return Value(v.ClientToken) }
-
 // DeleteNetworkInterface is an action of EC2.
 var DeleteNetworkInterface = newOp(&EC2, "DeleteNetworkInterface", (*DeleteNetworkInterfaceRequest).decode, (*DeleteNetworkInterfaceResult).encode)
 
@@ -21,19 +18,6 @@ func (v *DeleteNetworkInterfaceRequest) IsDryRun() bool { return Value(v.DryRun)
 
 // DescribeNetworkInterfaces is an action of EC2.
 var DescribeNetworkInterfaces = newOp(&EC2, "DescribeNetworkInterfaces", (*DescribeNetworkInterfacesRequest).decode, (*DescribeNetworkInterfacesResult).encode)
-
-// Page says which of the NetworkInterfaces are asked for.
-func (v *DescribeNetworkInterfacesRequest) Page() Page {
-	return Page{Value(v.NextToken), Value(v.MaxResults)}
-}
-
-// SetNextToken tells where the next page of NetworkInterfaces starts; empty: nowhere.
-func (v *DescribeNetworkInterfacesResult) SetNextToken(token string) {
-	v.NextToken = nil
-	if token != "" {
-		v.NextToken = &token
-	}
-}
 
 // IsDryRun reports whether this is a rehearsal.
 func (v *DescribeNetworkInterfacesRequest) IsDryRun() bool { return Value(v.DryRun) }

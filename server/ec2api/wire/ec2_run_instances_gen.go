@@ -10,9 +10,6 @@ var RunInstances = newOp(&EC2, "RunInstances", (*RunInstancesRequest).decode, (*
 // IsDryRun reports whether this is a rehearsal.
 func (v *RunInstancesRequest) IsDryRun() bool { return Value(v.DryRun) }
 
-// IdempotencyToken returns ClientToken.
-func (v *RunInstancesRequest) IdempotencyToken() string { return Value(v.ClientToken) }
-
 type CapacityReservationSpecification struct {
 	CapacityReservationPreference *string
 	CapacityReservationTarget     *CapacityReservationTarget

@@ -17,19 +17,6 @@ func (v *DeleteSecurityGroupRequest) IsDryRun() bool { return Value(v.DryRun) }
 // DescribeSecurityGroups is an action of EC2.
 var DescribeSecurityGroups = newOp(&EC2, "DescribeSecurityGroups", (*DescribeSecurityGroupsRequest).decode, (*DescribeSecurityGroupsResult).encode)
 
-// Page says which of the SecurityGroups are asked for.
-func (v *DescribeSecurityGroupsRequest) Page() Page {
-	return Page{Value(v.NextToken), Value(v.MaxResults)}
-}
-
-// SetNextToken tells where the next page of SecurityGroups starts; empty: nowhere.
-func (v *DescribeSecurityGroupsResult) SetNextToken(token string) {
-	v.NextToken = nil
-	if token != "" {
-		v.NextToken = &token
-	}
-}
-
 // IsDryRun reports whether this is a rehearsal.
 func (v *DescribeSecurityGroupsRequest) IsDryRun() bool { return Value(v.DryRun) }
 
@@ -59,19 +46,6 @@ func (v *RevokeSecurityGroupEgressRequest) IsDryRun() bool { return Value(v.DryR
 
 // DescribeSecurityGroupRules is an action of EC2.
 var DescribeSecurityGroupRules = newOp(&EC2, "DescribeSecurityGroupRules", (*DescribeSecurityGroupRulesRequest).decode, (*DescribeSecurityGroupRulesResult).encode)
-
-// Page says which of the SecurityGroupRules are asked for.
-func (v *DescribeSecurityGroupRulesRequest) Page() Page {
-	return Page{Value(v.NextToken), Value(v.MaxResults)}
-}
-
-// SetNextToken tells where the next page of SecurityGroupRules starts; empty: nowhere.
-func (v *DescribeSecurityGroupRulesResult) SetNextToken(token string) {
-	v.NextToken = nil
-	if token != "" {
-		v.NextToken = &token
-	}
-}
 
 // IsDryRun reports whether this is a rehearsal.
 func (v *DescribeSecurityGroupRulesRequest) IsDryRun() bool { return Value(v.DryRun) }

@@ -23,17 +23,6 @@ func (v *DeleteVpcRequest) IsDryRun() bool { return Value(v.DryRun) }
 // DescribeVpcs is an action of EC2.
 var DescribeVpcs = newOp(&EC2, "DescribeVpcs", (*DescribeVpcsRequest).decode, (*DescribeVpcsResult).encode)
 
-// Page says which of the Vpcs are asked for.
-func (v *DescribeVpcsRequest) Page() Page { return Page{Value(v.NextToken), Value(v.MaxResults)} }
-
-// SetNextToken tells where the next page of Vpcs starts; empty: nowhere.
-func (v *DescribeVpcsResult) SetNextToken(token string) {
-	v.NextToken = nil
-	if token != "" {
-		v.NextToken = &token
-	}
-}
-
 // IsDryRun reports whether this is a rehearsal.
 func (v *DescribeVpcsRequest) IsDryRun() bool { return Value(v.DryRun) }
 
@@ -51,17 +40,6 @@ func (v *DeleteSubnetRequest) IsDryRun() bool { return Value(v.DryRun) }
 
 // DescribeSubnets is an action of EC2.
 var DescribeSubnets = newOp(&EC2, "DescribeSubnets", (*DescribeSubnetsRequest).decode, (*DescribeSubnetsResult).encode)
-
-// Page says which of the Subnets are asked for.
-func (v *DescribeSubnetsRequest) Page() Page { return Page{Value(v.NextToken), Value(v.MaxResults)} }
-
-// SetNextToken tells where the next page of Subnets starts; empty: nowhere.
-func (v *DescribeSubnetsResult) SetNextToken(token string) {
-	v.NextToken = nil
-	if token != "" {
-		v.NextToken = &token
-	}
-}
 
 // IsDryRun reports whether this is a rehearsal.
 func (v *DescribeSubnetsRequest) IsDryRun() bool { return Value(v.DryRun) }

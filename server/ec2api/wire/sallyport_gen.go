@@ -8,19 +8,6 @@ var DescribeEnforcement = newOp(&Sallyport, "DescribeEnforcement", (*DescribeEnf
 // DescribeEnforcementCall is the caller's side of [DescribeEnforcement].
 var DescribeEnforcementCall = Call[DescribeEnforcementRequest, DescribeEnforcementResult]{DescribeEnforcement.Operation, (*DescribeEnforcementRequest).write, (*DescribeEnforcementResult).parse}
 
-// Page says which of the Enforcements are asked for.
-func (v *DescribeEnforcementRequest) Page() Page {
-	return Page{Value(v.NextToken), Value(v.MaxResults)}
-}
-
-// SetNextToken tells where the next page of Enforcements starts; empty: nowhere.
-func (v *DescribeEnforcementResult) SetNextToken(token string) {
-	v.NextToken = nil
-	if token != "" {
-		v.NextToken = &token
-	}
-}
-
 // AdoptNetworkInterface is an action of Sallyport. Makes an interface for a guest that already has its MAC and addresses.
 var AdoptNetworkInterface = newOp(&Sallyport, "AdoptNetworkInterface", (*AdoptNetworkInterfaceRequest).decode, (*AdoptNetworkInterfaceResult).encode)
 
@@ -29,9 +16,6 @@ var AdoptNetworkInterfaceCall = Call[AdoptNetworkInterfaceRequest, AdoptNetworkI
 
 // IsDryRun reports whether this is a rehearsal.
 func (v *AdoptNetworkInterfaceRequest) IsDryRun() bool { return Value(v.DryRun) }
-
-// IdempotencyToken returns ClientToken.
-func (v *AdoptNetworkInterfaceRequest) IdempotencyToken() string { return Value(v.ClientToken) }
 
 // AdoptNetworkInterfaceRequest is the request of [AdoptNetworkInterface].
 type AdoptNetworkInterfaceRequest struct {

@@ -46,23 +46,8 @@ func (Secret) GoString() string             { return redacted }
 func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// Page says which part of a list a request asks for.
-type Page struct {
-	Token string // where to go on; empty: from the start
-	Size  int32  // at most this many; 0: not said
-}
-
-// Paged is a request for a list that comes in pages.
-type Paged interface{ Page() Page }
-
-// NextTokenSetter is the result of a [Paged] request. An empty token says that this was the last page.
-type NextTokenSetter interface{ SetNextToken(token string) }
-
 // DryRunner is a request that can be asked for as a rehearsal.
 type DryRunner interface{ IsDryRun() bool }
-
-// Idempotent is a request that carries the caller's idempotency token; empty: none given.
-type Idempotent interface{ IdempotencyToken() string }
 
 // Service is one API of the endpoint: a Version, a namespace, a form of answers.
 type Service struct {

@@ -91,22 +91,9 @@ func (e *emitter) operation(op *operation) {
 		e.p("var %sCall = Call[%s, %s]{%s.Operation, (*%s).write, (*%s).parse}\n",
 			op.name, op.in.name, op.out.name, op.name, op.in.name, op.out.name)
 	}
-	if op.paged != "" {
-		e.p("// Page says which of the %s are asked for.", op.paged)
-		e.p("func (v *%s) Page() Page { return Page{Value(v.NextToken), Value(v.MaxResults)} }\n", op.in.name)
-		e.p("// SetNextToken tells where the next page of %s starts; empty: nowhere.", op.paged)
-		e.p("func (v *%s) SetNextToken(token string) {", op.out.name)
-		e.p("v.NextToken = nil\nif token != \"\" {\nv.NextToken = &token\n}\n}\n")
-	}
 	if op.in.member("DryRun", "bool") {
 		e.p("// IsDryRun reports whether this is a rehearsal.")
 		e.p("func (v *%s) IsDryRun() bool { return Value(v.DryRun) }\n", op.in.name)
-	}
-	for _, m := range op.in.members {
-		if m.token {
-			e.p("// IdempotencyToken returns %s.", m.name)
-			e.p("func (v *%s) IdempotencyToken() string { return Value(v.%s) }\n", op.in.name, m.name)
-		}
 	}
 }
 

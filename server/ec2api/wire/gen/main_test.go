@@ -69,7 +69,7 @@ func TestRefuses(t *testing.T) {
 		head + "op A\n\tB C":                      `x.api:4: ARequest.B: no type "C"`,
 		head + "op A\n\tB integer":                `x.api:5: unknown fact "integer"`,
 		head + "op A\n\tB\n\tB int":               "x.api:6: ARequest has B twice",
-		head + "op A\n\tB token=true":             `x.api:5: unknown fact "token=true"`,
+		head + "op A\n\tB always=true":            `x.api:5: unknown fact "always=true"`,
 		head + "op A\n\tB in":                     `x.api:5: unknown fact "in"`,
 		head + "op A\n\tB min=1":                  "x.api:5: min and max are for int and long",
 		head + "op A\n\tB int min=x":              `x.api:5: strconv.ParseInt: parsing "x": invalid syntax`,

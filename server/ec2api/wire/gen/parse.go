@@ -58,14 +58,14 @@ type member struct {
 	list       bool
 	doc        []string
 
-	required, token, sensitive bool
-	missing                    string // what MissingParameter calls it; empty: the wire name
-	always                     bool   // a list that is written even when nil
-	min, max                   *int64
-	enum                       []string
-	in                         []string // wire names in a request; never empty
-	out                        string   // wire name in a result
-	item                       string   // and of each entry of a list there
+	required, sensitive bool
+	missing             string // what MissingParameter calls it; empty: the wire name
+	always              bool   // a list that is written even when nil
+	min, max            *int64
+	enum                []string
+	in                  []string // wire names in a request; never empty
+	out                 string   // wire name in a result
+	item                string   // and of each entry of a list there
 }
 
 var scalars = []string{"string", "int", "long", "bool", "time", "blob"}
@@ -276,7 +276,7 @@ func isType(w string) bool {
 }
 
 func (m *member) fact(w string) error {
-	flags := map[string]*bool{"required": &m.required, "token": &m.token, "sensitive": &m.sensitive, "always": &m.always}
+	flags := map[string]*bool{"required": &m.required, "sensitive": &m.sensitive, "always": &m.always}
 	if flag := flags[w]; flag != nil {
 		*flag = true
 		return nil
