@@ -37,6 +37,9 @@ func (s *Store) check(ctx context.Context, endpoints []string) error {
 	// Everything that sorts after this layout: /sallyport/v2/, /sallyport/v10/.
 	resp, err := s.kv.Get(attempt, clientv3.GetPrefixRangeEnd(root+layout+"/"),
 		clientv3.WithRange(clientv3.GetPrefixRangeEnd(root)), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+	if err != nil && !s.lone && attempt.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("no etcd answers at %s: is it running? Name its endpoints with --endpoints (%w)", at, err)
+	}
 	if err != nil {
 		return fmt.Errorf("read from etcd at %s: %w", at, err)
 	}
