@@ -266,7 +266,7 @@ func TestRunRefuses(t *testing.T) {
 	})
 	t.Run("no etcd there", func(t *testing.T) {
 		err := run(t, store.Options{Endpoints: []string{"unix://" + t.TempDir() + "/none"}, Timeout: 300 * time.Millisecond})
-		if err == nil || !strings.Contains(err.Error(), "read from etcd at unix://") {
+		if err == nil || !strings.Contains(err.Error(), "etcd answers at unix://") {
 			t.Errorf("got %v, want an error that names the endpoint", err)
 		}
 	})
