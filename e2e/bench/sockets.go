@@ -95,7 +95,7 @@ func (w *world) deniedTCP() error {
 		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &short); err != nil {
 			return err
 		}
-		err = unix.Connect(fd, at(addrB, closedPort))
+		err = again(func() error { return unix.Connect(fd, at(addrB, closedPort)) })
 		dropped := errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ETIMEDOUT)
 		if dropped != w.filters || !dropped && !errors.Is(err, unix.ECONNREFUSED) {
 			return fmt.Errorf("%w: a connection to port %d: %w", errWrong, closedPort, err)
@@ -179,17 +179,29 @@ func connect(to unix.Sockaddr) error {
 		return err
 	}
 	defer unix.Close(fd)
-	if err := unix.Connect(fd, to); err != nil {
+	// The Go runtime's signals interrupt calls on a socket that has a time-out: asked again, the kernel
+	// goes on with the same connection.
+	if err := again(func() error { return unix.Connect(fd, to) }); err != nil && !errors.Is(err, unix.EISCONN) {
 		return fmt.Errorf("connect: %w", err)
 	}
 	var b [1]byte
-	if _, err := unix.Write(fd, b[:]); err != nil {
+	if err := again(func() error { _, err := unix.Write(fd, b[:]); return err }); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
-	if n, err := unix.Read(fd, b[:]); n != 0 || err != nil {
+	var n int
+	if err := again(func() (err error) { n, err = unix.Read(fd, b[:]); return err }); n != 0 || err != nil {
 		return fmt.Errorf("wait for the end: read %d bytes: %w", n, err)
 	}
 	return nil
+}
+
+// again calls until no signal interrupts it.
+func again(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 // serve takes connections until its listener is shut down.
