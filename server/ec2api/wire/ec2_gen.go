@@ -32,6 +32,32 @@ var DescribeAvailabilityZones = newOp(&EC2, "DescribeAvailabilityZones", (*Descr
 // IsDryRun reports whether this is a rehearsal.
 func (v *DescribeAvailabilityZonesRequest) IsDryRun() bool { return Value(v.DryRun) }
 
+// DescribeAccountAttributes is an action of EC2.
+var DescribeAccountAttributes = newOp(&EC2, "DescribeAccountAttributes", (*DescribeAccountAttributesRequest).decode, (*DescribeAccountAttributesResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *DescribeAccountAttributesRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+type AccountAttribute struct {
+	AttributeName   *string
+	AttributeValues []AccountAttributeValue
+}
+
+func (v *AccountAttribute) encode(b []byte) []byte {
+	b = putString(b, "attributeName", v.AttributeName)
+	b = putObjects(b, "attributeValueSet", "item", v.AttributeValues, (*AccountAttributeValue).encode)
+	return b
+}
+
+type AccountAttributeValue struct {
+	AttributeValue *string
+}
+
+func (v *AccountAttributeValue) encode(b []byte) []byte {
+	b = putString(b, "attributeValue", v.AttributeValue)
+	return b
+}
+
 type AttributeBooleanValue struct {
 	Value *bool
 }
@@ -48,6 +74,11 @@ func (v *AttributeBooleanValue) decode(d *decoder, n *node) {
 	}
 }
 
+func (v *AttributeBooleanValue) encode(b []byte) []byte {
+	b = putBool(b, "value", v.Value)
+	return b
+}
+
 type AttributeValue struct {
 	Value *string
 }
@@ -62,6 +93,11 @@ func (v *AttributeValue) decode(d *decoder, n *node) {
 			d.unknown(k)
 		}
 	}
+}
+
+func (v *AttributeValue) encode(b []byte) []byte {
+	b = putString(b, "value", v.Value)
+	return b
 }
 
 type AvailabilityZone struct {
@@ -241,6 +277,36 @@ type DeleteTagsResult struct {
 }
 
 func (*DeleteTagsResult) encode(b []byte) []byte { return append(b, "<return>true</return>"...) }
+
+// DescribeAccountAttributesRequest is the request of [DescribeAccountAttributes].
+type DescribeAccountAttributesRequest struct {
+	AttributeNames []string // AttributeName in a request
+	DryRun         *bool
+}
+
+func (v *DescribeAccountAttributesRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "AttributeName":
+			v.AttributeNames = values(d, k, (*decoder).string)
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+// DescribeAccountAttributesResult is the result of [DescribeAccountAttributes].
+type DescribeAccountAttributesResult struct {
+	AccountAttributes []AccountAttribute
+}
+
+func (v *DescribeAccountAttributesResult) encode(b []byte) []byte {
+	b = putObjects(b, "accountAttributeSet", "item", v.AccountAttributes, (*AccountAttribute).encode)
+	return b
+}
 
 // DescribeAvailabilityZonesRequest is the request of [DescribeAvailabilityZones].
 type DescribeAvailabilityZonesRequest struct {
@@ -562,6 +628,17 @@ func (v *OperatorResponse) parse(p *parser, e *element) {
 			v.Principal = p.string(k)
 		}
 	}
+}
+
+type PortRange struct {
+	From *int32
+	To   *int32
+}
+
+func (v *PortRange) encode(b []byte) []byte {
+	b = putNumber(b, "from", v.From)
+	b = putNumber(b, "to", v.To)
+	return b
 }
 
 type PrivateIpAddressSpecification struct {

@@ -34,6 +34,35 @@ var ModifyInstanceAttribute = newOp(&EC2, "ModifyInstanceAttribute", (*ModifyIns
 // IsDryRun reports whether this is a rehearsal.
 func (v *ModifyInstanceAttributeRequest) IsDryRun() bool { return Value(v.DryRun) }
 
+// DescribeInstanceAttribute is an action of EC2.
+var DescribeInstanceAttribute = newOp(&EC2, "DescribeInstanceAttribute", (*DescribeInstanceAttributeRequest).decode, (*DescribeInstanceAttributeResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *DescribeInstanceAttributeRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DescribeInstanceStatus is an action of EC2.
+var DescribeInstanceStatus = newOp(&EC2, "DescribeInstanceStatus", (*DescribeInstanceStatusRequest).decode, (*DescribeInstanceStatusResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *DescribeInstanceStatusRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DescribeInstanceTypes is an action of EC2.
+var DescribeInstanceTypes = newOp(&EC2, "DescribeInstanceTypes", (*DescribeInstanceTypesRequest).decode, (*DescribeInstanceTypesResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *DescribeInstanceTypesRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+type ApplicationStatusSummary struct {
+	ImpairedSince *time.Time
+	Status        *string
+}
+
+func (v *ApplicationStatusSummary) encode(b []byte) []byte {
+	b = putTime(b, "impairedSince", v.ImpairedSince)
+	b = putString(b, "status", v.Status)
+	return b
+}
+
 type CapacityReservationSpecificationResponse struct {
 	CapacityReservationPreference *string
 	CapacityReservationTarget     *CapacityReservationTargetResponse
@@ -84,6 +113,177 @@ func (v *CpuOptions) encode(b []byte) []byte {
 	return b
 }
 
+type DefaultConnectionTrackingConfiguration struct {
+	DefaultTcpEstablishedTimeout *int32
+	DefaultUdpStreamTimeout      *int32
+	DefaultUdpTimeout            *int32
+}
+
+func (v *DefaultConnectionTrackingConfiguration) encode(b []byte) []byte {
+	b = putNumber(b, "defaultTcpEstablishedTimeout", v.DefaultTcpEstablishedTimeout)
+	b = putNumber(b, "defaultUdpStreamTimeout", v.DefaultUdpStreamTimeout)
+	b = putNumber(b, "defaultUdpTimeout", v.DefaultUdpTimeout)
+	return b
+}
+
+// DescribeInstanceAttributeRequest is the request of [DescribeInstanceAttribute].
+type DescribeInstanceAttributeRequest struct {
+	Attribute  *string // required
+	DryRun     *bool
+	InstanceId *string // required
+}
+
+func (v *DescribeInstanceAttributeRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "Attribute":
+			v.Attribute = d.string(k)
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "InstanceId":
+			v.InstanceId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "Attribute", Value(v.Attribute) != "")
+	d.require(n, "InstanceId", Value(v.InstanceId) != "")
+}
+
+// DescribeInstanceAttributeResult is the result of [DescribeInstanceAttribute].
+type DescribeInstanceAttributeResult struct {
+	BlockDeviceMappings               []InstanceBlockDeviceMapping
+	DisableApiStop                    *AttributeBooleanValue
+	DisableApiTermination             *AttributeBooleanValue
+	EbsOptimized                      *AttributeBooleanValue
+	EnaSupport                        *AttributeBooleanValue
+	EnclaveOptions                    *EnclaveOptions
+	Groups                            []GroupIdentifier
+	InstanceId                        *string
+	InstanceInitiatedShutdownBehavior *AttributeValue
+	InstanceType                      *AttributeValue
+	KernelId                          *AttributeValue
+	ProductCodes                      []ProductCode
+	RamdiskId                         *AttributeValue
+	RootDeviceName                    *AttributeValue
+	SourceDestCheck                   *AttributeBooleanValue
+	SriovNetSupport                   *AttributeValue
+	UserData                          *AttributeValue
+}
+
+func (v *DescribeInstanceAttributeResult) encode(b []byte) []byte {
+	b = putObjects(b, "blockDeviceMapping", "item", v.BlockDeviceMappings, (*InstanceBlockDeviceMapping).encode)
+	b = putObject(b, "disableApiStop", v.DisableApiStop, (*AttributeBooleanValue).encode)
+	b = putObject(b, "disableApiTermination", v.DisableApiTermination, (*AttributeBooleanValue).encode)
+	b = putObject(b, "ebsOptimized", v.EbsOptimized, (*AttributeBooleanValue).encode)
+	b = putObject(b, "enaSupport", v.EnaSupport, (*AttributeBooleanValue).encode)
+	b = putObject(b, "enclaveOptions", v.EnclaveOptions, (*EnclaveOptions).encode)
+	b = putObjects(b, "groupSet", "item", v.Groups, (*GroupIdentifier).encode)
+	b = putString(b, "instanceId", v.InstanceId)
+	b = putObject(b, "instanceInitiatedShutdownBehavior", v.InstanceInitiatedShutdownBehavior, (*AttributeValue).encode)
+	b = putObject(b, "instanceType", v.InstanceType, (*AttributeValue).encode)
+	b = putObject(b, "kernel", v.KernelId, (*AttributeValue).encode)
+	b = putObjects(b, "productCodes", "item", v.ProductCodes, (*ProductCode).encode)
+	b = putObject(b, "ramdisk", v.RamdiskId, (*AttributeValue).encode)
+	b = putObject(b, "rootDeviceName", v.RootDeviceName, (*AttributeValue).encode)
+	b = putObject(b, "sourceDestCheck", v.SourceDestCheck, (*AttributeBooleanValue).encode)
+	b = putObject(b, "sriovNetSupport", v.SriovNetSupport, (*AttributeValue).encode)
+	b = putObject(b, "userData", v.UserData, (*AttributeValue).encode)
+	return b
+}
+
+// DescribeInstanceStatusRequest is the request of [DescribeInstanceStatus].
+type DescribeInstanceStatusRequest struct {
+	DryRun                  *bool
+	Filters                 []Filter // Filter in a request
+	IncludeAllInstances     *bool
+	IncludeManagedResources *bool
+	InstanceIds             []string // InstanceId in a request
+	MaxResults              *int32
+	NextToken               *string
+}
+
+func (v *DescribeInstanceStatusRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "Filter":
+			v.Filters = objects(d, k, (*Filter).decode)
+		case "IncludeAllInstances":
+			v.IncludeAllInstances = d.bool(k)
+		case "IncludeManagedResources":
+			v.IncludeManagedResources = d.bool(k)
+		case "InstanceId":
+			v.InstanceIds = values(d, k, (*decoder).string)
+		case "MaxResults":
+			v.MaxResults = d.int(k)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+// DescribeInstanceStatusResult is the result of [DescribeInstanceStatus].
+type DescribeInstanceStatusResult struct {
+	InstanceStatuses []InstanceStatus // nil is answered as empty
+	NextToken        *string
+}
+
+func (v *DescribeInstanceStatusResult) encode(b []byte) []byte {
+	b = putObjects(b, "instanceStatusSet", "item", orEmpty(v.InstanceStatuses), (*InstanceStatus).encode)
+	b = putString(b, "nextToken", v.NextToken)
+	return b
+}
+
+// DescribeInstanceTypesRequest is the request of [DescribeInstanceTypes].
+type DescribeInstanceTypesRequest struct {
+	DryRun                     *bool
+	Filters                    []Filter // Filter in a request
+	IncludeUnsupportedInRegion *bool
+	InstanceTypes              []string // InstanceType in a request
+	MaxResults                 *int32   // 5 to 100
+	NextToken                  *string
+}
+
+func (v *DescribeInstanceTypesRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "Filter":
+			v.Filters = objects(d, k, (*Filter).decode)
+		case "IncludeUnsupportedInRegion":
+			v.IncludeUnsupportedInRegion = d.bool(k)
+		case "InstanceType":
+			v.InstanceTypes = values(d, k, (*decoder).string)
+		case "MaxResults":
+			v.MaxResults = within(d, k, d.int(k), 5, 100)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+// DescribeInstanceTypesResult is the result of [DescribeInstanceTypes].
+type DescribeInstanceTypesResult struct {
+	InstanceTypes []InstanceTypeInfo // nil is answered as empty
+	NextToken     *string
+}
+
+func (v *DescribeInstanceTypesResult) encode(b []byte) []byte {
+	b = putObjects(b, "instanceTypeSet", "item", orEmpty(v.InstanceTypes), (*InstanceTypeInfo).encode)
+	b = putString(b, "nextToken", v.NextToken)
+	return b
+}
+
 // DescribeInstancesRequest is the request of [DescribeInstances].
 type DescribeInstancesRequest struct {
 	DryRun                  *bool
@@ -128,6 +328,63 @@ func (v *DescribeInstancesResult) encode(b []byte) []byte {
 	return b
 }
 
+type DiskInfo struct {
+	Count    *int32
+	SizeInGB *int64
+	Type     *string
+}
+
+func (v *DiskInfo) encode(b []byte) []byte {
+	b = putNumber(b, "count", v.Count)
+	b = putNumber(b, "sizeInGB", v.SizeInGB)
+	b = putString(b, "type", v.Type)
+	return b
+}
+
+type EbsCardInfo struct {
+	BaselineBandwidthInMbps  *int32
+	BaselineIops             *int32
+	BaselineThroughputInMBps *float64
+	EbsCardIndex             *int32
+	MaximumBandwidthInMbps   *int32
+	MaximumIops              *int32
+	MaximumThroughputInMBps  *float64
+}
+
+func (v *EbsCardInfo) encode(b []byte) []byte {
+	b = putNumber(b, "baselineBandwidthInMbps", v.BaselineBandwidthInMbps)
+	b = putNumber(b, "baselineIops", v.BaselineIops)
+	b = putDouble(b, "baselineThroughputInMBps", v.BaselineThroughputInMBps)
+	b = putNumber(b, "ebsCardIndex", v.EbsCardIndex)
+	b = putNumber(b, "maximumBandwidthInMbps", v.MaximumBandwidthInMbps)
+	b = putNumber(b, "maximumIops", v.MaximumIops)
+	b = putDouble(b, "maximumThroughputInMBps", v.MaximumThroughputInMBps)
+	return b
+}
+
+type EbsInfo struct {
+	AttachmentLimitType   *string
+	EbsCards              []EbsCardInfo
+	EbsOptimizedInfo      *EbsOptimizedInfo
+	EbsOptimizedSupport   *string
+	EncryptionSupport     *string
+	MaximumEbsAttachments *int32
+	MaximumEbsCards       *int32
+	NvmeSupport           *string
+}
+
+func (v *EbsInfo) encode(b []byte) []byte {
+	b = putString(b, "attachmentLimitType", v.AttachmentLimitType)
+	b = putObjects(b, "ebsCardSet", "item", v.EbsCards, (*EbsCardInfo).encode)
+	b = putObject(b, "ebsOptimizedInfo", v.EbsOptimizedInfo, (*EbsOptimizedInfo).encode)
+	b = putString(b, "ebsOptimizedSupport", v.EbsOptimizedSupport)
+	b = putString(b, "encryptionSupport", v.EncryptionSupport)
+	b = putNumber(b, "maximumEbsAttachments", v.MaximumEbsAttachments)
+	b = putNumber(b, "maximumEbsCards", v.MaximumEbsCards)
+	b = putString(b, "nvmeSupport", v.NvmeSupport)
+	return b
+}
+
 type EbsInstanceBlockDevice struct {
 	AssociatedResource  *string
 	AttachTime          *time.Time
@@ -168,6 +425,58 @@ func (v *EbsInstanceBlockDeviceSpecification) decode(d *decoder, n *node) {
 			d.unknown(k)
 		}
 	}
+}
+
+type EbsOptimizedInfo struct {
+	BaselineBandwidthInMbps  *int32
+	BaselineIops             *int32
+	BaselineThroughputInMBps *float64
+	MaximumBandwidthInMbps   *int32
+	MaximumIops              *int32
+	MaximumThroughputInMBps  *float64
+}
+
+func (v *EbsOptimizedInfo) encode(b []byte) []byte {
+	b = putNumber(b, "baselineBandwidthInMbps", v.BaselineBandwidthInMbps)
+	b = putNumber(b, "baselineIops", v.BaselineIops)
+	b = putDouble(b, "baselineThroughputInMBps", v.BaselineThroughputInMBps)
+	b = putNumber(b, "maximumBandwidthInMbps", v.MaximumBandwidthInMbps)
+	b = putNumber(b, "maximumIops", v.MaximumIops)
+	b = putDouble(b, "maximumThroughputInMBps", v.MaximumThroughputInMBps)
+	return b
+}
+
+type EbsStatusDetails struct {
+	ImpairedSince *time.Time
+	Name          *string
+	Status        *string
+}
+
+func (v *EbsStatusDetails) encode(b []byte) []byte {
+	b = putTime(b, "impairedSince", v.ImpairedSince)
+	b = putString(b, "name", v.Name)
+	b = putString(b, "status", v.Status)
+	return b
+}
+
+type EbsStatusSummary struct {
+	Details []EbsStatusDetails
+	Status  *string
+}
+
+func (v *EbsStatusSummary) encode(b []byte) []byte {
+	b = putObjects(b, "details", "item", v.Details, (*EbsStatusDetails).encode)
+	b = putString(b, "status", v.Status)
+	return b
+}
+
+type EfaInfo struct {
+	MaximumEfaInterfaces *int32
+}
+
+func (v *EfaInfo) encode(b []byte) []byte {
+	b = putNumber(b, "maximumEfaInterfaces", v.MaximumEfaInterfaces)
+	return b
 }
 
 type ElasticGpuAssociation struct {
@@ -225,6 +534,82 @@ func (v *EnclaveOptionsRequest) decode(d *decoder, n *node) {
 	}
 }
 
+type FpgaDeviceInfo struct {
+	Count        *int32
+	Manufacturer *string
+	MemoryInfo   *FpgaDeviceMemoryInfo
+	Name         *string
+}
+
+func (v *FpgaDeviceInfo) encode(b []byte) []byte {
+	b = putNumber(b, "count", v.Count)
+	b = putString(b, "manufacturer", v.Manufacturer)
+	b = putObject(b, "memoryInfo", v.MemoryInfo, (*FpgaDeviceMemoryInfo).encode)
+	b = putString(b, "name", v.Name)
+	return b
+}
+
+type FpgaDeviceMemoryInfo struct {
+	SizeInMiB *int32
+}
+
+func (v *FpgaDeviceMemoryInfo) encode(b []byte) []byte {
+	b = putNumber(b, "sizeInMiB", v.SizeInMiB)
+	return b
+}
+
+type FpgaInfo struct {
+	Fpgas                []FpgaDeviceInfo
+	TotalFpgaMemoryInMiB *int32
+}
+
+func (v *FpgaInfo) encode(b []byte) []byte {
+	b = putObjects(b, "fpgas", "item", v.Fpgas, (*FpgaDeviceInfo).encode)
+	b = putNumber(b, "totalFpgaMemoryInMiB", v.TotalFpgaMemoryInMiB)
+	return b
+}
+
+type GpuDeviceInfo struct {
+	Count            *int32
+	GpuPartitionSize *float64
+	LogicalGpuCount  *int32
+	Manufacturer     *string
+	MemoryInfo       *GpuDeviceMemoryInfo
+	Name             *string
+	Workloads        []string
+}
+
+func (v *GpuDeviceInfo) encode(b []byte) []byte {
+	b = putNumber(b, "count", v.Count)
+	b = putDouble(b, "gpuPartitionSize", v.GpuPartitionSize)
+	b = putNumber(b, "logicalGpuCount", v.LogicalGpuCount)
+	b = putString(b, "manufacturer", v.Manufacturer)
+	b = putObject(b, "memoryInfo", v.MemoryInfo, (*GpuDeviceMemoryInfo).encode)
+	b = putString(b, "name", v.Name)
+	b = putValues(b, "workloadSet", "item", v.Workloads, putString)
+	return b
+}
+
+type GpuDeviceMemoryInfo struct {
+	SizeInMiB *int32
+}
+
+func (v *GpuDeviceMemoryInfo) encode(b []byte) []byte {
+	b = putNumber(b, "sizeInMiB", v.SizeInMiB)
+	return b
+}
+
+type GpuInfo struct {
+	Gpus                []GpuDeviceInfo
+	TotalGpuMemoryInMiB *int32
+}
+
+func (v *GpuInfo) encode(b []byte) []byte {
+	b = putObjects(b, "gpus", "item", v.Gpus, (*GpuDeviceInfo).encode)
+	b = putNumber(b, "totalGpuMemoryInMiB", v.TotalGpuMemoryInMiB)
+	return b
+}
+
 type HibernationOptions struct {
 	Configured *bool
 }
@@ -242,6 +627,41 @@ type IamInstanceProfile struct {
 func (v *IamInstanceProfile) encode(b []byte) []byte {
 	b = putString(b, "arn", v.Arn)
 	b = putString(b, "id", v.Id)
+	return b
+}
+
+type InferenceAcceleratorInfo struct {
+	Accelerators              []InferenceDeviceInfo
+	TotalInferenceMemoryInMiB *int32
+}
+
+func (v *InferenceAcceleratorInfo) encode(b []byte) []byte {
+	b = putObjects(b, "accelerators", "member", v.Accelerators, (*InferenceDeviceInfo).encode)
+	b = putNumber(b, "totalInferenceMemoryInMiB", v.TotalInferenceMemoryInMiB)
+	return b
+}
+
+type InferenceDeviceInfo struct {
+	Count        *int32
+	Manufacturer *string
+	MemoryInfo   *InferenceDeviceMemoryInfo
+	Name         *string
+}
+
+func (v *InferenceDeviceInfo) encode(b []byte) []byte {
+	b = putNumber(b, "count", v.Count)
+	b = putString(b, "manufacturer", v.Manufacturer)
+	b = putObject(b, "memoryInfo", v.MemoryInfo, (*InferenceDeviceMemoryInfo).encode)
+	b = putString(b, "name", v.Name)
+	return b
+}
+
+type InferenceDeviceMemoryInfo struct {
+	SizeInMiB *int32
+}
+
+func (v *InferenceDeviceMemoryInfo) encode(b []byte) []byte {
+	b = putNumber(b, "sizeInMiB", v.SizeInMiB)
 	return b
 }
 
@@ -668,12 +1088,214 @@ func (v *InstanceStateChange) encode(b []byte) []byte {
 	return b
 }
 
+type InstanceStatus struct {
+	ApplicationStatus  *ApplicationStatusSummary
+	AttachedEbsStatus  *EbsStatusSummary
+	AvailabilityZone   *string
+	AvailabilityZoneId *string
+	Events             []InstanceStatusEvent
+	InstanceId         *string
+	InstanceState      *InstanceState
+	InstanceStatus     *InstanceStatusSummary
+	Operator           *OperatorResponse
+	OutpostArn         *string
+	SystemStatus       *InstanceStatusSummary
+}
+
+func (v *InstanceStatus) encode(b []byte) []byte {
+	b = putObject(b, "applicationStatus", v.ApplicationStatus, (*ApplicationStatusSummary).encode)
+	b = putObject(b, "attachedEbsStatus", v.AttachedEbsStatus, (*EbsStatusSummary).encode)
+	b = putString(b, "availabilityZone", v.AvailabilityZone)
+	b = putString(b, "availabilityZoneId", v.AvailabilityZoneId)
+	b = putObjects(b, "eventsSet", "item", v.Events, (*InstanceStatusEvent).encode)
+	b = putString(b, "instanceId", v.InstanceId)
+	b = putObject(b, "instanceState", v.InstanceState, (*InstanceState).encode)
+	b = putObject(b, "instanceStatus", v.InstanceStatus, (*InstanceStatusSummary).encode)
+	b = putObject(b, "operator", v.Operator, (*OperatorResponse).encode)
+	b = putString(b, "outpostArn", v.OutpostArn)
+	b = putObject(b, "systemStatus", v.SystemStatus, (*InstanceStatusSummary).encode)
+	return b
+}
+
+type InstanceStatusDetails struct {
+	ImpairedSince *time.Time
+	Name          *string
+	Status        *string
+}
+
+func (v *InstanceStatusDetails) encode(b []byte) []byte {
+	b = putTime(b, "impairedSince", v.ImpairedSince)
+	b = putString(b, "name", v.Name)
+	b = putString(b, "status", v.Status)
+	return b
+}
+
+type InstanceStatusEvent struct {
+	Code              *string
+	Description       *string
+	InstanceEventId   *string
+	NotAfter          *time.Time
+	NotBefore         *time.Time
+	NotBeforeDeadline *time.Time
+}
+
+func (v *InstanceStatusEvent) encode(b []byte) []byte {
+	b = putString(b, "code", v.Code)
+	b = putString(b, "description", v.Description)
+	b = putString(b, "instanceEventId", v.InstanceEventId)
+	b = putTime(b, "notAfter", v.NotAfter)
+	b = putTime(b, "notBefore", v.NotBefore)
+	b = putTime(b, "notBeforeDeadline", v.NotBeforeDeadline)
+	return b
+}
+
+type InstanceStatusSummary struct {
+	Details []InstanceStatusDetails
+	Status  *string
+}
+
+func (v *InstanceStatusSummary) encode(b []byte) []byte {
+	b = putObjects(b, "details", "item", v.Details, (*InstanceStatusDetails).encode)
+	b = putString(b, "status", v.Status)
+	return b
+}
+
+type InstanceStorageInfo struct {
+	Disks             []DiskInfo
+	EncryptionSupport *string
+	NvmeSupport       *string
+	TotalSizeInGB     *int64
+}
+
+func (v *InstanceStorageInfo) encode(b []byte) []byte {
+	b = putObjects(b, "disks", "item", v.Disks, (*DiskInfo).encode)
+	b = putString(b, "encryptionSupport", v.EncryptionSupport)
+	b = putString(b, "nvmeSupport", v.NvmeSupport)
+	b = putNumber(b, "totalSizeInGB", v.TotalSizeInGB)
+	return b
+}
+
+type InstanceTypeInfo struct {
+	AutoRecoverySupported         *bool
+	BareMetal                     *bool
+	BurstablePerformanceSupported *bool
+	CurrentGeneration             *bool
+	DedicatedHostsSupported       *bool
+	EbsInfo                       *EbsInfo
+	FpgaInfo                      *FpgaInfo
+	FreeTierEligible              *bool
+	GpuInfo                       *GpuInfo
+	HibernationSupported          *bool
+	Hypervisor                    *string
+	InferenceAcceleratorInfo      *InferenceAcceleratorInfo
+	InstanceStorageInfo           *InstanceStorageInfo
+	InstanceStorageSupported      *bool
+	InstanceType                  *string
+	MediaAcceleratorInfo          *MediaAcceleratorInfo
+	MemoryInfo                    *MemoryInfo
+	NetworkInfo                   *NetworkInfo
+	NeuronInfo                    *NeuronInfo
+	NitroEnclavesSupport          *string
+	NitroTpmInfo                  *NitroTpmInfo
+	NitroTpmSupport               *string
+	PhcSupport                    *string
+	PlacementGroupInfo            *PlacementGroupInfo
+	ProcessorInfo                 *ProcessorInfo
+	RebootMigrationSupport        *string
+	SupportedBootModes            []string
+	SupportedInRegion             *bool
+	SupportedRootDeviceTypes      []string
+	SupportedUsageClasses         []string
+	SupportedVirtualizationTypes  []string
+	VCpuInfo                      *VCpuInfo
+}
+
+func (v *InstanceTypeInfo) encode(b []byte) []byte {
+	b = putBool(b, "autoRecoverySupported", v.AutoRecoverySupported)
+	b = putBool(b, "bareMetal", v.BareMetal)
+	b = putBool(b, "burstablePerformanceSupported", v.BurstablePerformanceSupported)
+	b = putBool(b, "currentGeneration", v.CurrentGeneration)
+	b = putBool(b, "dedicatedHostsSupported", v.DedicatedHostsSupported)
+	b = putObject(b, "ebsInfo", v.EbsInfo, (*EbsInfo).encode)
+	b = putObject(b, "fpgaInfo", v.FpgaInfo, (*FpgaInfo).encode)
+	b = putBool(b, "freeTierEligible", v.FreeTierEligible)
+	b = putObject(b, "gpuInfo", v.GpuInfo, (*GpuInfo).encode)
+	b = putBool(b, "hibernationSupported", v.HibernationSupported)
+	b = putString(b, "hypervisor", v.Hypervisor)
+	b = putObject(b, "inferenceAcceleratorInfo", v.InferenceAcceleratorInfo, (*InferenceAcceleratorInfo).encode)
+	b = putObject(b, "instanceStorageInfo", v.InstanceStorageInfo, (*InstanceStorageInfo).encode)
+	b = putBool(b, "instanceStorageSupported", v.InstanceStorageSupported)
+	b = putString(b, "instanceType", v.InstanceType)
+	b = putObject(b, "mediaAcceleratorInfo", v.MediaAcceleratorInfo, (*MediaAcceleratorInfo).encode)
+	b = putObject(b, "memoryInfo", v.MemoryInfo, (*MemoryInfo).encode)
+	b = putObject(b, "networkInfo", v.NetworkInfo, (*NetworkInfo).encode)
+	b = putObject(b, "neuronInfo", v.NeuronInfo, (*NeuronInfo).encode)
+	b = putString(b, "nitroEnclavesSupport", v.NitroEnclavesSupport)
+	b = putObject(b, "nitroTpmInfo", v.NitroTpmInfo, (*NitroTpmInfo).encode)
+	b = putString(b, "nitroTpmSupport", v.NitroTpmSupport)
+	b = putString(b, "phcSupport", v.PhcSupport)
+	b = putObject(b, "placementGroupInfo", v.PlacementGroupInfo, (*PlacementGroupInfo).encode)
+	b = putObject(b, "processorInfo", v.ProcessorInfo, (*ProcessorInfo).encode)
+	b = putString(b, "rebootMigrationSupport", v.RebootMigrationSupport)
+	b = putValues(b, "supportedBootModes", "item", v.SupportedBootModes, putString)
+	b = putBool(b, "supportedInRegion", v.SupportedInRegion)
+	b = putValues(b, "supportedRootDeviceTypes", "item", v.SupportedRootDeviceTypes, putString)
+	b = putValues(b, "supportedUsageClasses", "item", v.SupportedUsageClasses, putString)
+	b = putValues(b, "supportedVirtualizationTypes", "item", v.SupportedVirtualizationTypes, putString)
+	b = putObject(b, "vCpuInfo", v.VCpuInfo, (*VCpuInfo).encode)
+	return b
+}
+
 type LicenseConfiguration struct {
 	LicenseConfigurationArn *string
 }
 
 func (v *LicenseConfiguration) encode(b []byte) []byte {
 	b = putString(b, "licenseConfigurationArn", v.LicenseConfigurationArn)
+	return b
+}
+
+type MediaAcceleratorInfo struct {
+	Accelerators          []MediaDeviceInfo
+	TotalMediaMemoryInMiB *int32
+}
+
+func (v *MediaAcceleratorInfo) encode(b []byte) []byte {
+	b = putObjects(b, "accelerators", "item", v.Accelerators, (*MediaDeviceInfo).encode)
+	b = putNumber(b, "totalMediaMemoryInMiB", v.TotalMediaMemoryInMiB)
+	return b
+}
+
+type MediaDeviceInfo struct {
+	Count        *int32
+	Manufacturer *string
+	MemoryInfo   *MediaDeviceMemoryInfo
+	Name         *string
+}
+
+func (v *MediaDeviceInfo) encode(b []byte) []byte {
+	b = putNumber(b, "count", v.Count)
+	b = putString(b, "manufacturer", v.Manufacturer)
+	b = putObject(b, "memoryInfo", v.MemoryInfo, (*MediaDeviceMemoryInfo).encode)
+	b = putString(b, "name", v.Name)
+	return b
+}
+
+type MediaDeviceMemoryInfo struct {
+	SizeInMiB *int32
+}
+
+func (v *MediaDeviceMemoryInfo) encode(b []byte) []byte {
+	b = putNumber(b, "sizeInMiB", v.SizeInMiB)
+	return b
+}
+
+type MemoryInfo struct {
+	SizeInMiB *int64
+}
+
+func (v *MemoryInfo) encode(b []byte) []byte {
+	b = putNumber(b, "sizeInMiB", v.SizeInMiB)
 	return b
 }
 
@@ -763,6 +1385,131 @@ func (v *Monitoring) encode(b []byte) []byte {
 	return b
 }
 
+type NetworkCardInfo struct {
+	AdditionalFlexibleNetworkInterfaces *int32
+	BaselineBandwidthInGbps             *float64
+	DefaultEnaQueueCountPerInterface    *int32
+	MaximumEnaQueueCount                *int32
+	MaximumEnaQueueCountPerInterface    *int32
+	MaximumNetworkInterfaces            *int32
+	NetworkCardIndex                    *int32
+	NetworkPerformance                  *string
+	PeakBandwidthInGbps                 *float64
+}
+
+func (v *NetworkCardInfo) encode(b []byte) []byte {
+	b = putNumber(b, "additionalFlexibleNetworkInterfaces", v.AdditionalFlexibleNetworkInterfaces)
+	b = putDouble(b, "baselineBandwidthInGbps", v.BaselineBandwidthInGbps)
+	b = putNumber(b, "defaultEnaQueueCountPerInterface", v.DefaultEnaQueueCountPerInterface)
+	b = putNumber(b, "maximumEnaQueueCount", v.MaximumEnaQueueCount)
+	b = putNumber(b, "maximumEnaQueueCountPerInterface", v.MaximumEnaQueueCountPerInterface)
+	b = putNumber(b, "maximumNetworkInterfaces", v.MaximumNetworkInterfaces)
+	b = putNumber(b, "networkCardIndex", v.NetworkCardIndex)
+	b = putString(b, "networkPerformance", v.NetworkPerformance)
+	b = putDouble(b, "peakBandwidthInGbps", v.PeakBandwidthInGbps)
+	return b
+}
+
+type NetworkInfo struct {
+	BandwidthWeightings                []string
+	ConnectionTrackingConfiguration    *DefaultConnectionTrackingConfiguration
+	DefaultNetworkCardIndex            *int32
+	EfaInfo                            *EfaInfo
+	EfaSupported                       *bool
+	EnaSrdSupported                    *bool
+	EnaSupport                         *string
+	EncryptionInTransitSupported       *bool
+	FlexibleEnaQueuesSupport           *string
+	Ipv4AddressesPerInterface          *int32
+	Ipv4AddressesPerSecondaryInterface *int32
+	Ipv6AddressesPerInterface          *int32
+	Ipv6Supported                      *bool
+	MaximumNetworkCards                *int32
+	MaximumNetworkInterfaces           *int32
+	MaximumSecondaryNetworkInterfaces  *int32
+	NetworkCards                       []NetworkCardInfo
+	NetworkPerformance                 *string
+	SecondaryNetworkSupported          *bool
+}
+
+func (v *NetworkInfo) encode(b []byte) []byte {
+	b = putValues(b, "bandwidthWeightings", "item", v.BandwidthWeightings, putString)
+	b = putObject(b, "connectionTrackingConfiguration", v.ConnectionTrackingConfiguration, (*DefaultConnectionTrackingConfiguration).encode)
+	b = putNumber(b, "defaultNetworkCardIndex", v.DefaultNetworkCardIndex)
+	b = putObject(b, "efaInfo", v.EfaInfo, (*EfaInfo).encode)
+	b = putBool(b, "efaSupported", v.EfaSupported)
+	b = putBool(b, "enaSrdSupported", v.EnaSrdSupported)
+	b = putString(b, "enaSupport", v.EnaSupport)
+	b = putBool(b, "encryptionInTransitSupported", v.EncryptionInTransitSupported)
+	b = putString(b, "flexibleEnaQueuesSupport", v.FlexibleEnaQueuesSupport)
+	b = putNumber(b, "ipv4AddressesPerInterface", v.Ipv4AddressesPerInterface)
+	b = putNumber(b, "ipv4AddressesPerSecondaryInterface", v.Ipv4AddressesPerSecondaryInterface)
+	b = putNumber(b, "ipv6AddressesPerInterface", v.Ipv6AddressesPerInterface)
+	b = putBool(b, "ipv6Supported", v.Ipv6Supported)
+	b = putNumber(b, "maximumNetworkCards", v.MaximumNetworkCards)
+	b = putNumber(b, "maximumNetworkInterfaces", v.MaximumNetworkInterfaces)
+	b = putNumber(b, "maximumSecondaryNetworkInterfaces", v.MaximumSecondaryNetworkInterfaces)
+	b = putObjects(b, "networkCards", "item", v.NetworkCards, (*NetworkCardInfo).encode)
+	b = putString(b, "networkPerformance", v.NetworkPerformance)
+	b = putBool(b, "secondaryNetworkSupported", v.SecondaryNetworkSupported)
+	return b
+}
+
+type NeuronDeviceCoreInfo struct {
+	Count   *int32
+	Version *int32
+}
+
+func (v *NeuronDeviceCoreInfo) encode(b []byte) []byte {
+	b = putNumber(b, "count", v.Count)
+	b = putNumber(b, "version", v.Version)
+	return b
+}
+
+type NeuronDeviceInfo struct {
+	CoreInfo   *NeuronDeviceCoreInfo
+	Count      *int32
+	MemoryInfo *NeuronDeviceMemoryInfo
+	Name       *string
+}
+
+func (v *NeuronDeviceInfo) encode(b []byte) []byte {
+	b = putObject(b, "coreInfo", v.CoreInfo, (*NeuronDeviceCoreInfo).encode)
+	b = putNumber(b, "count", v.Count)
+	b = putObject(b, "memoryInfo", v.MemoryInfo, (*NeuronDeviceMemoryInfo).encode)
+	b = putString(b, "name", v.Name)
+	return b
+}
+
+type NeuronDeviceMemoryInfo struct {
+	SizeInMiB *int32
+}
+
+func (v *NeuronDeviceMemoryInfo) encode(b []byte) []byte {
+	b = putNumber(b, "sizeInMiB", v.SizeInMiB)
+	return b
+}
+
+type NeuronInfo struct {
+	NeuronDevices                []NeuronDeviceInfo
+	TotalNeuronDeviceMemoryInMiB *int32
+}
+
+func (v *NeuronInfo) encode(b []byte) []byte {
+	b = putObjects(b, "neuronDevices", "item", v.NeuronDevices, (*NeuronDeviceInfo).encode)
+	b = putNumber(b, "totalNeuronDeviceMemoryInMiB", v.TotalNeuronDeviceMemoryInMiB)
+	return b
+}
+
+type NitroTpmInfo struct {
+	SupportedVersions []string
+}
+
+func (v *NitroTpmInfo) encode(b []byte) []byte {
+	b = putValues(b, "supportedVersions", "item", v.SupportedVersions, putString)
+	return b
+}
+
 type Placement struct {
 	Affinity             *string
 	AvailabilityZone     *string
@@ -820,6 +1567,15 @@ func (v *Placement) encode(b []byte) []byte {
 	return b
 }
 
+type PlacementGroupInfo struct {
+	SupportedStrategies []string
+}
+
+func (v *PlacementGroupInfo) encode(b []byte) []byte {
+	b = putValues(b, "supportedStrategies", "item", v.SupportedStrategies, putString)
+	return b
+}
+
 type PrivateDnsNameOptionsResponse struct {
 	EnableResourceNameDnsAAAARecord *bool
 	EnableResourceNameDnsARecord    *bool
@@ -830,6 +1586,21 @@ func (v *PrivateDnsNameOptionsResponse) encode(b []byte) []byte {
 	b = putBool(b, "enableResourceNameDnsAAAARecord", v.EnableResourceNameDnsAAAARecord)
 	b = putBool(b, "enableResourceNameDnsARecord", v.EnableResourceNameDnsARecord)
 	b = putString(b, "hostnameType", v.HostnameType)
+	return b
+}
+
+type ProcessorInfo struct {
+	Manufacturer             *string
+	SupportedArchitectures   []string
+	SupportedFeatures        []string
+	SustainedClockSpeedInGhz *float64
+}
+
+func (v *ProcessorInfo) encode(b []byte) []byte {
+	b = putString(b, "manufacturer", v.Manufacturer)
+	b = putValues(b, "supportedArchitectures", "item", v.SupportedArchitectures, putString)
+	b = putValues(b, "supportedFeatures", "item", v.SupportedFeatures, putString)
+	b = putDouble(b, "sustainedClockSpeedInGhz", v.SustainedClockSpeedInGhz)
 	return b
 }
 
@@ -974,5 +1745,22 @@ type TerminateInstancesResult struct {
 
 func (v *TerminateInstancesResult) encode(b []byte) []byte {
 	b = putObjects(b, "instancesSet", "item", orEmpty(v.TerminatingInstances), (*InstanceStateChange).encode)
+	return b
+}
+
+type VCpuInfo struct {
+	DefaultCores          *int32
+	DefaultThreadsPerCore *int32
+	DefaultVCpus          *int32
+	ValidCores            []int32
+	ValidThreadsPerCore   []int32
+}
+
+func (v *VCpuInfo) encode(b []byte) []byte {
+	b = putNumber(b, "defaultCores", v.DefaultCores)
+	b = putNumber(b, "defaultThreadsPerCore", v.DefaultThreadsPerCore)
+	b = putNumber(b, "defaultVCpus", v.DefaultVCpus)
+	b = putValues(b, "validCores", "item", v.ValidCores, putNumber)
+	b = putValues(b, "validThreadsPerCore", "item", v.ValidThreadsPerCore, putNumber)
 	return b
 }

@@ -40,6 +40,130 @@ var ModifyNetworkInterfaceAttribute = newOp(&EC2, "ModifyNetworkInterfaceAttribu
 // IsDryRun reports whether this is a rehearsal.
 func (v *ModifyNetworkInterfaceAttributeRequest) IsDryRun() bool { return Value(v.DryRun) }
 
+// AssignPrivateIpAddresses is an action of EC2.
+var AssignPrivateIpAddresses = newOp(&EC2, "AssignPrivateIpAddresses", (*AssignPrivateIpAddressesRequest).decode, (*AssignPrivateIpAddressesResult).encode)
+
+// UnassignPrivateIpAddresses is an action of EC2.
+var UnassignPrivateIpAddresses = newOp(&EC2, "UnassignPrivateIpAddresses", (*UnassignPrivateIpAddressesRequest).decode, (*UnassignPrivateIpAddressesResult).encode)
+
+// AssignIpv6Addresses is an action of EC2.
+var AssignIpv6Addresses = newOp(&EC2, "AssignIpv6Addresses", (*AssignIpv6AddressesRequest).decode, (*AssignIpv6AddressesResult).encode)
+
+// UnassignIpv6Addresses is an action of EC2.
+var UnassignIpv6Addresses = newOp(&EC2, "UnassignIpv6Addresses", (*UnassignIpv6AddressesRequest).decode, (*UnassignIpv6AddressesResult).encode)
+
+// DescribeNetworkInterfaceAttribute is an action of EC2.
+var DescribeNetworkInterfaceAttribute = newOp(&EC2, "DescribeNetworkInterfaceAttribute", (*DescribeNetworkInterfaceAttributeRequest).decode, (*DescribeNetworkInterfaceAttributeResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *DescribeNetworkInterfaceAttributeRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// ResetNetworkInterfaceAttribute is an action of EC2.
+var ResetNetworkInterfaceAttribute = newOp(&EC2, "ResetNetworkInterfaceAttribute", (*ResetNetworkInterfaceAttributeRequest).decode, (*ResetNetworkInterfaceAttributeResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *ResetNetworkInterfaceAttributeRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// AssignIpv6AddressesRequest is the request of [AssignIpv6Addresses].
+type AssignIpv6AddressesRequest struct {
+	Ipv6AddressCount   *int32
+	Ipv6Addresses      []string
+	Ipv6PrefixCount    *int32
+	Ipv6Prefixes       []string // Ipv6Prefix in a request
+	NetworkInterfaceId *string  // required
+}
+
+func (v *AssignIpv6AddressesRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "Ipv6AddressCount":
+			v.Ipv6AddressCount = d.int(k)
+		case "Ipv6Addresses":
+			v.Ipv6Addresses = values(d, k, (*decoder).string)
+		case "Ipv6PrefixCount":
+			v.Ipv6PrefixCount = d.int(k)
+		case "Ipv6Prefix":
+			v.Ipv6Prefixes = values(d, k, (*decoder).string)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "NetworkInterfaceId", Value(v.NetworkInterfaceId) != "")
+}
+
+// AssignIpv6AddressesResult is the result of [AssignIpv6Addresses].
+type AssignIpv6AddressesResult struct {
+	AssignedIpv6Addresses []string
+	AssignedIpv6Prefixes  []string
+	NetworkInterfaceId    *string
+}
+
+func (v *AssignIpv6AddressesResult) encode(b []byte) []byte {
+	b = putValues(b, "assignedIpv6Addresses", "item", v.AssignedIpv6Addresses, putString)
+	b = putValues(b, "assignedIpv6PrefixSet", "item", v.AssignedIpv6Prefixes, putString)
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	return b
+}
+
+// AssignPrivateIpAddressesRequest is the request of [AssignPrivateIpAddresses].
+type AssignPrivateIpAddressesRequest struct {
+	AllowReassignment              *bool
+	Ipv4PrefixCount                *int32
+	Ipv4Prefixes                   []string // Ipv4Prefix in a request
+	NetworkInterfaceId             *string  // required
+	PrivateIpAddresses             []string // PrivateIpAddress in a request
+	SecondaryPrivateIpAddressCount *int32
+}
+
+func (v *AssignPrivateIpAddressesRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "AllowReassignment":
+			v.AllowReassignment = d.bool(k)
+		case "Ipv4PrefixCount":
+			v.Ipv4PrefixCount = d.int(k)
+		case "Ipv4Prefix":
+			v.Ipv4Prefixes = values(d, k, (*decoder).string)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceId = d.string(k)
+		case "PrivateIpAddress":
+			v.PrivateIpAddresses = values(d, k, (*decoder).string)
+		case "SecondaryPrivateIpAddressCount":
+			v.SecondaryPrivateIpAddressCount = d.int(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "NetworkInterfaceId", Value(v.NetworkInterfaceId) != "")
+}
+
+// AssignPrivateIpAddressesResult is the result of [AssignPrivateIpAddresses].
+type AssignPrivateIpAddressesResult struct {
+	AssignedIpv4Prefixes       []Ipv4PrefixSpecification
+	AssignedPrivateIpAddresses []AssignedPrivateIpAddress
+	NetworkInterfaceId         *string
+}
+
+func (v *AssignPrivateIpAddressesResult) encode(b []byte) []byte {
+	b = putObjects(b, "assignedIpv4PrefixSet", "item", v.AssignedIpv4Prefixes, (*Ipv4PrefixSpecification).encode)
+	b = putObjects(b, "assignedPrivateIpAddressesSet", "item", v.AssignedPrivateIpAddresses, (*AssignedPrivateIpAddress).encode)
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	return b
+}
+
+type AssignedPrivateIpAddress struct {
+	PrivateIpAddress *string
+}
+
+func (v *AssignedPrivateIpAddress) encode(b []byte) []byte {
+	b = putString(b, "privateIpAddress", v.PrivateIpAddress)
+	return b
+}
+
 // AttachNetworkInterfaceRequest is the request of [AttachNetworkInterface].
 type AttachNetworkInterfaceRequest struct {
 	DeviceIndex         *int32 // required
@@ -267,6 +391,50 @@ type DeleteNetworkInterfaceResult struct {
 
 func (*DeleteNetworkInterfaceResult) encode(b []byte) []byte {
 	return append(b, "<return>true</return>"...)
+}
+
+// DescribeNetworkInterfaceAttributeRequest is the request of [DescribeNetworkInterfaceAttribute].
+type DescribeNetworkInterfaceAttributeRequest struct {
+	Attribute          *string
+	DryRun             *bool
+	NetworkInterfaceId *string // required
+}
+
+func (v *DescribeNetworkInterfaceAttributeRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "Attribute":
+			v.Attribute = d.string(k)
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "NetworkInterfaceId", Value(v.NetworkInterfaceId) != "")
+}
+
+// DescribeNetworkInterfaceAttributeResult is the result of [DescribeNetworkInterfaceAttribute].
+type DescribeNetworkInterfaceAttributeResult struct {
+	AssociatePublicIpAddress *bool
+	Attachment               *NetworkInterfaceAttachment
+	Description              *AttributeValue
+	Groups                   []GroupIdentifier
+	NetworkInterfaceId       *string
+	SourceDestCheck          *AttributeBooleanValue
+}
+
+func (v *DescribeNetworkInterfaceAttributeResult) encode(b []byte) []byte {
+	b = putBool(b, "associatePublicIpAddress", v.AssociatePublicIpAddress)
+	b = putObject(b, "attachment", v.Attachment, (*NetworkInterfaceAttachment).encode)
+	b = putObject(b, "description", v.Description, (*AttributeValue).encode)
+	b = putObjects(b, "groupSet", "item", v.Groups, (*GroupIdentifier).encode)
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	b = putObject(b, "sourceDestCheck", v.SourceDestCheck, (*AttributeBooleanValue).encode)
+	return b
 }
 
 // DescribeNetworkInterfacesRequest is the request of [DescribeNetworkInterfaces].
@@ -819,4 +987,106 @@ func (v *PublicIpDnsNameOptions) parse(p *parser, e *element) {
 			v.PublicIpv6DnsName = p.string(k)
 		}
 	}
+}
+
+// ResetNetworkInterfaceAttributeRequest is the request of [ResetNetworkInterfaceAttribute].
+type ResetNetworkInterfaceAttributeRequest struct {
+	DryRun             *bool
+	NetworkInterfaceId *string // required
+	SourceDestCheck    *string
+}
+
+func (v *ResetNetworkInterfaceAttributeRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceId = d.string(k)
+		case "SourceDestCheck":
+			v.SourceDestCheck = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "NetworkInterfaceId", Value(v.NetworkInterfaceId) != "")
+}
+
+// ResetNetworkInterfaceAttributeResult is the result of [ResetNetworkInterfaceAttribute].
+type ResetNetworkInterfaceAttributeResult struct {
+}
+
+func (*ResetNetworkInterfaceAttributeResult) encode(b []byte) []byte {
+	return append(b, "<return>true</return>"...)
+}
+
+// UnassignIpv6AddressesRequest is the request of [UnassignIpv6Addresses].
+type UnassignIpv6AddressesRequest struct {
+	Ipv6Addresses      []string
+	Ipv6Prefixes       []string // Ipv6Prefix in a request
+	NetworkInterfaceId *string  // required
+}
+
+func (v *UnassignIpv6AddressesRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "Ipv6Addresses":
+			v.Ipv6Addresses = values(d, k, (*decoder).string)
+		case "Ipv6Prefix":
+			v.Ipv6Prefixes = values(d, k, (*decoder).string)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "NetworkInterfaceId", Value(v.NetworkInterfaceId) != "")
+}
+
+// UnassignIpv6AddressesResult is the result of [UnassignIpv6Addresses].
+type UnassignIpv6AddressesResult struct {
+	NetworkInterfaceId      *string
+	UnassignedIpv6Addresses []string
+	UnassignedIpv6Prefixes  []string
+}
+
+func (v *UnassignIpv6AddressesResult) encode(b []byte) []byte {
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	b = putValues(b, "unassignedIpv6Addresses", "item", v.UnassignedIpv6Addresses, putString)
+	b = putValues(b, "unassignedIpv6PrefixSet", "item", v.UnassignedIpv6Prefixes, putString)
+	return b
+}
+
+// UnassignPrivateIpAddressesRequest is the request of [UnassignPrivateIpAddresses].
+type UnassignPrivateIpAddressesRequest struct {
+	Ipv4Prefixes       []string // Ipv4Prefix in a request
+	NetworkInterfaceId *string  // required
+	PrivateIpAddresses []string // PrivateIpAddress in a request
+}
+
+func (v *UnassignPrivateIpAddressesRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "Ipv4Prefix":
+			v.Ipv4Prefixes = values(d, k, (*decoder).string)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceId = d.string(k)
+		case "PrivateIpAddress":
+			v.PrivateIpAddresses = values(d, k, (*decoder).string)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "NetworkInterfaceId", Value(v.NetworkInterfaceId) != "")
+}
+
+// UnassignPrivateIpAddressesResult is the result of [UnassignPrivateIpAddresses].
+type UnassignPrivateIpAddressesResult struct {
+}
+
+func (*UnassignPrivateIpAddressesResult) encode(b []byte) []byte {
+	return append(b, "<return>true</return>"...)
 }

@@ -50,6 +50,95 @@ var DescribeSecurityGroupRules = newOp(&EC2, "DescribeSecurityGroupRules", (*Des
 // IsDryRun reports whether this is a rehearsal.
 func (v *DescribeSecurityGroupRulesRequest) IsDryRun() bool { return Value(v.DryRun) }
 
+// ModifySecurityGroupRules is an action of EC2.
+var ModifySecurityGroupRules = newOp(&EC2, "ModifySecurityGroupRules", (*ModifySecurityGroupRulesRequest).decode, (*ModifySecurityGroupRulesResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *ModifySecurityGroupRulesRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// UpdateSecurityGroupRuleDescriptionsIngress is an action of EC2.
+var UpdateSecurityGroupRuleDescriptionsIngress = newOp(&EC2, "UpdateSecurityGroupRuleDescriptionsIngress", (*UpdateSecurityGroupRuleDescriptionsIngressRequest).decode, (*UpdateSecurityGroupRuleDescriptionsIngressResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *UpdateSecurityGroupRuleDescriptionsIngressRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// UpdateSecurityGroupRuleDescriptionsEgress is an action of EC2.
+var UpdateSecurityGroupRuleDescriptionsEgress = newOp(&EC2, "UpdateSecurityGroupRuleDescriptionsEgress", (*UpdateSecurityGroupRuleDescriptionsEgressRequest).decode, (*UpdateSecurityGroupRuleDescriptionsEgressResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *UpdateSecurityGroupRuleDescriptionsEgressRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DescribeSecurityGroupReferences is an action of EC2.
+var DescribeSecurityGroupReferences = newOp(&EC2, "DescribeSecurityGroupReferences", (*DescribeSecurityGroupReferencesRequest).decode, (*DescribeSecurityGroupReferencesResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *DescribeSecurityGroupReferencesRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DescribeStaleSecurityGroups is an action of EC2.
+var DescribeStaleSecurityGroups = newOp(&EC2, "DescribeStaleSecurityGroups", (*DescribeStaleSecurityGroupsRequest).decode, (*DescribeStaleSecurityGroupsResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *DescribeStaleSecurityGroupsRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// GetSecurityGroupsForVpc is an action of EC2.
+var GetSecurityGroupsForVpc = newOp(&EC2, "GetSecurityGroupsForVpc", (*GetSecurityGroupsForVpcRequest).decode, (*GetSecurityGroupsForVpcResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *GetSecurityGroupsForVpcRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// AssociateSecurityGroupVpc is an action of EC2.
+var AssociateSecurityGroupVpc = newOp(&EC2, "AssociateSecurityGroupVpc", (*AssociateSecurityGroupVpcRequest).decode, (*AssociateSecurityGroupVpcResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *AssociateSecurityGroupVpcRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DisassociateSecurityGroupVpc is an action of EC2.
+var DisassociateSecurityGroupVpc = newOp(&EC2, "DisassociateSecurityGroupVpc", (*DisassociateSecurityGroupVpcRequest).decode, (*DisassociateSecurityGroupVpcResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *DisassociateSecurityGroupVpcRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DescribeSecurityGroupVpcAssociations is an action of EC2.
+var DescribeSecurityGroupVpcAssociations = newOp(&EC2, "DescribeSecurityGroupVpcAssociations", (*DescribeSecurityGroupVpcAssociationsRequest).decode, (*DescribeSecurityGroupVpcAssociationsResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *DescribeSecurityGroupVpcAssociationsRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// AssociateSecurityGroupVpcRequest is the request of [AssociateSecurityGroupVpc].
+type AssociateSecurityGroupVpcRequest struct {
+	DryRun  *bool
+	GroupId *string // required
+	VpcId   *string // required
+}
+
+func (v *AssociateSecurityGroupVpcRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "GroupId":
+			v.GroupId = d.string(k)
+		case "VpcId":
+			v.VpcId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "GroupId", Value(v.GroupId) != "")
+	d.require(n, "VpcId", Value(v.VpcId) != "")
+}
+
+// AssociateSecurityGroupVpcResult is the result of [AssociateSecurityGroupVpc].
+type AssociateSecurityGroupVpcResult struct {
+	State *string
+}
+
+func (v *AssociateSecurityGroupVpcResult) encode(b []byte) []byte {
+	b = putString(b, "state", v.State)
+	return b
+}
+
 // AuthorizeSecurityGroupEgressRequest is the request of [AuthorizeSecurityGroupEgress].
 type AuthorizeSecurityGroupEgressRequest struct {
 	CidrIp                     *string
@@ -249,6 +338,37 @@ func (v *DeleteSecurityGroupResult) encode(b []byte) []byte {
 	return b
 }
 
+// DescribeSecurityGroupReferencesRequest is the request of [DescribeSecurityGroupReferences].
+type DescribeSecurityGroupReferencesRequest struct {
+	DryRun  *bool
+	GroupId []string // required
+}
+
+func (v *DescribeSecurityGroupReferencesRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "GroupId":
+			v.GroupId = values(d, k, (*decoder).string)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "GroupId", len(v.GroupId) > 0)
+}
+
+// DescribeSecurityGroupReferencesResult is the result of [DescribeSecurityGroupReferences].
+type DescribeSecurityGroupReferencesResult struct {
+	SecurityGroupReferenceSet []SecurityGroupReference
+}
+
+func (v *DescribeSecurityGroupReferencesResult) encode(b []byte) []byte {
+	b = putObjects(b, "securityGroupReferenceSet", "item", v.SecurityGroupReferenceSet, (*SecurityGroupReference).encode)
+	return b
+}
+
 // DescribeSecurityGroupRulesRequest is the request of [DescribeSecurityGroupRules].
 type DescribeSecurityGroupRulesRequest struct {
 	DryRun               *bool
@@ -287,6 +407,44 @@ type DescribeSecurityGroupRulesResult struct {
 func (v *DescribeSecurityGroupRulesResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
 	b = putObjects(b, "securityGroupRuleSet", "item", orEmpty(v.SecurityGroupRules), (*SecurityGroupRule).encode)
+	return b
+}
+
+// DescribeSecurityGroupVpcAssociationsRequest is the request of [DescribeSecurityGroupVpcAssociations].
+type DescribeSecurityGroupVpcAssociationsRequest struct {
+	DryRun     *bool
+	Filters    []Filter // Filter in a request
+	MaxResults *int32   // 5 to 1000
+	NextToken  *string
+}
+
+func (v *DescribeSecurityGroupVpcAssociationsRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "Filter":
+			v.Filters = objects(d, k, (*Filter).decode)
+		case "MaxResults":
+			v.MaxResults = within(d, k, d.int(k), 5, 1000)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+// DescribeSecurityGroupVpcAssociationsResult is the result of [DescribeSecurityGroupVpcAssociations].
+type DescribeSecurityGroupVpcAssociationsResult struct {
+	NextToken                    *string
+	SecurityGroupVpcAssociations []SecurityGroupVpcAssociation // nil is answered as empty
+}
+
+func (v *DescribeSecurityGroupVpcAssociationsResult) encode(b []byte) []byte {
+	b = putString(b, "nextToken", v.NextToken)
+	b = putObjects(b, "securityGroupVpcAssociationSet", "item", orEmpty(v.SecurityGroupVpcAssociations), (*SecurityGroupVpcAssociation).encode)
 	return b
 }
 
@@ -331,6 +489,122 @@ type DescribeSecurityGroupsResult struct {
 func (v *DescribeSecurityGroupsResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
 	b = putObjects(b, "securityGroupInfo", "item", orEmpty(v.SecurityGroups), (*SecurityGroup).encode)
+	return b
+}
+
+// DescribeStaleSecurityGroupsRequest is the request of [DescribeStaleSecurityGroups].
+type DescribeStaleSecurityGroupsRequest struct {
+	DryRun     *bool
+	MaxResults *int32 // 5 to 255
+	NextToken  *string
+	VpcId      *string // required
+}
+
+func (v *DescribeStaleSecurityGroupsRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "MaxResults":
+			v.MaxResults = within(d, k, d.int(k), 5, 255)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		case "VpcId":
+			v.VpcId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "VpcId", Value(v.VpcId) != "")
+}
+
+// DescribeStaleSecurityGroupsResult is the result of [DescribeStaleSecurityGroups].
+type DescribeStaleSecurityGroupsResult struct {
+	NextToken             *string
+	StaleSecurityGroupSet []StaleSecurityGroup // nil is answered as empty
+}
+
+func (v *DescribeStaleSecurityGroupsResult) encode(b []byte) []byte {
+	b = putString(b, "nextToken", v.NextToken)
+	b = putObjects(b, "staleSecurityGroupSet", "item", orEmpty(v.StaleSecurityGroupSet), (*StaleSecurityGroup).encode)
+	return b
+}
+
+// DisassociateSecurityGroupVpcRequest is the request of [DisassociateSecurityGroupVpc].
+type DisassociateSecurityGroupVpcRequest struct {
+	DryRun  *bool
+	GroupId *string // required
+	VpcId   *string // required
+}
+
+func (v *DisassociateSecurityGroupVpcRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "GroupId":
+			v.GroupId = d.string(k)
+		case "VpcId":
+			v.VpcId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "GroupId", Value(v.GroupId) != "")
+	d.require(n, "VpcId", Value(v.VpcId) != "")
+}
+
+// DisassociateSecurityGroupVpcResult is the result of [DisassociateSecurityGroupVpc].
+type DisassociateSecurityGroupVpcResult struct {
+	State *string
+}
+
+func (v *DisassociateSecurityGroupVpcResult) encode(b []byte) []byte {
+	b = putString(b, "state", v.State)
+	return b
+}
+
+// GetSecurityGroupsForVpcRequest is the request of [GetSecurityGroupsForVpc].
+type GetSecurityGroupsForVpcRequest struct {
+	DryRun     *bool
+	Filters    []Filter // Filter in a request
+	MaxResults *int32   // 5 to 1000
+	NextToken  *string
+	VpcId      *string // required
+}
+
+func (v *GetSecurityGroupsForVpcRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "Filter":
+			v.Filters = objects(d, k, (*Filter).decode)
+		case "MaxResults":
+			v.MaxResults = within(d, k, d.int(k), 5, 1000)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		case "VpcId":
+			v.VpcId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "VpcId", Value(v.VpcId) != "")
+}
+
+// GetSecurityGroupsForVpcResult is the result of [GetSecurityGroupsForVpc].
+type GetSecurityGroupsForVpcResult struct {
+	NextToken            *string
+	SecurityGroupForVpcs []SecurityGroupForVpc // nil is answered as empty
+}
+
+func (v *GetSecurityGroupsForVpcResult) encode(b []byte) []byte {
+	b = putString(b, "nextToken", v.NextToken)
+	b = putObjects(b, "securityGroupForVpcSet", "item", orEmpty(v.SecurityGroupForVpcs), (*SecurityGroupForVpc).encode)
 	return b
 }
 
@@ -430,6 +704,41 @@ func (v *Ipv6Range) decode(d *decoder, n *node) {
 func (v *Ipv6Range) encode(b []byte) []byte {
 	b = putString(b, "cidrIpv6", v.CidrIpv6)
 	b = putString(b, "description", v.Description)
+	return b
+}
+
+// ModifySecurityGroupRulesRequest is the request of [ModifySecurityGroupRules].
+type ModifySecurityGroupRulesRequest struct {
+	DryRun             *bool
+	GroupId            *string                   // required
+	SecurityGroupRules []SecurityGroupRuleUpdate // SecurityGroupRule in a request; required
+}
+
+func (v *ModifySecurityGroupRulesRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "GroupId":
+			v.GroupId = d.string(k)
+		case "SecurityGroupRule":
+			v.SecurityGroupRules = objects(d, k, (*SecurityGroupRuleUpdate).decode)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "GroupId", Value(v.GroupId) != "")
+	d.require(n, "SecurityGroupRule", len(v.SecurityGroupRules) > 0)
+}
+
+// ModifySecurityGroupRulesResult is the result of [ModifySecurityGroupRules].
+type ModifySecurityGroupRulesResult struct {
+	Return *bool
+}
+
+func (v *ModifySecurityGroupRulesResult) encode(b []byte) []byte {
+	b = putBool(b, "return", v.Return)
 	return b
 }
 
@@ -649,6 +958,40 @@ func (v *SecurityGroup) encode(b []byte) []byte {
 	return b
 }
 
+type SecurityGroupForVpc struct {
+	Description  *string
+	GroupId      *string
+	GroupName    *string
+	OwnerId      *string
+	PrimaryVpcId *string
+	Tags         []Tag
+}
+
+func (v *SecurityGroupForVpc) encode(b []byte) []byte {
+	b = putString(b, "description", v.Description)
+	b = putString(b, "groupId", v.GroupId)
+	b = putString(b, "groupName", v.GroupName)
+	b = putString(b, "ownerId", v.OwnerId)
+	b = putString(b, "primaryVpcId", v.PrimaryVpcId)
+	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
+	return b
+}
+
+type SecurityGroupReference struct {
+	GroupId                *string
+	ReferencingVpcId       *string
+	TransitGatewayId       *string
+	VpcPeeringConnectionId *string
+}
+
+func (v *SecurityGroupReference) encode(b []byte) []byte {
+	b = putString(b, "groupId", v.GroupId)
+	b = putString(b, "referencingVpcId", v.ReferencingVpcId)
+	b = putString(b, "transitGatewayId", v.TransitGatewayId)
+	b = putString(b, "vpcPeeringConnectionId", v.VpcPeeringConnectionId)
+	return b
+}
+
 type SecurityGroupRule struct {
 	CidrIpv4             *string
 	CidrIpv6             *string
@@ -681,6 +1024,217 @@ func (v *SecurityGroupRule) encode(b []byte) []byte {
 	b = putString(b, "securityGroupRuleId", v.SecurityGroupRuleId)
 	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
 	b = putNumber(b, "toPort", v.ToPort)
+	return b
+}
+
+type SecurityGroupRuleDescription struct {
+	Description         *string
+	SecurityGroupRuleId *string
+}
+
+func (v *SecurityGroupRuleDescription) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "Description":
+			v.Description = d.string(k)
+		case "SecurityGroupRuleId":
+			v.SecurityGroupRuleId = d.string(k)
+		default:
+			d.unknown(k)
+		}
+	}
+}
+
+type SecurityGroupRuleRequest struct {
+	CidrIpv4          *string
+	CidrIpv6          *string
+	Description       *string
+	FromPort          *int32
+	IpProtocol        *string
+	PrefixListId      *string
+	ReferencedGroupId *string
+	ToPort            *int32
+}
+
+func (v *SecurityGroupRuleRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "CidrIpv4":
+			v.CidrIpv4 = d.string(k)
+		case "CidrIpv6":
+			v.CidrIpv6 = d.string(k)
+		case "Description":
+			v.Description = d.string(k)
+		case "FromPort":
+			v.FromPort = d.int(k)
+		case "IpProtocol":
+			v.IpProtocol = d.string(k)
+		case "PrefixListId":
+			v.PrefixListId = d.string(k)
+		case "ReferencedGroupId":
+			v.ReferencedGroupId = d.string(k)
+		case "ToPort":
+			v.ToPort = d.int(k)
+		default:
+			d.unknown(k)
+		}
+	}
+}
+
+type SecurityGroupRuleUpdate struct {
+	SecurityGroupRule   *SecurityGroupRuleRequest
+	SecurityGroupRuleId *string // required
+}
+
+func (v *SecurityGroupRuleUpdate) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "SecurityGroupRule":
+			v.SecurityGroupRule = object(d, k, (*SecurityGroupRuleRequest).decode)
+		case "SecurityGroupRuleId":
+			v.SecurityGroupRuleId = d.string(k)
+		default:
+			d.unknown(k)
+		}
+	}
+	d.require(n, "SecurityGroupRuleId", Value(v.SecurityGroupRuleId) != "")
+}
+
+type SecurityGroupVpcAssociation struct {
+	GroupId      *string
+	GroupOwnerId *string
+	State        *string
+	StateReason  *string
+	VpcId        *string
+	VpcOwnerId   *string
+}
+
+func (v *SecurityGroupVpcAssociation) encode(b []byte) []byte {
+	b = putString(b, "groupId", v.GroupId)
+	b = putString(b, "groupOwnerId", v.GroupOwnerId)
+	b = putString(b, "state", v.State)
+	b = putString(b, "stateReason", v.StateReason)
+	b = putString(b, "vpcId", v.VpcId)
+	b = putString(b, "vpcOwnerId", v.VpcOwnerId)
+	return b
+}
+
+type StaleIpPermission struct {
+	FromPort         *int32
+	IpProtocol       *string
+	IpRanges         []string
+	PrefixListIds    []string
+	ToPort           *int32
+	UserIdGroupPairs []UserIdGroupPair
+}
+
+func (v *StaleIpPermission) encode(b []byte) []byte {
+	b = putNumber(b, "fromPort", v.FromPort)
+	b = putString(b, "ipProtocol", v.IpProtocol)
+	b = putValues(b, "ipRanges", "item", v.IpRanges, putString)
+	b = putValues(b, "prefixListIds", "item", v.PrefixListIds, putString)
+	b = putNumber(b, "toPort", v.ToPort)
+	b = putObjects(b, "groups", "item", v.UserIdGroupPairs, (*UserIdGroupPair).encode)
+	return b
+}
+
+type StaleSecurityGroup struct {
+	Description              *string
+	GroupId                  *string
+	GroupName                *string
+	StaleIpPermissions       []StaleIpPermission
+	StaleIpPermissionsEgress []StaleIpPermission
+	VpcId                    *string
+}
+
+func (v *StaleSecurityGroup) encode(b []byte) []byte {
+	b = putString(b, "description", v.Description)
+	b = putString(b, "groupId", v.GroupId)
+	b = putString(b, "groupName", v.GroupName)
+	b = putObjects(b, "staleIpPermissions", "item", v.StaleIpPermissions, (*StaleIpPermission).encode)
+	b = putObjects(b, "staleIpPermissionsEgress", "item", v.StaleIpPermissionsEgress, (*StaleIpPermission).encode)
+	b = putString(b, "vpcId", v.VpcId)
+	return b
+}
+
+// UpdateSecurityGroupRuleDescriptionsEgressRequest is the request of [UpdateSecurityGroupRuleDescriptionsEgress].
+type UpdateSecurityGroupRuleDescriptionsEgressRequest struct {
+	DryRun                        *bool
+	GroupId                       *string
+	GroupName                     *string
+	IpPermissions                 []IpPermission
+	SecurityGroupRuleDescriptions []SecurityGroupRuleDescription // SecurityGroupRuleDescription in a request
+}
+
+func (v *UpdateSecurityGroupRuleDescriptionsEgressRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "GroupId":
+			v.GroupId = d.string(k)
+		case "GroupName":
+			v.GroupName = d.string(k)
+		case "IpPermissions":
+			v.IpPermissions = objects(d, k, (*IpPermission).decode)
+		case "SecurityGroupRuleDescription":
+			v.SecurityGroupRuleDescriptions = objects(d, k, (*SecurityGroupRuleDescription).decode)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+// UpdateSecurityGroupRuleDescriptionsEgressResult is the result of [UpdateSecurityGroupRuleDescriptionsEgress].
+type UpdateSecurityGroupRuleDescriptionsEgressResult struct {
+	Return *bool
+}
+
+func (v *UpdateSecurityGroupRuleDescriptionsEgressResult) encode(b []byte) []byte {
+	b = putBool(b, "return", v.Return)
+	return b
+}
+
+// UpdateSecurityGroupRuleDescriptionsIngressRequest is the request of [UpdateSecurityGroupRuleDescriptionsIngress].
+type UpdateSecurityGroupRuleDescriptionsIngressRequest struct {
+	DryRun                        *bool
+	GroupId                       *string
+	GroupName                     *string
+	IpPermissions                 []IpPermission
+	SecurityGroupRuleDescriptions []SecurityGroupRuleDescription // SecurityGroupRuleDescription in a request
+}
+
+func (v *UpdateSecurityGroupRuleDescriptionsIngressRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "GroupId":
+			v.GroupId = d.string(k)
+		case "GroupName":
+			v.GroupName = d.string(k)
+		case "IpPermissions":
+			v.IpPermissions = objects(d, k, (*IpPermission).decode)
+		case "SecurityGroupRuleDescription":
+			v.SecurityGroupRuleDescriptions = objects(d, k, (*SecurityGroupRuleDescription).decode)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+// UpdateSecurityGroupRuleDescriptionsIngressResult is the result of [UpdateSecurityGroupRuleDescriptionsIngress].
+type UpdateSecurityGroupRuleDescriptionsIngressResult struct {
+	Return *bool
+}
+
+func (v *UpdateSecurityGroupRuleDescriptionsIngressResult) encode(b []byte) []byte {
+	b = putBool(b, "return", v.Return)
 	return b
 }
 

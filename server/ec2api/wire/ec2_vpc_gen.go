@@ -47,6 +47,125 @@ func (v *DescribeSubnetsRequest) IsDryRun() bool { return Value(v.DryRun) }
 // ModifySubnetAttribute is an action of EC2.
 var ModifySubnetAttribute = newOp(&EC2, "ModifySubnetAttribute", (*ModifySubnetAttributeRequest).decode, (*ModifySubnetAttributeResult).encode)
 
+// AssociateVpcCidrBlock is an action of EC2.
+var AssociateVpcCidrBlock = newOp(&EC2, "AssociateVpcCidrBlock", (*AssociateVpcCidrBlockRequest).decode, (*AssociateVpcCidrBlockResult).encode)
+
+// DisassociateVpcCidrBlock is an action of EC2.
+var DisassociateVpcCidrBlock = newOp(&EC2, "DisassociateVpcCidrBlock", (*DisassociateVpcCidrBlockRequest).decode, (*DisassociateVpcCidrBlockResult).encode)
+
+// AssociateSubnetCidrBlock is an action of EC2.
+var AssociateSubnetCidrBlock = newOp(&EC2, "AssociateSubnetCidrBlock", (*AssociateSubnetCidrBlockRequest).decode, (*AssociateSubnetCidrBlockResult).encode)
+
+// DisassociateSubnetCidrBlock is an action of EC2.
+var DisassociateSubnetCidrBlock = newOp(&EC2, "DisassociateSubnetCidrBlock", (*DisassociateSubnetCidrBlockRequest).decode, (*DisassociateSubnetCidrBlockResult).encode)
+
+// DescribeVpcAttribute is an action of EC2.
+var DescribeVpcAttribute = newOp(&EC2, "DescribeVpcAttribute", (*DescribeVpcAttributeRequest).decode, (*DescribeVpcAttributeResult).encode)
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *DescribeVpcAttributeRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// ModifyVpcAttribute is an action of EC2.
+var ModifyVpcAttribute = newOp(&EC2, "ModifyVpcAttribute", (*ModifyVpcAttributeRequest).decode, (*ModifyVpcAttributeResult).encode)
+
+// AssociateSubnetCidrBlockRequest is the request of [AssociateSubnetCidrBlock].
+type AssociateSubnetCidrBlockRequest struct {
+	Ipv6CidrBlock     *string
+	Ipv6IpamPoolId    *string
+	Ipv6NetmaskLength *int32
+	SubnetId          *string // required
+}
+
+func (v *AssociateSubnetCidrBlockRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "Ipv6CidrBlock":
+			v.Ipv6CidrBlock = d.string(k)
+		case "Ipv6IpamPoolId":
+			v.Ipv6IpamPoolId = d.string(k)
+		case "Ipv6NetmaskLength":
+			v.Ipv6NetmaskLength = d.int(k)
+		case "SubnetId":
+			v.SubnetId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "SubnetId", Value(v.SubnetId) != "")
+}
+
+// AssociateSubnetCidrBlockResult is the result of [AssociateSubnetCidrBlock].
+type AssociateSubnetCidrBlockResult struct {
+	Ipv6CidrBlockAssociation *SubnetIpv6CidrBlockAssociation
+	SubnetId                 *string
+}
+
+func (v *AssociateSubnetCidrBlockResult) encode(b []byte) []byte {
+	b = putObject(b, "ipv6CidrBlockAssociation", v.Ipv6CidrBlockAssociation, (*SubnetIpv6CidrBlockAssociation).encode)
+	b = putString(b, "subnetId", v.SubnetId)
+	return b
+}
+
+// AssociateVpcCidrBlockRequest is the request of [AssociateVpcCidrBlock].
+type AssociateVpcCidrBlockRequest struct {
+	AmazonProvidedIpv6CidrBlock     *bool
+	CidrBlock                       *string
+	Ipv4IpamPoolId                  *string
+	Ipv4NetmaskLength               *int32
+	Ipv6CidrBlock                   *string
+	Ipv6CidrBlockNetworkBorderGroup *string
+	Ipv6IpamPoolId                  *string
+	Ipv6NetmaskLength               *int32
+	Ipv6Pool                        *string
+	VpcId                           *string // required
+}
+
+func (v *AssociateVpcCidrBlockRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "AmazonProvidedIpv6CidrBlock":
+			v.AmazonProvidedIpv6CidrBlock = d.bool(k)
+		case "CidrBlock":
+			v.CidrBlock = d.string(k)
+		case "Ipv4IpamPoolId":
+			v.Ipv4IpamPoolId = d.string(k)
+		case "Ipv4NetmaskLength":
+			v.Ipv4NetmaskLength = d.int(k)
+		case "Ipv6CidrBlock":
+			v.Ipv6CidrBlock = d.string(k)
+		case "Ipv6CidrBlockNetworkBorderGroup":
+			v.Ipv6CidrBlockNetworkBorderGroup = d.string(k)
+		case "Ipv6IpamPoolId":
+			v.Ipv6IpamPoolId = d.string(k)
+		case "Ipv6NetmaskLength":
+			v.Ipv6NetmaskLength = d.int(k)
+		case "Ipv6Pool":
+			v.Ipv6Pool = d.string(k)
+		case "VpcId":
+			v.VpcId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "VpcId", Value(v.VpcId) != "")
+}
+
+// AssociateVpcCidrBlockResult is the result of [AssociateVpcCidrBlock].
+type AssociateVpcCidrBlockResult struct {
+	CidrBlockAssociation     *VpcCidrBlockAssociation
+	Ipv6CidrBlockAssociation *VpcIpv6CidrBlockAssociation
+	VpcId                    *string
+}
+
+func (v *AssociateVpcCidrBlockResult) encode(b []byte) []byte {
+	b = putObject(b, "cidrBlockAssociation", v.CidrBlockAssociation, (*VpcCidrBlockAssociation).encode)
+	b = putObject(b, "ipv6CidrBlockAssociation", v.Ipv6CidrBlockAssociation, (*VpcIpv6CidrBlockAssociation).encode)
+	b = putString(b, "vpcId", v.VpcId)
+	return b
+}
+
 type BlockPublicAccessStates struct {
 	InternetGatewayBlockMode *string
 }
@@ -305,6 +424,47 @@ func (v *DescribeSubnetsResult) encode(b []byte) []byte {
 	return b
 }
 
+// DescribeVpcAttributeRequest is the request of [DescribeVpcAttribute].
+type DescribeVpcAttributeRequest struct {
+	Attribute *string // required
+	DryRun    *bool
+	VpcId     *string // required
+}
+
+func (v *DescribeVpcAttributeRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "Attribute":
+			v.Attribute = d.string(k)
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "VpcId":
+			v.VpcId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "Attribute", Value(v.Attribute) != "")
+	d.require(n, "VpcId", Value(v.VpcId) != "")
+}
+
+// DescribeVpcAttributeResult is the result of [DescribeVpcAttribute].
+type DescribeVpcAttributeResult struct {
+	EnableDnsHostnames               *AttributeBooleanValue
+	EnableDnsSupport                 *AttributeBooleanValue
+	EnableNetworkAddressUsageMetrics *AttributeBooleanValue
+	VpcId                            *string
+}
+
+func (v *DescribeVpcAttributeResult) encode(b []byte) []byte {
+	b = putObject(b, "enableDnsHostnames", v.EnableDnsHostnames, (*AttributeBooleanValue).encode)
+	b = putObject(b, "enableDnsSupport", v.EnableDnsSupport, (*AttributeBooleanValue).encode)
+	b = putObject(b, "enableNetworkAddressUsageMetrics", v.EnableNetworkAddressUsageMetrics, (*AttributeBooleanValue).encode)
+	b = putString(b, "vpcId", v.VpcId)
+	return b
+}
+
 // DescribeVpcsRequest is the request of [DescribeVpcs].
 type DescribeVpcsRequest struct {
 	DryRun     *bool
@@ -343,6 +503,68 @@ type DescribeVpcsResult struct {
 func (v *DescribeVpcsResult) encode(b []byte) []byte {
 	b = putString(b, "nextToken", v.NextToken)
 	b = putObjects(b, "vpcSet", "item", orEmpty(v.Vpcs), (*Vpc).encode)
+	return b
+}
+
+// DisassociateSubnetCidrBlockRequest is the request of [DisassociateSubnetCidrBlock].
+type DisassociateSubnetCidrBlockRequest struct {
+	AssociationId *string // required
+}
+
+func (v *DisassociateSubnetCidrBlockRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "AssociationId":
+			v.AssociationId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "AssociationId", Value(v.AssociationId) != "")
+}
+
+// DisassociateSubnetCidrBlockResult is the result of [DisassociateSubnetCidrBlock].
+type DisassociateSubnetCidrBlockResult struct {
+	Ipv6CidrBlockAssociation *SubnetIpv6CidrBlockAssociation
+	SubnetId                 *string
+}
+
+func (v *DisassociateSubnetCidrBlockResult) encode(b []byte) []byte {
+	b = putObject(b, "ipv6CidrBlockAssociation", v.Ipv6CidrBlockAssociation, (*SubnetIpv6CidrBlockAssociation).encode)
+	b = putString(b, "subnetId", v.SubnetId)
+	return b
+}
+
+// DisassociateVpcCidrBlockRequest is the request of [DisassociateVpcCidrBlock].
+type DisassociateVpcCidrBlockRequest struct {
+	AssociationId *string // required
+}
+
+func (v *DisassociateVpcCidrBlockRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "AssociationId":
+			v.AssociationId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "AssociationId", Value(v.AssociationId) != "")
+}
+
+// DisassociateVpcCidrBlockResult is the result of [DisassociateVpcCidrBlock].
+type DisassociateVpcCidrBlockResult struct {
+	CidrBlockAssociation     *VpcCidrBlockAssociation
+	Ipv6CidrBlockAssociation *VpcIpv6CidrBlockAssociation
+	VpcId                    *string
+}
+
+func (v *DisassociateVpcCidrBlockResult) encode(b []byte) []byte {
+	b = putObject(b, "cidrBlockAssociation", v.CidrBlockAssociation, (*VpcCidrBlockAssociation).encode)
+	b = putObject(b, "ipv6CidrBlockAssociation", v.Ipv6CidrBlockAssociation, (*VpcIpv6CidrBlockAssociation).encode)
+	b = putString(b, "vpcId", v.VpcId)
 	return b
 }
 
@@ -399,6 +621,41 @@ type ModifySubnetAttributeResult struct {
 }
 
 func (*ModifySubnetAttributeResult) encode(b []byte) []byte {
+	return append(b, "<return>true</return>"...)
+}
+
+// ModifyVpcAttributeRequest is the request of [ModifyVpcAttribute].
+type ModifyVpcAttributeRequest struct {
+	EnableDnsHostnames               *AttributeBooleanValue
+	EnableDnsSupport                 *AttributeBooleanValue
+	EnableNetworkAddressUsageMetrics *AttributeBooleanValue
+	VpcId                            *string // required
+}
+
+func (v *ModifyVpcAttributeRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "EnableDnsHostnames":
+			v.EnableDnsHostnames = object(d, k, (*AttributeBooleanValue).decode)
+		case "EnableDnsSupport":
+			v.EnableDnsSupport = object(d, k, (*AttributeBooleanValue).decode)
+		case "EnableNetworkAddressUsageMetrics":
+			v.EnableNetworkAddressUsageMetrics = object(d, k, (*AttributeBooleanValue).decode)
+		case "VpcId":
+			v.VpcId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "VpcId", Value(v.VpcId) != "")
+}
+
+// ModifyVpcAttributeResult is the result of [ModifyVpcAttribute].
+type ModifyVpcAttributeResult struct {
+}
+
+func (*ModifyVpcAttributeResult) encode(b []byte) []byte {
 	return append(b, "<return>true</return>"...)
 }
 

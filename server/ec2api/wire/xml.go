@@ -37,6 +37,13 @@ func putNumber[T int32 | int64](b []byte, name string, v *T) []byte {
 	return append(append(append(b, "</"...), name...), '>')
 }
 
+func putDouble(b []byte, name string, v *float64) []byte {
+	if v == nil {
+		return b
+	}
+	return putText(b, name, strconv.FormatFloat(*v, 'g', -1, 64))
+}
+
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
 func putTime(b []byte, name string, v *time.Time) []byte {

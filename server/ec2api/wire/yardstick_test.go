@@ -157,6 +157,8 @@ func (f *filler) fill(v reflect.Value) {
 		v.SetBool(f.n%2 == 0)
 	case reflect.Int32, reflect.Int64:
 		v.SetInt(int64(f.n) + 5) // MaxResults is at least 5
+	case reflect.Float64:
+		v.SetFloat(float64(f.n) + 0.25)
 	default:
 		panic("fill " + v.Type().String())
 	}
@@ -229,6 +231,8 @@ func (c *comparison) compare(path string, theirs, ours reflect.Value) {
 		c.equal(path, theirs.Bool(), ours.Bool())
 	case reflect.Int32, reflect.Int64:
 		c.equal(path, theirs.Int(), ours.Int())
+	case reflect.Float64:
+		c.equal(path, theirs.Float(), ours.Float())
 	default:
 		c.t.Errorf("%s: cannot compare %s", path, theirs.Type())
 	}

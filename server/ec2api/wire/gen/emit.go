@@ -156,7 +156,7 @@ func (m *member) comment(s *structure) string {
 }
 
 var goTypes = map[string]string{
-	"string": "string", "int": "int32", "long": "int64", "bool": "bool",
+	"string": "string", "int": "int32", "long": "int64", "double": "float64", "bool": "bool",
 	"time": "time.Time", "blob": "[]byte",
 }
 

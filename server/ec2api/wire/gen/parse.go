@@ -54,7 +54,7 @@ type structure struct {
 }
 
 type member struct {
-	name, kind string // kind: string, int, long, bool, time, blob, or the name of a structure
+	name, kind string // kind: string, int, long, double, bool, time, blob, or the name of a structure
 	list       bool
 	doc        []string
 
@@ -68,7 +68,7 @@ type member struct {
 	item                string   // and of each entry of a list there
 }
 
-var scalars = []string{"string", "int", "long", "bool", "time", "blob"}
+var scalars = []string{"string", "int", "long", "double", "bool", "time", "blob"}
 
 // parser reads one file; what it returns as errors starts with file:line.
 type parser struct {
