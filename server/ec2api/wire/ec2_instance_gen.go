@@ -1099,6 +1099,7 @@ type InstanceStatus struct {
 	InstanceStatus     *InstanceStatusSummary
 	Operator           *OperatorResponse
 	OutpostArn         *string
+	PerformanceStatus  *PerformanceStatusSummary
 	SystemStatus       *InstanceStatusSummary
 }
 
@@ -1113,6 +1114,7 @@ func (v *InstanceStatus) encode(b []byte) []byte {
 	b = putObject(b, "instanceStatus", v.InstanceStatus, (*InstanceStatusSummary).encode)
 	b = putObject(b, "operator", v.Operator, (*OperatorResponse).encode)
 	b = putString(b, "outpostArn", v.OutpostArn)
+	b = putObject(b, "performanceStatus", v.PerformanceStatus, (*PerformanceStatusSummary).encode)
 	b = putObject(b, "systemStatus", v.SystemStatus, (*InstanceStatusSummary).encode)
 	return b
 }
@@ -1389,6 +1391,7 @@ type NetworkCardInfo struct {
 	AdditionalFlexibleNetworkInterfaces *int32
 	BaselineBandwidthInGbps             *float64
 	DefaultEnaQueueCountPerInterface    *int32
+	InterfaceTypes                      []string
 	MaximumEnaQueueCount                *int32
 	MaximumEnaQueueCountPerInterface    *int32
 	MaximumNetworkInterfaces            *int32
@@ -1401,6 +1404,7 @@ func (v *NetworkCardInfo) encode(b []byte) []byte {
 	b = putNumber(b, "additionalFlexibleNetworkInterfaces", v.AdditionalFlexibleNetworkInterfaces)
 	b = putDouble(b, "baselineBandwidthInGbps", v.BaselineBandwidthInGbps)
 	b = putNumber(b, "defaultEnaQueueCountPerInterface", v.DefaultEnaQueueCountPerInterface)
+	b = putValues(b, "interfaceTypeSet", "item", v.InterfaceTypes, putString)
 	b = putNumber(b, "maximumEnaQueueCount", v.MaximumEnaQueueCount)
 	b = putNumber(b, "maximumEnaQueueCountPerInterface", v.MaximumEnaQueueCountPerInterface)
 	b = putNumber(b, "maximumNetworkInterfaces", v.MaximumNetworkInterfaces)
@@ -1507,6 +1511,19 @@ type NitroTpmInfo struct {
 
 func (v *NitroTpmInfo) encode(b []byte) []byte {
 	b = putValues(b, "supportedVersions", "item", v.SupportedVersions, putString)
+	return b
+}
+
+type PerformanceStatusSummary struct {
+	ImpairedSince *time.Time
+	Remediation   *string
+	Status        *string
+}
+
+func (v *PerformanceStatusSummary) encode(b []byte) []byte {
+	b = putTime(b, "impairedSince", v.ImpairedSince)
+	b = putString(b, "remediation", v.Remediation)
+	b = putString(b, "status", v.Status)
 	return b
 }
 
