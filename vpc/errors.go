@@ -29,6 +29,7 @@ const (
 	CodeUnsupportedOperation        Code = "UnsupportedOperation"
 	CodeDependencyViolation         Code = "DependencyViolation"
 	CodeCannotDelete                Code = "CannotDelete"
+	CodeIncorrectState              Code = "IncorrectState"
 	CodeResourceCountExceeded       Code = "ResourceCountExceeded"
 
 	// The server's own trouble: the client may try again.
@@ -67,8 +68,24 @@ const (
 	CodeRulesPerSecurityGroupLimitExceeded     Code = "RulesPerSecurityGroupLimitExceeded"
 	CodeInvalidPrefixListIDNotFound            Code = "InvalidPrefixListID.NotFound"
 	CodeInvalidPrefixListIDMalformed           Code = "InvalidPrefixListId.Malformed"
+	CodePrefixListVersionMismatch              Code = "PrefixListVersionMismatch"
+	CodePrefixListMaxEntriesExceeded           Code = "PrefixListMaxEntriesExceeded"
+	CodeInvalidPrefixListModification          Code = "InvalidPrefixListModification"
 	CodeSecurityGroupsPerInterfaceLimit        Code = "SecurityGroupsPerInterfaceLimitExceeded"
 	CodeSecurityGroupsPerInstanceLimitExceeded Code = "SecurityGroupsPerInstanceLimitExceeded"
+
+	// Peering, flow logs, insights.
+	CodeInvalidVpcPeeringConnectionIDNotFound     Code = "InvalidVpcPeeringConnectionID.NotFound"
+	CodeInvalidVpcPeeringConnectionIDMalformed    Code = "InvalidVpcPeeringConnectionId.Malformed"
+	CodeInvalidStateTransition                    Code = "InvalidStateTransition"
+	CodeVpcPeeringConnectionAlreadyExists         Code = "VpcPeeringConnectionAlreadyExists"
+	CodeInvalidVpcCidrBlockAssociationIDNotFound  Code = "InvalidVpcCidrBlockAssociationID.NotFound"
+	CodeInvalidFlowLogIDNotFound                  Code = "InvalidFlowLogId.NotFound"
+	CodeInvalidNetworkInsightsPathIDNotFound      Code = "InvalidNetworkInsightsPathId.NotFound"
+	CodeInvalidNetworkInsightsPathIDMalformed     Code = "InvalidNetworkInsightsPathId.Malformed"
+	CodeInvalidNetworkInsightsAnalysisIDNotFound  Code = "InvalidNetworkInsightsAnalysisId.NotFound"
+	CodeInvalidNetworkInsightsAnalysisIDMalformed Code = "InvalidNetworkInsightsAnalysisId.Malformed"
+	CodeAnalysisExistsForNetworkInsightsPath      Code = "AnalysisExistsForNetworkInsightsPath"
 
 	// Network interfaces.
 	CodeInvalidNetworkInterfaceIDNotFound            Code = "InvalidNetworkInterfaceID.NotFound"
@@ -78,6 +95,7 @@ const (
 	CodeInvalidAttachmentIDNotFound                  Code = "InvalidAttachmentID.NotFound"
 	CodeInvalidNetworkInterfaceAttachmentIDMalformed Code = "InvalidNetworkInterfaceAttachmentId.Malformed"
 	CodeAttachmentLimitExceeded                      Code = "AttachmentLimitExceeded"
+	CodeResourceAlreadyAssigned                      Code = "Resource.AlreadyAssigned"
 	CodeInvalidIPAddressInUse                        Code = "InvalidIPAddress.InUse"
 	CodePrivateIPAddressLimitExceeded                Code = "PrivateIpAddressLimitExceeded"
 

@@ -94,7 +94,7 @@ func (d *draft) newInterface(env Env, in NewInterface, mac MAC) (*NetworkInterfa
 	if err != nil {
 		return nil, err
 	}
-	if d.Count(KindInterface) >= d.Quotas().NetworkInterfaces {
+	if d.Count(KindInterface) >= d.Quota(InterfacesPerRegion) {
 		return nil, Errorf(CodeNetworkInterfaceLimitExceeded, "The maximum number of network interfaces has been reached.")
 	}
 	if err := validInterfaceDescription(in.Description); err != nil {
@@ -154,7 +154,7 @@ func (s *State) groupsFor(v VPCID, ids []GroupID, foreign func(GroupID) error) (
 			groups = append(groups, id)
 		}
 	}
-	if len(groups) > s.Quotas().SecurityGroupsPerInterface {
+	if len(groups) > s.Quota(SecurityGroupsPerInterface) {
 		return nil, Errorf(CodeSecurityGroupsPerInterfaceLimit,
 			"The maximum number of security groups per interface has been reached.")
 	}

@@ -1,6 +1,10 @@
 package vpc
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Key implements Object for each kind; the installation has the one id "self".
 
@@ -13,10 +17,47 @@ func (i *Instance) Key() Key         { return Key{KindInstance, string(i.ID)} }
 func (h *Host) Key() Key             { return Key{KindHost, string(h.ID)} }
 func (k *AccessKey) Key() Key        { return Key{KindAccessKey, string(k.ID)} }
 
-func (*Installation) indexed() []entry { return nil }
-func (*VPC) indexed() []entry          { return nil }
-func (*Host) indexed() []entry         { return nil }
-func (*AccessKey) indexed() []entry    { return nil }
+func (l *PrefixList) Key() Key { return Key{KindPrefixList, string(l.ID)} }
+
+func (v *PrefixListVersion) Key() Key {
+	return Key{KindPrefixListVersion, prefixListVersionID(v.List, v.Number)}
+}
+func (p *PeeringConnection) Key() Key { return Key{KindPeering, string(p.ID)} }
+func (p *InsightsPath) Key() Key      { return Key{KindInsightsPath, string(p.ID)} }
+func (a *InsightsAnalysis) Key() Key  { return Key{KindInsightsAnalysis, string(a.ID)} }
+func (u *User) Key() Key              { return Key{KindUser, u.Name} }
+
+// prefixListVersionID sorts by list, then by number.
+func prefixListVersionID(list PrefixListID, number int64) string {
+	return fmt.Sprintf("%s/%010d", list, number)
+}
+
+func (*Installation) indexed() []entry      { return nil }
+func (*VPC) indexed() []entry               { return nil }
+func (*Host) indexed() []entry              { return nil }
+func (k *AccessKey) indexed() []entry       { return []entry{{keysByUser, k.User}} }
+func (*User) indexed() []entry              { return nil }
+func (*PrefixListVersion) indexed() []entry { return nil }
+
+func (l *PrefixList) indexed() []entry { return tokenEntry(KindPrefixList, l.ClientToken) }
+
+func (p *PeeringConnection) indexed() []entry {
+	return []entry{{peeringsByVPC, string(p.Requester)}, {peeringsByVPC, string(p.Accepter)}}
+}
+
+func (p *InsightsPath) indexed() []entry { return tokenEntry(KindInsightsPath, p.ClientToken) }
+
+func (a *InsightsAnalysis) indexed() []entry {
+	return append(tokenEntry(KindInsightsAnalysis, a.ClientToken), entry{analysesByPath, string(a.Path)})
+}
+
+// tokenEntry makes an object found by the ClientToken that it was made with, if there was one.
+func tokenEntry(kind Kind, token string) []entry {
+	if token == "" {
+		return nil
+	}
+	return []entry{{byClientToken, string(kind) + "/" + token}}
+}
 
 func (n *Subnet) indexed() []entry { return []entry{{subnetsByVPC, string(n.VPC)}} }
 
@@ -29,6 +70,14 @@ func (g *SecurityGroup) indexed() []entry {
 		es = append(es, entry{groupByRule, string(r.ID)})
 		if r.Peer.Group != "" {
 			es = append(es, entry{groupsByReference, string(r.Peer.Group)})
+		}
+		if r.Peer.PrefixList != "" {
+			es = append(es, entry{groupsByPrefixList, string(r.Peer.PrefixList)})
+		}
+	}
+	for _, a := range g.Associations {
+		if a.Ended.IsZero() {
+			es = append(es, entry{groupsByAssociation, string(a.VPC)})
 		}
 	}
 	return es
@@ -49,6 +98,9 @@ func (e *NetworkInterface) indexed() []entry {
 	for _, a := range e.IPv6 {
 		es = append(es, entry{eniByAddress, string(e.VPC) + "/" + a.String()})
 	}
+	for _, p := range slices.Concat(e.IPv4Prefixes, e.IPv6Prefixes) {
+		es = append(es, entry{enisByPrefix, string(e.Subnet) + "/" + p.String()})
+	}
 	if e.Attachment != nil {
 		es = append(es,
 			entry{enisByInstance, string(e.Attachment.Instance)},
@@ -57,19 +109,13 @@ func (e *NetworkInterface) indexed() []entry {
 	if e.Binding != nil {
 		es = append(es, entry{enisByHost, string(e.Binding.Host)})
 	}
-	if e.ClientToken != "" {
-		es = append(es, entry{byClientToken, string(KindInterface) + "/" + e.ClientToken})
-	}
-	return es
+	return append(es, tokenEntry(KindInterface, e.ClientToken)...)
 }
 
 func (i *Instance) indexed() []entry {
-	var es []entry
+	es := tokenEntry(KindInstance, i.ClientToken)
 	if i.Host != "" {
 		es = append(es, entry{instancesByHost, string(i.Host)})
-	}
-	if i.ClientToken != "" {
-		es = append(es, entry{byClientToken, string(KindInstance) + "/" + i.ClientToken})
 	}
 	return es
 }

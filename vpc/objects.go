@@ -1,6 +1,7 @@
 package vpc
 
 import (
+	"encoding/json"
 	"net/netip"
 	"time"
 )
@@ -21,6 +22,7 @@ type VPC struct {
 	IsDefault    bool
 	DNSSupport   bool
 	DNSHostnames bool
+	UsageMetrics bool `json:",omitempty"` // EnableNetworkAddressUsageMetrics; only stored
 	Tags         Tags `json:",omitempty"`
 }
 
@@ -56,7 +58,15 @@ type SecurityGroup struct {
 	// EgressModified is set by the first change of the outbound rules: from then on adding an IPv6
 	// block to the VPC adds no ::/0 rule. Source: EC2 user guide, "Default outbound rules".
 	EgressModified bool
-	Tags           Tags `json:",omitempty"`
+	Associations   []GroupAssociation `json:",omitempty"` // with further VPCs, in order of creation
+	Tags           Tags               `json:",omitempty"`
+}
+
+// GroupAssociation lets interfaces of a further VPC carry a group.
+type GroupAssociation struct {
+	VPC     VPCID
+	Created time.Time
+	Ended   time.Time `json:",omitzero"` // disassociated; shown for a while
 }
 
 // Rule allows one protocol and port range to or from one Peer.
@@ -67,6 +77,7 @@ type Rule struct {
 	Protocol    Protocol
 	From, To    int32 // tcp, udp: ports, inclusive; icmp, icmpv6: type and code, -1 for all; others: -1, -1
 	Peer        Peer
+	PeerVPC     VPCID  `json:",omitempty"` // of Peer.Group, if it is not the group's own: one that was peered then
 	Description string `json:",omitempty"`
 	Tags        Tags   `json:",omitempty"`
 }
@@ -93,21 +104,134 @@ type Peer struct {
 
 // NetworkInterface is an ENI: the thing that groups are attached to and that is filtered.
 type NetworkInterface struct {
-	ID              InterfaceID
-	VPC             VPCID
-	Subnet          SubnetID
-	Created         time.Time
-	Description     string       `json:",omitempty"`
-	MAC             MAC          // unique in the installation
-	IPv4            []netip.Addr // primary first
-	IPv6            []netip.Addr `json:",omitempty"`
-	Groups          []GroupID    // at least one, as the caller ordered them
+	ID          InterfaceID
+	VPC         VPCID
+	Subnet      SubnetID
+	Created     time.Time
+	Description string       `json:",omitempty"`
+	MAC         MAC          // unique in the installation
+	IPv4        []netip.Addr // primary first
+	IPv6        []netip.Addr `json:",omitempty"`
+	// Prefixes are delegated to the interface: /28 of its subnet's IPv4 block, /80 of its IPv6 block.
+	// Every address in them is the interface's own.
+	IPv4Prefixes    []netip.Prefix     `json:",omitempty"`
+	IPv6Prefixes    []netip.Prefix     `json:",omitempty"`
+	PrimaryIPv6     bool               `json:",omitempty"` // the first IPv6 address stays as long as the interface
+	Tracking        ConnectionTracking `json:",omitzero"`
+	Groups          []GroupID          // at least one, as the caller ordered them
 	SourceDestCheck bool
 	Attachment      *Attachment `json:",omitempty"` // nil: available
 	Binding         *Binding    `json:",omitempty"` // nil: no host device carries it
 	ClientToken     string      `json:",omitempty"`
 	TokenHash       string      `json:",omitempty"` // of the request that ClientToken came with
 	Tags            Tags        `json:",omitempty"`
+}
+
+// ConnectionTracking are the idle timeouts of an ENI's connections; 0 stands for EC2's default.
+type ConnectionTracking struct {
+	TCPEstablished int32 `json:",omitempty"` // seconds, 60 to 432000
+	UDP            int32 `json:",omitempty"` // seconds, 30 to 60: seen in one direction only
+	UDPStream      int32 `json:",omitempty"` // seconds, 60 to 180: seen in both
+}
+
+// PrefixList is a managed prefix list: CIDRs under one id that rules can name. Its entries are in a
+// PrefixListVersion of their own, so that a change of the name does not write a thousand CIDRs.
+type PrefixList struct {
+	ID          PrefixListID
+	Created     time.Time
+	Name        string
+	IPv6        bool   // the family of all its entries
+	MaxEntries  int    // what the list counts for in a rule quota
+	Version     int64  // the current one; the first is 1
+	Oldest      int64  // the oldest version that is kept
+	Modified    bool   `json:",omitempty"` // the last change was one of ModifyManagedPrefixList …
+	Restored    bool   `json:",omitempty"` // … or RestoreManagedPrefixListVersion: it names the state
+	Failed      string `json:",omitempty"` // why the last change did not come about
+	ClientToken string `json:",omitempty"`
+	TokenHash   string `json:",omitempty"`
+	Tags        Tags   `json:",omitempty"`
+}
+
+// PrefixListVersion is what a list held, or holds: versions never change.
+type PrefixListVersion struct {
+	List    PrefixListID
+	Number  int64
+	Entries []PrefixListEntry // sorted by CIDR, none twice
+}
+
+// PrefixListEntry is one CIDR of a list.
+type PrefixListEntry struct {
+	CIDR        netip.Prefix // masked
+	Description string       `json:",omitempty"`
+}
+
+// PeeringStatus is EC2's code of a peering connection's state.
+type PeeringStatus string
+
+// States of a peering connection. Those that EC2 only passes through are left out.
+const (
+	PeeringPending  PeeringStatus = "pending-acceptance"
+	PeeringActive   PeeringStatus = "active"
+	PeeringRejected PeeringStatus = "rejected"
+	PeeringExpired  PeeringStatus = "expired"
+	PeeringFailed   PeeringStatus = "failed"
+	PeeringDeleted  PeeringStatus = "deleted"
+)
+
+// PeeringConnection joins two VPCs: each may name the other's groups, and packets pass between them.
+type PeeringConnection struct {
+	ID                  PeeringID
+	Requester, Accepter VPCID
+	// The blocks of either VPC as they were when the connection was last alive: a VPC may be gone.
+	RequesterCIDRs, AccepterCIDRs []netip.Prefix
+	Status                        PeeringStatus
+	Created                       time.Time
+	Ended                         time.Time      `json:",omitzero"` // rejected, expired, failed or deleted
+	RequesterOptions              PeeringOptions `json:",omitzero"`
+	AccepterOptions               PeeringOptions `json:",omitzero"`
+	Tags                          Tags           `json:",omitempty"`
+}
+
+// PeeringOptions are of one side of a peering connection; they are only stored.
+type PeeringOptions struct {
+	AllowDNSResolutionFromRemoteVPC            bool `json:",omitempty"`
+	AllowEgressFromLocalClassicLinkToRemoteVPC bool `json:",omitempty"`
+	AllowEgressFromLocalVPCToRemoteClassicLink bool `json:",omitempty"`
+}
+
+// InsightsPath is a question about reachability that can be analysed again and again.
+type InsightsPath struct {
+	ID                  InsightsPathID
+	Created             time.Time
+	Source, Destination string         // ids of an interface or instance; Destination may be empty
+	SourceIP            netip.Addr     `json:",omitzero"`
+	DestinationIP       netip.Addr     `json:",omitzero"`
+	Protocol            Protocol       // TCP or UDP
+	DestinationPort     int32          `json:",omitempty"` // 0: any
+	AtSource            InsightsFilter `json:",omitzero"`
+	AtDestination       InsightsFilter `json:",omitzero"`
+	ClientToken         string         `json:",omitempty"`
+	TokenHash           string         `json:",omitempty"`
+	Tags                Tags           `json:",omitempty"`
+}
+
+// InsightsFilter narrows the packets of an InsightsPath at one end; zero values admit everything.
+type InsightsFilter struct {
+	Source, Destination           netip.Prefix `json:",omitzero"`
+	SourcePorts, DestinationPorts [2]int32     `json:",omitzero"`
+}
+
+// InsightsAnalysis is the answer to an InsightsPath at one revision.
+type InsightsAnalysis struct {
+	ID          InsightsAnalysisID
+	Path        InsightsPathID
+	Started     time.Time
+	Revision    int64 // of the State that was looked at
+	Found       bool
+	Findings    json.RawMessage // who may pass, or why not; the analysis' own form
+	ClientToken string          `json:",omitempty"`
+	TokenHash   string          `json:",omitempty"`
+	Tags        Tags            `json:",omitempty"`
 }
 
 // Attachment ties an ENI to an instance.
@@ -167,19 +291,43 @@ type Host struct {
 	Lab bool // it runs lab guests
 }
 
-// AccessKey signs requests of one user of the account.
+// User is a person or program that calls the API, with access keys of its own.
+type User struct {
+	Name     string // admin
+	Created  time.Time
+	Role     Role
+	Disabled bool `json:",omitempty"` // none of its keys and sessions works
+}
+
+// Role says what a user may call.
+type Role string
+
+// The roles.
+const (
+	Administrator Role = "administrator" // everything
+	Reader        Role = "reader"        // what changes nothing
+)
+
+// AccessKey signs requests of one user of the account. With Expires it is that of a session: its
+// requests carry the token, too, and it is gone some time after its end.
 type AccessKey struct {
-	ID     AccessKeyID
-	User   string // admin
-	Sealed []byte // the secret, encrypted with a key that is not in the store
+	ID       AccessKeyID
+	User     string
+	Sealed   []byte      // the secret, encrypted with a key that is not in the store
+	Created  time.Time   `json:",omitzero"`
+	Disabled bool        `json:",omitempty"`
+	Expires  time.Time   `json:",omitzero"`
+	Token    []byte      `json:",omitempty"` // SHA-256 of the session's token
+	Parent   AccessKeyID `json:",omitempty"` // that the session was asked for with: it ends with it
 }
 
 // Installation is the one object that every State has.
 type Installation struct {
 	Account    AccountID
 	Region     string
-	ULA        netip.Prefix // /48 of fd00::/8, drawn once
-	NextRule   uint32       // number of the next rule
-	NextIPv6   uint8        // index of the next /56 to try
-	DefaultVPC VPCID        `json:",omitempty"`
+	ULA        netip.Prefix      // /48 of fd00::/8, drawn once
+	NextRule   uint32            // number of the next rule
+	NextIPv6   uint8             // index of the next /56 to try
+	DefaultVPC VPCID             `json:",omitempty"`
+	Quotas     map[QuotaName]int `json:",omitempty"` // set by the operator; what is not in it is EC2's default
 }

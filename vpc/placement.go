@@ -15,7 +15,7 @@ func (d *draft) place(vpc VPCID, preferred HostID) (HostID, error) {
 		if clash {
 			continue
 		}
-		if n >= d.Quotas().InstancesPerHost {
+		if n >= d.Quota(InstancesPerHost) {
 			full++
 			continue
 		}
@@ -34,7 +34,7 @@ func (d *draft) place(vpc VPCID, preferred HostID) (HostID, error) {
 			"No host runs lab guests: none has connected with an agent that was started with --lab.")
 	case full > 0:
 		return "", Errorf(CodeInsufficientInstanceCapacity,
-			"Every host that could run the lab guest has %d already.", d.Quotas().InstancesPerHost)
+			"Every host that could run the lab guest has %d already.", d.Quota(InstancesPerHost))
 	default:
 		return "", Errorf(CodeInsufficientInstanceCapacity,
 			"Every host that runs lab guests has some of another VPC whose addresses overlap with those of '%s'.", vpc)

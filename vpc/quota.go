@@ -2,37 +2,72 @@ package vpc
 
 import "net/netip"
 
-// Quotas bound what an account may have.
-type Quotas struct {
-	SecurityGroups             int // default groups included
-	RulesPerSecurityGroup      int // ingress and egress, IPv4 and IPv6 each by themselves
-	SecurityGroupsPerInterface int
-	VPCs                       int
-	SubnetsPerVPC              int
-	NetworkInterfaces          int
-	InstancesPerHost           int // lab guests that run or are to run: ours, EC2 has no such bound
+// QuotaName names a bound on what an account may have, as the operator sets it.
+type QuotaName string
+
+// The quotas. What counts how stands in the VPC user guide, "Amazon VPC quotas".
+const (
+	SecurityGroupsPerRegion    QuotaName = "security-groups-per-region" // default groups included
+	RulesPerSecurityGroup      QuotaName = "rules-per-security-group"   // ingress and egress, IPv4 and IPv6 each by themselves
+	SecurityGroupsPerInterface QuotaName = "security-groups-per-interface"
+	VPCsPerRegion              QuotaName = "vpcs-per-region"
+	SubnetsPerVPC              QuotaName = "subnets-per-vpc"
+	CIDRsPerVPC                QuotaName = "ipv4-cidrs-per-vpc"
+	InterfacesPerRegion        QuotaName = "network-interfaces-per-region"
+	AddressesPerInterface      QuotaName = "addresses-per-interface" // of each family, prefixes included: EC2's depends on the instance type
+	PrefixListsPerRegion       QuotaName = "prefix-lists-per-region"
+	EntriesPerPrefixList       QuotaName = "entries-per-prefix-list"  // what MaxEntries may be
+	VersionsPerPrefixList      QuotaName = "versions-per-prefix-list" // beyond it the oldest goes
+	PeeringsPerVPC             QuotaName = "active-peerings-per-vpc"
+	InsightsPathsPerRegion     QuotaName = "insights-paths-per-region"
+	InsightsAnalysesPerRegion  QuotaName = "insights-analyses-per-region"
+	InstancesPerHost           QuotaName = "instances-per-host" // lab guests that run or are to run: ours, EC2 has no such bound
+)
+
+// quotas are the default of each and the most that an operator may set.
+var quotas = map[QuotaName]struct{ initial, most int }{
+	SecurityGroupsPerRegion:    {2500, 100_000},
+	RulesPerSecurityGroup:      {60, 1000},
+	SecurityGroupsPerInterface: {5, 16},
+	VPCsPerRegion:              {5, 1000},
+	SubnetsPerVPC:              {200, 10_000},
+	CIDRsPerVPC:                {5, 50},
+	InterfacesPerRegion:        {5000, 1_000_000},
+	AddressesPerInterface:      {50, 500},
+	PrefixListsPerRegion:       {100, 10_000},
+	EntriesPerPrefixList:       {1000, 1000},
+	VersionsPerPrefixList:      {1000, 1000},
+	PeeringsPerVPC:             {50, 125},
+	InsightsPathsPerRegion:     {100, 10_000},
+	InsightsAnalysesPerRegion:  {1000, 100_000},
+	InstancesPerHost:           {1000, 10_000},
 }
 
-// Quotas returns what is in force: EC2's defaults. Source: VPC user guide, "Amazon VPC quotas".
-func (*State) Quotas() Quotas {
-	return Quotas{
-		SecurityGroups:             2500,
-		RulesPerSecurityGroup:      60,
-		SecurityGroupsPerInterface: 5,
-		VPCs:                       5,
-		SubnetsPerVPC:              200,
-		NetworkInterfaces:          5000,
-		InstancesPerHost:           1000,
+// Quota returns what is in force: what the operator set, else EC2's default.
+func (s *State) Quota(name QuotaName) int {
+	if i := s.Installation(); i != nil {
+		if n, ok := i.Quotas[name]; ok {
+			return n
+		}
 	}
+	return quotas[name].initial
 }
 
 // underRuleQuota refuses rules that are more than one direction of a group may have. A CIDR counts in
-// its own family, a reference to a group in both.
+// its own family, a reference to a group in both, a prefix list in its family as often as it may have
+// entries.
 func (s *State) underRuleQuota(rules []Rule, egress bool) error {
 	var ipv4, ipv6 int
 	for _, r := range rules {
+		if r.Egress != egress {
+			continue
+		}
+		l := s.PrefixList(r.Peer.PrefixList)
 		switch {
-		case r.Egress != egress:
+		case l != nil && l.IPv6:
+			ipv6 += l.MaxEntries
+		case l != nil:
+			ipv4 += l.MaxEntries
 		case r.Peer.CIDR == netip.Prefix{}:
 			ipv4++
 			ipv6++
@@ -42,7 +77,7 @@ func (s *State) underRuleQuota(rules []Rule, egress bool) error {
 			ipv6++
 		}
 	}
-	if max(ipv4, ipv6) > s.Quotas().RulesPerSecurityGroup {
+	if max(ipv4, ipv6) > s.Quota(RulesPerSecurityGroup) {
 		return Errorf(CodeRulesPerSecurityGroupLimitExceeded,
 			"The maximum number of rules per security group has been reached.")
 	}

@@ -25,6 +25,37 @@ func (s *State) AccessKey(id AccessKeyID) *AccessKey {
 	return get[AccessKey](s, KindAccessKey, string(id))
 }
 
+func (s *State) PrefixList(id PrefixListID) *PrefixList {
+	return get[PrefixList](s, KindPrefixList, string(id))
+}
+
+func (s *State) Peering(id PeeringID) *PeeringConnection {
+	return get[PeeringConnection](s, KindPeering, string(id))
+}
+
+func (s *State) InsightsPath(id InsightsPathID) *InsightsPath {
+	return get[InsightsPath](s, KindInsightsPath, string(id))
+}
+
+func (s *State) InsightsAnalysis(id InsightsAnalysisID) *InsightsAnalysis {
+	return get[InsightsAnalysis](s, KindInsightsAnalysis, string(id))
+}
+
+func (s *State) User(name string) *User { return get[User](s, KindUser, name) }
+
+func (s *State) PrefixLists() iter.Seq[*PrefixList] { return all[*PrefixList](s, KindPrefixList) }
+func (s *State) Peerings() iter.Seq[*PeeringConnection] {
+	return all[*PeeringConnection](s, KindPeering)
+}
+func (s *State) InsightsPaths() iter.Seq[*InsightsPath] {
+	return all[*InsightsPath](s, KindInsightsPath)
+}
+func (s *State) InsightsAnalyses() iter.Seq[*InsightsAnalysis] {
+	return all[*InsightsAnalysis](s, KindInsightsAnalysis)
+}
+func (s *State) Users() iter.Seq[*User]           { return all[*User](s, KindUser) }
+func (s *State) AccessKeys() iter.Seq[*AccessKey] { return all[*AccessKey](s, KindAccessKey) }
+
 func (s *State) VPCs() iter.Seq[*VPC]       { return all[*VPC](s, KindVPC) }
 func (s *State) Subnets() iter.Seq[*Subnet] { return all[*Subnet](s, KindSubnet) }
 func (s *State) SecurityGroups() iter.Seq[*SecurityGroup] {
@@ -70,6 +101,54 @@ func (s *State) GroupOfRule(id RuleID) *SecurityGroup { return s.group(s.one(gro
 // GroupsReferencing yields the groups with a rule that names g, g itself included if one does.
 func (s *State) GroupsReferencing(g GroupID) iter.Seq[*SecurityGroup] {
 	return via(s, groupsByReference, string(g), s.group)
+}
+
+// GroupsNamingPrefixList yields the groups with a rule that names a prefix list.
+func (s *State) GroupsNamingPrefixList(id PrefixListID) iter.Seq[*SecurityGroup] {
+	return via(s, groupsByPrefixList, string(id), s.group)
+}
+
+// GroupsAssociatedWith yields the groups of other VPCs that interfaces of a VPC may carry.
+func (s *State) GroupsAssociatedWith(id VPCID) iter.Seq[*SecurityGroup] {
+	return via(s, groupsByAssociation, string(id), s.group)
+}
+
+// PrefixListEntries returns what a list holds now, sorted by CIDR; nil if there is no such list.
+func (s *State) PrefixListEntries(id PrefixListID) []PrefixListEntry {
+	l := s.PrefixList(id)
+	if l == nil {
+		return nil
+	}
+	v := get[PrefixListVersion](s, KindPrefixListVersion, prefixListVersionID(id, l.Version))
+	if v == nil {
+		return nil
+	}
+	return v.Entries
+}
+
+// PeeringsOfVPC yields the peering connections of a VPC, from either side, ended ones too.
+func (s *State) PeeringsOfVPC(id VPCID) iter.Seq[*PeeringConnection] {
+	return via(s, peeringsByVPC, string(id), func(pcx string) *PeeringConnection { return s.Peering(PeeringID(pcx)) })
+}
+
+// ActivePeers yields the VPCs with which a VPC has an active peering connection. Two VPCs have at
+// most one.
+func (s *State) ActivePeers(id VPCID) iter.Seq[VPCID] {
+	return func(yield func(VPCID) bool) {
+		for p := range s.PeeringsOfVPC(id) {
+			if p.Status == PeeringActive && !yield(p.Other(id)) {
+				return
+			}
+		}
+	}
+}
+
+// Other returns the VPC at the other end of a connection.
+func (p *PeeringConnection) Other(id VPCID) VPCID {
+	if p.Requester == id {
+		return p.Accepter
+	}
+	return p.Requester
 }
 
 // SubnetsOfVPC yields the subnets of a VPC.

@@ -185,7 +185,7 @@ func TestAuthorizeFlatForm(t *testing.T) {
 func TestRuleQuotaCountsFamiliesAndDirections(t *testing.T) {
 	a := newAccount(t)
 	g, other := a.create("", "g"), a.create("", "other")
-	limit := a.Quotas().RulesPerSecurityGroup
+	limit := a.Quota(vpc.RulesPerSecurityGroup)
 	fill := func(n int, format string) (peers []vpc.PermissionPeer) {
 		for i := range n {
 			p := vpc.PermissionPeer{IPv4: fmt.Sprintf(format, i)}

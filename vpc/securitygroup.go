@@ -43,7 +43,7 @@ func (s *State) CreateSecurityGroup(env Env, in NewSecurityGroup) (*SecurityGrou
 		return nil, Change{}, Errorf(CodeInvalidGroupDuplicate,
 			"The security group '%s' already exists for VPC '%s'", name, v.ID)
 	}
-	if s.Count(KindSecurityGroup) >= s.Quotas().SecurityGroups {
+	if s.Count(KindSecurityGroup) >= s.Quota(SecurityGroupsPerRegion) {
 		return nil, Change{}, errTooManyGroups()
 	}
 	d := s.draft()
@@ -90,7 +90,7 @@ var (
 
 // addDefaultGroup puts the group that comes with a VPC and goes with it.
 func (d *draft) addDefaultGroup(env Env, v *VPC) error {
-	if d.Count(KindSecurityGroup) >= d.Quotas().SecurityGroups {
+	if d.Count(KindSecurityGroup) >= d.Quota(SecurityGroupsPerRegion) {
 		return errTooManyGroups()
 	}
 	_, err := d.newGroup(env, v, defaultGroupName, "default VPC security group", nil)

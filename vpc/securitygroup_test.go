@@ -153,7 +153,7 @@ func TestCreateSecurityGroupRefuses(t *testing.T) {
 
 func TestSecurityGroupQuota(t *testing.T) {
 	a := newAccount(t)
-	for i := range a.Quotas().SecurityGroups {
+	for i := range a.Quota(vpc.SecurityGroupsPerRegion) {
 		a.create(otherVPC, fmt.Sprint("g", i))
 	}
 	_, _, err := a.CreateSecurityGroup(a.env, vpc.NewSecurityGroup{Name: "more", Description: "d", VPC: otherVPC})

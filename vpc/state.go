@@ -14,14 +14,20 @@ type Kind string
 
 // The kinds of object.
 const (
-	KindInstallation  Kind = "installation"
-	KindVPC           Kind = "vpc"
-	KindSubnet        Kind = "subnet"
-	KindSecurityGroup Kind = "security-group"
-	KindInterface     Kind = "network-interface"
-	KindInstance      Kind = "instance"
-	KindHost          Kind = "host"
-	KindAccessKey     Kind = "access-key"
+	KindInstallation      Kind = "installation"
+	KindVPC               Kind = "vpc"
+	KindSubnet            Kind = "subnet"
+	KindSecurityGroup     Kind = "security-group"
+	KindInterface         Kind = "network-interface"
+	KindInstance          Kind = "instance"
+	KindHost              Kind = "host"
+	KindAccessKey         Kind = "access-key"
+	KindPrefixList        Kind = "prefix-list"
+	KindPrefixListVersion Kind = "prefix-list-version"
+	KindPeering           Kind = "vpc-peering-connection"
+	KindInsightsPath      Kind = "network-insights-path"
+	KindInsightsAnalysis  Kind = "network-insights-analysis"
+	KindUser              Kind = "user"
 )
 
 // Key is the identity of an object: its kind and its id.
@@ -31,7 +37,8 @@ type Key struct {
 }
 
 // Object is one of *Installation, *VPC, *Subnet, *SecurityGroup, *NetworkInterface, *Instance,
-// *Host and *AccessKey.
+// *Host, *AccessKey, *PrefixList, *PrefixListVersion, *PeeringConnection, *InsightsPath,
+// *InsightsAnalysis and *User.
 type Object interface {
 	Key() Key
 	// indexed returns the (index, value) pairs under which the object is found.
@@ -48,21 +55,27 @@ type indexName string
 
 // The indexes: only what an action or the feed asks on its way to an answer; other filters scan.
 const (
-	groupsByVPC       indexName = "vpc>group"
-	groupByName       indexName = "vpc/name>group" // value: vpc id, "/", lower-case name
-	groupsByReference indexName = "group>referencing group"
-	groupByRule       indexName = "rule>group"
-	subnetsByVPC      indexName = "vpc>subnet"
-	enisBySubnet      indexName = "subnet>eni"
-	enisByVPC         indexName = "vpc>eni"
-	enisByGroup       indexName = "group>eni"
-	enisByInstance    indexName = "instance>eni"
-	enisByHost        indexName = "host>eni"
-	eniByAddress      indexName = "vpc/address>eni" // value: vpc id, "/", address
-	eniByMAC          indexName = "mac>eni"
-	eniByAttachment   indexName = "attachment>eni"
-	instancesByHost   indexName = "host>instance"
-	byClientToken     indexName = "token>object" // value: kind, "/", token
+	groupsByVPC         indexName = "vpc>group"
+	groupByName         indexName = "vpc/name>group" // value: vpc id, "/", lower-case name
+	groupsByReference   indexName = "group>referencing group"
+	groupByRule         indexName = "rule>group"
+	subnetsByVPC        indexName = "vpc>subnet"
+	enisBySubnet        indexName = "subnet>eni"
+	enisByVPC           indexName = "vpc>eni"
+	enisByGroup         indexName = "group>eni"
+	enisByInstance      indexName = "instance>eni"
+	enisByHost          indexName = "host>eni"
+	eniByAddress        indexName = "vpc/address>eni" // value: vpc id, "/", address
+	eniByMAC            indexName = "mac>eni"
+	eniByAttachment     indexName = "attachment>eni"
+	instancesByHost     indexName = "host>instance"
+	groupsByAssociation indexName = "associated vpc>group"
+	groupsByPrefixList  indexName = "prefix list>group"      // with a rule that names it
+	enisByPrefix        indexName = "subnet/prefix>eni"      // value: subnet id, "/", delegated prefix
+	peeringsByVPC       indexName = "vpc>peering connection" // of either side, alive or not
+	analysesByPath      indexName = "path>analysis"
+	keysByUser          indexName = "user>access key"
+	byClientToken       indexName = "token>object" // value: kind, "/", token
 )
 
 // State is everything the control plane knows, at one revision of the store. It is immutable and
@@ -218,6 +231,18 @@ func New(k Kind) (Object, error) {
 		return new(Host), nil
 	case KindAccessKey:
 		return new(AccessKey), nil
+	case KindPrefixList:
+		return new(PrefixList), nil
+	case KindPrefixListVersion:
+		return new(PrefixListVersion), nil
+	case KindPeering:
+		return new(PeeringConnection), nil
+	case KindInsightsPath:
+		return new(InsightsPath), nil
+	case KindInsightsAnalysis:
+		return new(InsightsAnalysis), nil
+	case KindUser:
+		return new(User), nil
 	default:
 		return nil, fmt.Errorf("unknown kind of object %q", k)
 	}

@@ -68,7 +68,7 @@ func (s *State) CreateSubnet(env Env, in NewSubnet) (*Subnet, Change, error) {
 			}
 		}
 	}
-	if count >= s.Quotas().SubnetsPerVPC {
+	if count >= s.Quota(SubnetsPerVPC) {
 		return nil, Change{}, Errorf(CodeSubnetLimitExceeded, "The maximum number of subnets has been reached.")
 	}
 	d := s.draft()

@@ -14,6 +14,10 @@ var taggable = map[string]string{
 	"sgr":    "security-group-rule",
 	"eni":    "network-interface",
 	"i":      "instance",
+	"pl":     "prefix-list",
+	"pcx":    "vpc-peering-connection",
+	"nip":    "network-insights-path",
+	"nia":    "network-insights-analysis",
 }
 
 // maxTaggedResources is how many resources one call may name.
@@ -137,6 +141,30 @@ func (d *draft) retagOne(id string, edit func(Tags) (Tags, error)) error {
 			return err
 		}
 		old, put = i.Tags, func(t Tags) { c := *i; c.Tags = t; d.put(&c) }
+	case "prefix-list":
+		l, err := d.findPrefixList(PrefixListID(id))
+		if err != nil {
+			return err
+		}
+		old, put = l.Tags, func(t Tags) { c := *l; c.Tags = t; d.put(&c) }
+	case "vpc-peering-connection":
+		p, err := d.findPeering(PeeringID(id))
+		if err != nil {
+			return err
+		}
+		old, put = p.Tags, func(t Tags) { c := *p; c.Tags = t; d.put(&c) }
+	case "network-insights-path":
+		p, err := d.findInsightsPath(InsightsPathID(id))
+		if err != nil {
+			return err
+		}
+		old, put = p.Tags, func(t Tags) { c := *p; c.Tags = t; d.put(&c) }
+	case "network-insights-analysis":
+		a, err := d.findInsightsAnalysis(InsightsAnalysisID(id))
+		if err != nil {
+			return err
+		}
+		old, put = a.Tags, func(t Tags) { c := *a; c.Tags = t; d.put(&c) }
 	default:
 		return Errorf(CodeInvalidID, "The ID '%s' is not valid", id)
 	}
@@ -198,6 +226,18 @@ func (s *State) DescribeTags(in TagQuery) ([]TagDescription, string, error) {
 	}
 	for i := range s.Instances() {
 		add(string(i.ID), "instance", i.Tags)
+	}
+	for l := range s.PrefixLists() {
+		add(string(l.ID), "prefix-list", l.Tags)
+	}
+	for p := range s.Peerings() {
+		add(string(p.ID), "vpc-peering-connection", p.Tags)
+	}
+	for p := range s.InsightsPaths() {
+		add(string(p.ID), "network-insights-path", p.Tags)
+	}
+	for a := range s.InsightsAnalyses() {
+		add(string(a.ID), "network-insights-analysis", a.Tags)
 	}
 	return paginate(out, "tag", func(t TagDescription) string { return t.Resource + " " + t.Key }, in.Page)
 }

@@ -64,7 +64,7 @@ func (s *State) CreateVPC(env Env, in NewVPC) (*VPC, Change, error) {
 
 // underVPCQuota refuses one more VPC than an account may have.
 func (s *State) underVPCQuota() error {
-	if s.Count(KindVPC) >= s.Quotas().VPCs {
+	if s.Count(KindVPC) >= s.Quota(VPCsPerRegion) {
 		return Errorf(CodeVpcLimitExceeded, "The maximum number of VPCs has been reached.")
 	}
 	return nil

@@ -249,7 +249,7 @@ func invariants(s *vpc.State) (wrong []string) {
 				bad("%s has %s", e.ID, a)
 			}
 		}
-		if len(e.IPv4) == 0 || len(e.Groups) == 0 || len(e.Groups) > s.Quotas().SecurityGroupsPerInterface {
+		if len(e.IPv4) == 0 || len(e.Groups) == 0 || len(e.Groups) > s.Quota(vpc.SecurityGroupsPerInterface) {
 			bad("%s has addresses %v and groups %v", e.ID, e.IPv4, e.Groups)
 		}
 		for _, id := range e.Groups {

@@ -86,6 +86,14 @@ func New(c Config) (http.Handler, error) {
 	a.imageActions()
 	a.tagActions()
 	a.enforcementActions()
+	a.prefixListActions()
+	a.peeringActions()
+	a.routeActions()
+	a.flowLogActions()
+	a.insightsActions()
+	a.quotaActions()
+	a.userActions()
+	a.auditActions()
 	return a, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -257,8 +258,14 @@ func TestEveryOperationIsServed(t *testing.T) {
 	e := newEndpoint(t)
 	for name := range wire.Operations {
 		a := e.call(url.Values{"Action": {name}, "DryRun": {"true"}})
-		if strings.Contains(a.body, "<Code>InvalidAction</Code>") {
-			t.Errorf("%s is described, but not served (%d)", name, a.status)
+		served := !strings.Contains(a.body, "<Code>InvalidAction</Code>")
+		if served == slices.Contains(toCome, name) {
+			t.Errorf("%s is described; served: %t, on the list of what is to come: %t (%d)", name, served, !served, a.status)
 		}
 	}
 }
+
+// toCome are the operations that are described, but not served yet.
+var toCome = strings.Fields(`
+
+`)

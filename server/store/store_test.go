@@ -239,7 +239,7 @@ func TestRunRefuses(t *testing.T) {
 		"layout 10":       {"/sallyport/v10/x/y", "", "has layout 10, this program knows 1"},
 		"other region":    {"/sallyport/v1/123456789012/eu-west-1/installation/self", "{}", "belongs to region eu-west-1 and has nothing of us-east-1: start with --region eu-west-1"},
 		"a later region":  {"/sallyport/v1/123456789012/us-east-10/installation/self", "{}", "belongs to region us-east-10 and has nothing of us-east-1"},
-		"unknown kind":    {"/sallyport/v1/123456789012/us-east-1/prefix-list/pl-1", "{}", "unknown kind of object"},
+		"unknown kind":    {"/sallyport/v1/123456789012/us-east-1/no-such-kind/x-1", "{}", "unknown kind of object"},
 		"unknown field":   {"/sallyport/v1/123456789012/us-east-1/host/a", `{"ID":"a","Quarantined":true}`, "Quarantined"},
 		"torn value":      {"/sallyport/v1/123456789012/us-east-1/host/a", `{"ID":`, "decode host a"},
 		"under wrong key": {"/sallyport/v1/123456789012/us-east-1/host/a", `{"ID":"b"}`, "host b is stored under the key of host a"},

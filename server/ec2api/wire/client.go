@@ -101,6 +101,12 @@ func (w *formWriter) long(name string, v *int64) {
 	}
 }
 
+func (w *formWriter) time(name string, v *time.Time) {
+	if v != nil {
+		w.put(name, v.UTC().Format(timeLayout))
+	}
+}
+
 func writeObject[T any](w *formWriter, name string, v *T, write func(*T, *formWriter)) {
 	if v != nil {
 		write(v, &formWriter{w.values, w.prefix + name + "."})
@@ -195,6 +201,8 @@ func (p *parser) long(e *element) *int64 {
 	p.fail(e, err)
 	return &v
 }
+
+func (p *parser) secret(e *element) *Secret { return (*Secret)(p.string(e)) }
 
 func (p *parser) time(e *element) *time.Time {
 	v, err := time.Parse(time.RFC3339, strings.TrimSpace(e.text))

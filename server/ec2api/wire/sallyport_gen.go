@@ -2,6 +2,8 @@
 
 package wire
 
+import "time"
+
 // DescribeEnforcement is an action of Sallyport. Is a revision in force on these interfaces?
 var DescribeEnforcement = newOp(&Sallyport, "DescribeEnforcement", (*DescribeEnforcementRequest).decode, (*DescribeEnforcementResult).encode)
 
@@ -16,6 +18,133 @@ var AdoptNetworkInterfaceCall = Call[AdoptNetworkInterfaceRequest, AdoptNetworkI
 
 // IsDryRun reports whether this is a rehearsal.
 func (v *AdoptNetworkInterfaceRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DescribeQuotas is an action of Sallyport. What an account may have, by EC2's default or as the operator set it.
+var DescribeQuotas = newOp(&Sallyport, "DescribeQuotas", (*DescribeQuotasRequest).decode, (*DescribeQuotasResult).encode)
+
+// DescribeQuotasCall is the caller's side of [DescribeQuotas].
+var DescribeQuotasCall = Call[DescribeQuotasRequest, DescribeQuotasResult]{DescribeQuotas.Operation, (*DescribeQuotasRequest).write, (*DescribeQuotasResult).parse}
+
+// ModifyQuota is an action of Sallyport. Sets a quota for this installation, or, without a value, back to EC2's default.
+var ModifyQuota = newOp(&Sallyport, "ModifyQuota", (*ModifyQuotaRequest).decode, (*ModifyQuotaResult).encode)
+
+// ModifyQuotaCall is the caller's side of [ModifyQuota].
+var ModifyQuotaCall = Call[ModifyQuotaRequest, ModifyQuotaResult]{ModifyQuota.Operation, (*ModifyQuotaRequest).write, (*ModifyQuotaResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *ModifyQuotaRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// CreateUser is an action of Sallyport. Makes a user: a person or program that calls the API with access keys of its own.
+var CreateUser = newOp(&Sallyport, "CreateUser", (*CreateUserRequest).decode, (*CreateUserResult).encode)
+
+// CreateUserCall is the caller's side of [CreateUser].
+var CreateUserCall = Call[CreateUserRequest, CreateUserResult]{CreateUser.Operation, (*CreateUserRequest).write, (*CreateUserResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *CreateUserRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DescribeUsers is an action of Sallyport.
+var DescribeUsers = newOp(&Sallyport, "DescribeUsers", (*DescribeUsersRequest).decode, (*DescribeUsersResult).encode)
+
+// DescribeUsersCall is the caller's side of [DescribeUsers].
+var DescribeUsersCall = Call[DescribeUsersRequest, DescribeUsersResult]{DescribeUsers.Operation, (*DescribeUsersRequest).write, (*DescribeUsersResult).parse}
+
+// ModifyUser is an action of Sallyport.
+var ModifyUser = newOp(&Sallyport, "ModifyUser", (*ModifyUserRequest).decode, (*ModifyUserResult).encode)
+
+// ModifyUserCall is the caller's side of [ModifyUser].
+var ModifyUserCall = Call[ModifyUserRequest, ModifyUserResult]{ModifyUser.Operation, (*ModifyUserRequest).write, (*ModifyUserResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *ModifyUserRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DeleteUser is an action of Sallyport. Its keys and sessions go with it.
+var DeleteUser = newOp(&Sallyport, "DeleteUser", (*DeleteUserRequest).decode, (*DeleteUserResult).encode)
+
+// DeleteUserCall is the caller's side of [DeleteUser].
+var DeleteUserCall = Call[DeleteUserRequest, DeleteUserResult]{DeleteUser.Operation, (*DeleteUserRequest).write, (*DeleteUserResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *DeleteUserRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// CreateAccessKey is an action of Sallyport. The answer is the only one that shows the secret.
+var CreateAccessKey = newOp(&Sallyport, "CreateAccessKey", (*CreateAccessKeyRequest).decode, (*CreateAccessKeyResult).encode)
+
+// CreateAccessKeyCall is the caller's side of [CreateAccessKey].
+var CreateAccessKeyCall = Call[CreateAccessKeyRequest, CreateAccessKeyResult]{CreateAccessKey.Operation, (*CreateAccessKeyRequest).write, (*CreateAccessKeyResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *CreateAccessKeyRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DescribeAccessKeys is an action of Sallyport.
+var DescribeAccessKeys = newOp(&Sallyport, "DescribeAccessKeys", (*DescribeAccessKeysRequest).decode, (*DescribeAccessKeysResult).encode)
+
+// DescribeAccessKeysCall is the caller's side of [DescribeAccessKeys].
+var DescribeAccessKeysCall = Call[DescribeAccessKeysRequest, DescribeAccessKeysResult]{DescribeAccessKeys.Operation, (*DescribeAccessKeysRequest).write, (*DescribeAccessKeysResult).parse}
+
+// ModifyAccessKey is an action of Sallyport.
+var ModifyAccessKey = newOp(&Sallyport, "ModifyAccessKey", (*ModifyAccessKeyRequest).decode, (*ModifyAccessKeyResult).encode)
+
+// ModifyAccessKeyCall is the caller's side of [ModifyAccessKey].
+var ModifyAccessKeyCall = Call[ModifyAccessKeyRequest, ModifyAccessKeyResult]{ModifyAccessKey.Operation, (*ModifyAccessKeyRequest).write, (*ModifyAccessKeyResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *ModifyAccessKeyRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DeleteAccessKey is an action of Sallyport.
+var DeleteAccessKey = newOp(&Sallyport, "DeleteAccessKey", (*DeleteAccessKeyRequest).decode, (*DeleteAccessKeyResult).encode)
+
+// DeleteAccessKeyCall is the caller's side of [DeleteAccessKey].
+var DeleteAccessKeyCall = Call[DeleteAccessKeyRequest, DeleteAccessKeyResult]{DeleteAccessKey.Operation, (*DeleteAccessKeyRequest).write, (*DeleteAccessKeyResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *DeleteAccessKeyRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DescribeAuditRecords is an action of Sallyport. What calls changed, newest first, as this server's audit log has it.
+var DescribeAuditRecords = newOp(&Sallyport, "DescribeAuditRecords", (*DescribeAuditRecordsRequest).decode, (*DescribeAuditRecordsResult).encode)
+
+// DescribeAuditRecordsCall is the caller's side of [DescribeAuditRecords].
+var DescribeAuditRecordsCall = Call[DescribeAuditRecordsRequest, DescribeAuditRecordsResult]{DescribeAuditRecords.Operation, (*DescribeAuditRecordsRequest).write, (*DescribeAuditRecordsResult).parse}
+
+// AccessKey: AccessKey is a key or, with Expires, a session, without its secret.
+type AccessKey struct {
+	AccessKeyId *string
+	Created     *time.Time
+	Disabled    *bool
+	Expires     *time.Time
+	// The key that the session was asked for with.
+	ParentKeyId *string
+	UserName    *string
+}
+
+func (v *AccessKey) encode(b []byte) []byte {
+	b = putString(b, "accessKeyId", v.AccessKeyId)
+	b = putTime(b, "created", v.Created)
+	b = putBool(b, "disabled", v.Disabled)
+	b = putTime(b, "expires", v.Expires)
+	b = putString(b, "parentKeyId", v.ParentKeyId)
+	b = putString(b, "userName", v.UserName)
+	return b
+}
+
+func (v *AccessKey) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "accessKeyId":
+			v.AccessKeyId = p.string(k)
+		case "created":
+			v.Created = p.time(k)
+		case "disabled":
+			v.Disabled = p.bool(k)
+		case "expires":
+			v.Expires = p.time(k)
+		case "parentKeyId":
+			v.ParentKeyId = p.string(k)
+		case "userName":
+			v.UserName = p.string(k)
+		}
+	}
+}
 
 // AdoptNetworkInterfaceRequest is the request of [AdoptNetworkInterface].
 type AdoptNetworkInterfaceRequest struct {
@@ -94,6 +223,393 @@ func (v *AdoptNetworkInterfaceResult) parse(p *parser, e *element) {
 	}
 }
 
+type AuditParameter struct {
+	Name  *string
+	Value *string
+}
+
+func (v *AuditParameter) encode(b []byte) []byte {
+	b = putString(b, "name", v.Name)
+	b = putString(b, "value", v.Value)
+	return b
+}
+
+func (v *AuditParameter) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "name":
+			v.Name = p.string(k)
+		case "value":
+			v.Value = p.string(k)
+		}
+	}
+}
+
+type AuditRecord struct {
+	AccessKeyId *string
+	ActionName  *string
+	// Absent: the call succeeded.
+	ErrorCode    *string
+	ErrorMessage *string
+	Parameters   []AuditParameter
+	RequestId    *string
+	// The ids that the answer holds.
+	ResourceIds   []string
+	Revision      *int64
+	SourceAddress *string
+	Time          *time.Time
+	UserAgent     *string
+	UserName      *string
+}
+
+func (v *AuditRecord) encode(b []byte) []byte {
+	b = putString(b, "accessKeyId", v.AccessKeyId)
+	b = putString(b, "actionName", v.ActionName)
+	b = putString(b, "errorCode", v.ErrorCode)
+	b = putString(b, "errorMessage", v.ErrorMessage)
+	b = putObjects(b, "parameterSet", "item", v.Parameters, (*AuditParameter).encode)
+	b = putString(b, "requestId", v.RequestId)
+	b = putValues(b, "resourceIdSet", "item", v.ResourceIds, putString)
+	b = putNumber(b, "revision", v.Revision)
+	b = putString(b, "sourceAddress", v.SourceAddress)
+	b = putTime(b, "time", v.Time)
+	b = putString(b, "userAgent", v.UserAgent)
+	b = putString(b, "userName", v.UserName)
+	return b
+}
+
+func (v *AuditRecord) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "accessKeyId":
+			v.AccessKeyId = p.string(k)
+		case "actionName":
+			v.ActionName = p.string(k)
+		case "errorCode":
+			v.ErrorCode = p.string(k)
+		case "errorMessage":
+			v.ErrorMessage = p.string(k)
+		case "parameterSet":
+			v.Parameters = parseObjects(p, k, (*AuditParameter).parse)
+		case "requestId":
+			v.RequestId = p.string(k)
+		case "resourceIdSet":
+			v.ResourceIds = parseValues(p, k, (*parser).string)
+		case "revision":
+			v.Revision = p.long(k)
+		case "sourceAddress":
+			v.SourceAddress = p.string(k)
+		case "time":
+			v.Time = p.time(k)
+		case "userAgent":
+			v.UserAgent = p.string(k)
+		case "userName":
+			v.UserName = p.string(k)
+		}
+	}
+}
+
+// CreateAccessKeyRequest is the request of [CreateAccessKey].
+type CreateAccessKeyRequest struct {
+	DryRun *bool
+	// Absent: the caller.
+	UserName *string
+}
+
+func (v *CreateAccessKeyRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "UserName":
+			v.UserName = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *CreateAccessKeyRequest) write(w *formWriter) {
+	w.bool("DryRun", v.DryRun)
+	w.string("UserName", v.UserName)
+}
+
+// CreateAccessKeyResult is the result of [CreateAccessKey].
+type CreateAccessKeyResult struct {
+	AccessKey       *AccessKey
+	SecretAccessKey *Secret
+}
+
+func (v *CreateAccessKeyResult) encode(b []byte) []byte {
+	b = putObject(b, "accessKey", v.AccessKey, (*AccessKey).encode)
+	b = putSecret(b, "secretAccessKey", v.SecretAccessKey)
+	return b
+}
+
+func (v *CreateAccessKeyResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "accessKey":
+			v.AccessKey = parseObject(p, k, (*AccessKey).parse)
+		case "secretAccessKey":
+			v.SecretAccessKey = p.secret(k)
+		}
+	}
+}
+
+// CreateUserRequest is the request of [CreateUser].
+type CreateUserRequest struct {
+	DryRun   *bool
+	Role     *string // administrator, reader
+	UserName *string // required
+}
+
+func (v *CreateUserRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "Role":
+			v.Role = d.choice(k, "administrator", "reader")
+		case "UserName":
+			v.UserName = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "UserName", Value(v.UserName) != "")
+}
+
+func (v *CreateUserRequest) write(w *formWriter) {
+	w.bool("DryRun", v.DryRun)
+	w.string("Role", v.Role)
+	w.string("UserName", v.UserName)
+}
+
+// CreateUserResult is the result of [CreateUser].
+type CreateUserResult struct {
+	User *User
+}
+
+func (v *CreateUserResult) encode(b []byte) []byte {
+	b = putObject(b, "user", v.User, (*User).encode)
+	return b
+}
+
+func (v *CreateUserResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "user":
+			v.User = parseObject(p, k, (*User).parse)
+		}
+	}
+}
+
+// DeleteAccessKeyRequest is the request of [DeleteAccessKey].
+type DeleteAccessKeyRequest struct {
+	AccessKeyId *string // required
+	DryRun      *bool
+}
+
+func (v *DeleteAccessKeyRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "AccessKeyId":
+			v.AccessKeyId = d.string(k)
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "AccessKeyId", Value(v.AccessKeyId) != "")
+}
+
+func (v *DeleteAccessKeyRequest) write(w *formWriter) {
+	w.string("AccessKeyId", v.AccessKeyId)
+	w.bool("DryRun", v.DryRun)
+}
+
+// DeleteAccessKeyResult is the result of [DeleteAccessKey].
+type DeleteAccessKeyResult struct {
+}
+
+func (*DeleteAccessKeyResult) encode(b []byte) []byte { return append(b, "<return>true</return>"...) }
+
+func (v *DeleteAccessKeyResult) parse(p *parser, e *element) {
+}
+
+// DeleteUserRequest is the request of [DeleteUser].
+type DeleteUserRequest struct {
+	DryRun   *bool
+	UserName *string // required
+}
+
+func (v *DeleteUserRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "UserName":
+			v.UserName = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "UserName", Value(v.UserName) != "")
+}
+
+func (v *DeleteUserRequest) write(w *formWriter) {
+	w.bool("DryRun", v.DryRun)
+	w.string("UserName", v.UserName)
+}
+
+// DeleteUserResult is the result of [DeleteUser].
+type DeleteUserResult struct {
+}
+
+func (*DeleteUserResult) encode(b []byte) []byte { return append(b, "<return>true</return>"...) }
+
+func (v *DeleteUserResult) parse(p *parser, e *element) {
+}
+
+// DescribeAccessKeysRequest is the request of [DescribeAccessKeys].
+type DescribeAccessKeysRequest struct {
+	AccessKeyIds []string // AccessKeyId in a request
+	MaxResults   *int32   // 5 to 1000
+	NextToken    *string
+	UserName     *string
+}
+
+func (v *DescribeAccessKeysRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "AccessKeyId":
+			v.AccessKeyIds = values(d, k, (*decoder).string)
+		case "MaxResults":
+			v.MaxResults = within(d, k, d.int(k), 5, 1000)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		case "UserName":
+			v.UserName = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *DescribeAccessKeysRequest) write(w *formWriter) {
+	writeValues(w, "AccessKeyId", v.AccessKeyIds, (*formWriter).string)
+	w.int("MaxResults", v.MaxResults)
+	w.string("NextToken", v.NextToken)
+	w.string("UserName", v.UserName)
+}
+
+// DescribeAccessKeysResult is the result of [DescribeAccessKeys].
+type DescribeAccessKeysResult struct {
+	AccessKeys []AccessKey // nil is answered as empty
+	NextToken  *string
+}
+
+func (v *DescribeAccessKeysResult) encode(b []byte) []byte {
+	b = putObjects(b, "accessKeySet", "item", orEmpty(v.AccessKeys), (*AccessKey).encode)
+	b = putString(b, "nextToken", v.NextToken)
+	return b
+}
+
+func (v *DescribeAccessKeysResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "accessKeySet":
+			v.AccessKeys = parseObjects(p, k, (*AccessKey).parse)
+		case "nextToken":
+			v.NextToken = p.string(k)
+		}
+	}
+}
+
+// DescribeAuditRecordsRequest is the request of [DescribeAuditRecords].
+type DescribeAuditRecordsRequest struct {
+	AccessKeyId *string
+	ActionName  *string
+	EndTime     *time.Time
+	ErrorCode   *string
+	MaxResults  *int32 // 5 to 1000
+	NextToken   *string
+	// An id that occurs in the parameters or the result.
+	ResourceId *string
+	StartTime  *time.Time
+	UserName   *string
+}
+
+func (v *DescribeAuditRecordsRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "AccessKeyId":
+			v.AccessKeyId = d.string(k)
+		case "ActionName":
+			v.ActionName = d.string(k)
+		case "EndTime":
+			v.EndTime = d.time(k)
+		case "ErrorCode":
+			v.ErrorCode = d.string(k)
+		case "MaxResults":
+			v.MaxResults = within(d, k, d.int(k), 5, 1000)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		case "ResourceId":
+			v.ResourceId = d.string(k)
+		case "StartTime":
+			v.StartTime = d.time(k)
+		case "UserName":
+			v.UserName = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *DescribeAuditRecordsRequest) write(w *formWriter) {
+	w.string("AccessKeyId", v.AccessKeyId)
+	w.string("ActionName", v.ActionName)
+	w.time("EndTime", v.EndTime)
+	w.string("ErrorCode", v.ErrorCode)
+	w.int("MaxResults", v.MaxResults)
+	w.string("NextToken", v.NextToken)
+	w.string("ResourceId", v.ResourceId)
+	w.time("StartTime", v.StartTime)
+	w.string("UserName", v.UserName)
+}
+
+// DescribeAuditRecordsResult is the result of [DescribeAuditRecords].
+type DescribeAuditRecordsResult struct {
+	AuditRecords []AuditRecord // nil is answered as empty
+	NextToken    *string
+}
+
+func (v *DescribeAuditRecordsResult) encode(b []byte) []byte {
+	b = putObjects(b, "auditRecordSet", "item", orEmpty(v.AuditRecords), (*AuditRecord).encode)
+	b = putString(b, "nextToken", v.NextToken)
+	return b
+}
+
+func (v *DescribeAuditRecordsResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "auditRecordSet":
+			v.AuditRecords = parseObjects(p, k, (*AuditRecord).parse)
+		case "nextToken":
+			v.NextToken = p.string(k)
+		}
+	}
+}
+
 // DescribeEnforcementRequest is the request of [DescribeEnforcement].
 type DescribeEnforcementRequest struct {
 	MaxResults          *int32   // 5 to 1000
@@ -161,6 +677,98 @@ func (v *DescribeEnforcementResult) parse(p *parser, e *element) {
 	}
 }
 
+// DescribeQuotasRequest is the request of [DescribeQuotas].
+type DescribeQuotasRequest struct {
+	QuotaNames []string // QuotaName in a request
+}
+
+func (v *DescribeQuotasRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "QuotaName":
+			v.QuotaNames = values(d, k, (*decoder).string)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *DescribeQuotasRequest) write(w *formWriter) {
+	writeValues(w, "QuotaName", v.QuotaNames, (*formWriter).string)
+}
+
+// DescribeQuotasResult is the result of [DescribeQuotas].
+type DescribeQuotasResult struct {
+	Quotas []Quota // nil is answered as empty
+}
+
+func (v *DescribeQuotasResult) encode(b []byte) []byte {
+	b = putObjects(b, "quotaSet", "item", orEmpty(v.Quotas), (*Quota).encode)
+	return b
+}
+
+func (v *DescribeQuotasResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "quotaSet":
+			v.Quotas = parseObjects(p, k, (*Quota).parse)
+		}
+	}
+}
+
+// DescribeUsersRequest is the request of [DescribeUsers].
+type DescribeUsersRequest struct {
+	MaxResults *int32 // 5 to 1000
+	NextToken  *string
+	UserNames  []string // UserName in a request
+}
+
+func (v *DescribeUsersRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "MaxResults":
+			v.MaxResults = within(d, k, d.int(k), 5, 1000)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		case "UserName":
+			v.UserNames = values(d, k, (*decoder).string)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *DescribeUsersRequest) write(w *formWriter) {
+	w.int("MaxResults", v.MaxResults)
+	w.string("NextToken", v.NextToken)
+	writeValues(w, "UserName", v.UserNames, (*formWriter).string)
+}
+
+// DescribeUsersResult is the result of [DescribeUsers].
+type DescribeUsersResult struct {
+	NextToken *string
+	Users     []User // nil is answered as empty
+}
+
+func (v *DescribeUsersResult) encode(b []byte) []byte {
+	b = putString(b, "nextToken", v.NextToken)
+	b = putObjects(b, "userSet", "item", orEmpty(v.Users), (*User).encode)
+	return b
+}
+
+func (v *DescribeUsersResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "nextToken":
+			v.NextToken = p.string(k)
+		case "userSet":
+			v.Users = parseObjects(p, k, (*User).parse)
+		}
+	}
+}
+
 // Enforcement: What one interface has in force, as its host says.
 type Enforcement struct {
 	BoundState *string
@@ -202,6 +810,212 @@ func (v *Enforcement) parse(p *parser, e *element) {
 			v.NetworkInterfaceId = p.string(k)
 		case "revisionInForce":
 			v.RevisionInForce = p.long(k)
+		}
+	}
+}
+
+// ModifyAccessKeyRequest is the request of [ModifyAccessKey].
+type ModifyAccessKeyRequest struct {
+	AccessKeyId *string // required
+	Disabled    *bool   // required
+	DryRun      *bool
+}
+
+func (v *ModifyAccessKeyRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "AccessKeyId":
+			v.AccessKeyId = d.string(k)
+		case "Disabled":
+			v.Disabled = d.bool(k)
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "AccessKeyId", Value(v.AccessKeyId) != "")
+	d.require(n, "Disabled", v.Disabled != nil)
+}
+
+func (v *ModifyAccessKeyRequest) write(w *formWriter) {
+	w.string("AccessKeyId", v.AccessKeyId)
+	w.bool("Disabled", v.Disabled)
+	w.bool("DryRun", v.DryRun)
+}
+
+// ModifyAccessKeyResult is the result of [ModifyAccessKey].
+type ModifyAccessKeyResult struct {
+}
+
+func (*ModifyAccessKeyResult) encode(b []byte) []byte { return append(b, "<return>true</return>"...) }
+
+func (v *ModifyAccessKeyResult) parse(p *parser, e *element) {
+}
+
+// ModifyQuotaRequest is the request of [ModifyQuota].
+type ModifyQuotaRequest struct {
+	DryRun    *bool
+	QuotaName *string // required
+	Value     *int32  // 0 or more
+}
+
+func (v *ModifyQuotaRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "QuotaName":
+			v.QuotaName = d.string(k)
+		case "Value":
+			v.Value = within(d, k, d.int(k), 0, 1<<31-1)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "QuotaName", Value(v.QuotaName) != "")
+}
+
+func (v *ModifyQuotaRequest) write(w *formWriter) {
+	w.bool("DryRun", v.DryRun)
+	w.string("QuotaName", v.QuotaName)
+	w.int("Value", v.Value)
+}
+
+// ModifyQuotaResult is the result of [ModifyQuota].
+type ModifyQuotaResult struct {
+	Quota *Quota
+}
+
+func (v *ModifyQuotaResult) encode(b []byte) []byte {
+	b = putObject(b, "quota", v.Quota, (*Quota).encode)
+	return b
+}
+
+func (v *ModifyQuotaResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "quota":
+			v.Quota = parseObject(p, k, (*Quota).parse)
+		}
+	}
+}
+
+// ModifyUserRequest is the request of [ModifyUser].
+type ModifyUserRequest struct {
+	Disabled *bool
+	DryRun   *bool
+	Role     *string // administrator, reader
+	UserName *string // required
+}
+
+func (v *ModifyUserRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "Disabled":
+			v.Disabled = d.bool(k)
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "Role":
+			v.Role = d.choice(k, "administrator", "reader")
+		case "UserName":
+			v.UserName = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "UserName", Value(v.UserName) != "")
+}
+
+func (v *ModifyUserRequest) write(w *formWriter) {
+	w.bool("Disabled", v.Disabled)
+	w.bool("DryRun", v.DryRun)
+	w.string("Role", v.Role)
+	w.string("UserName", v.UserName)
+}
+
+// ModifyUserResult is the result of [ModifyUser].
+type ModifyUserResult struct {
+	User *User
+}
+
+func (v *ModifyUserResult) encode(b []byte) []byte {
+	b = putObject(b, "user", v.User, (*User).encode)
+	return b
+}
+
+func (v *ModifyUserResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "user":
+			v.User = parseObject(p, k, (*User).parse)
+		}
+	}
+}
+
+type Quota struct {
+	Default   *int32
+	Maximum   *int32
+	QuotaName *string
+	Value     *int32
+}
+
+func (v *Quota) encode(b []byte) []byte {
+	b = putNumber(b, "default", v.Default)
+	b = putNumber(b, "maximum", v.Maximum)
+	b = putString(b, "quotaName", v.QuotaName)
+	b = putNumber(b, "value", v.Value)
+	return b
+}
+
+func (v *Quota) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "default":
+			v.Default = p.int(k)
+		case "maximum":
+			v.Maximum = p.int(k)
+		case "quotaName":
+			v.QuotaName = p.string(k)
+		case "value":
+			v.Value = p.int(k)
+		}
+	}
+}
+
+type User struct {
+	AccessKeys *int32
+	Created    *time.Time
+	Disabled   *bool
+	Role       *string
+	UserName   *string
+}
+
+func (v *User) encode(b []byte) []byte {
+	b = putNumber(b, "accessKeys", v.AccessKeys)
+	b = putTime(b, "created", v.Created)
+	b = putBool(b, "disabled", v.Disabled)
+	b = putString(b, "role", v.Role)
+	b = putString(b, "userName", v.UserName)
+	return b
+}
+
+func (v *User) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "accessKeys":
+			v.AccessKeys = p.int(k)
+		case "created":
+			v.Created = p.time(k)
+		case "disabled":
+			v.Disabled = p.bool(k)
+		case "role":
+			v.Role = p.string(k)
+		case "userName":
+			v.UserName = p.string(k)
 		}
 	}
 }

@@ -2,8 +2,28 @@
 
 package wire
 
+import "time"
+
 // GetCallerIdentity is an action of STS.
 var GetCallerIdentity = newOp(&STS, "GetCallerIdentity", (*GetCallerIdentityRequest).decode, (*GetCallerIdentityResult).encode)
+
+// GetSessionToken is an action of STS.
+var GetSessionToken = newOp(&STS, "GetSessionToken", (*GetSessionTokenRequest).decode, (*GetSessionTokenResult).encode)
+
+type Credentials struct {
+	AccessKeyId     *string
+	Expiration      *time.Time
+	SecretAccessKey *Secret
+	SessionToken    *Secret
+}
+
+func (v *Credentials) encode(b []byte) []byte {
+	b = putString(b, "AccessKeyId", v.AccessKeyId)
+	b = putTime(b, "Expiration", v.Expiration)
+	b = putSecret(b, "SecretAccessKey", v.SecretAccessKey)
+	b = putSecret(b, "SessionToken", v.SessionToken)
+	return b
+}
 
 // GetCallerIdentityRequest is the request of [GetCallerIdentity].
 type GetCallerIdentityRequest struct {
@@ -26,5 +46,38 @@ func (v *GetCallerIdentityResult) encode(b []byte) []byte {
 	b = putString(b, "Account", v.Account)
 	b = putString(b, "Arn", v.Arn)
 	b = putString(b, "UserId", v.UserId)
+	return b
+}
+
+// GetSessionTokenRequest is the request of [GetSessionToken].
+type GetSessionTokenRequest struct {
+	DurationSeconds *int32
+	SerialNumber    *string
+	TokenCode       *string
+}
+
+func (v *GetSessionTokenRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DurationSeconds":
+			v.DurationSeconds = d.int(k)
+		case "SerialNumber":
+			v.SerialNumber = d.string(k)
+		case "TokenCode":
+			v.TokenCode = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+// GetSessionTokenResult is the result of [GetSessionToken].
+type GetSessionTokenResult struct {
+	Credentials *Credentials
+}
+
+func (v *GetSessionTokenResult) encode(b []byte) []byte {
+	b = putObject(b, "Credentials", v.Credentials, (*Credentials).encode)
 	return b
 }

@@ -21,6 +21,9 @@ func putString(b []byte, name string, v *string) []byte {
 	return putText(b, name, *v)
 }
 
+// putSecret shows a secret to the one who asked for it.
+func putSecret(b []byte, name string, v *Secret) []byte { return putString(b, name, (*string)(v)) }
+
 func putBool(b []byte, name string, v *bool) []byte {
 	if v == nil {
 		return b

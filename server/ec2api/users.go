@@ -1,0 +1,3 @@
+package ec2api
+
+func (a *api) userActions() {}
