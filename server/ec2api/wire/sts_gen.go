@@ -51,9 +51,10 @@ func (v *GetCallerIdentityResult) encode(b []byte) []byte {
 
 // GetSessionTokenRequest is the request of [GetSessionToken].
 type GetSessionTokenRequest struct {
-	DurationSeconds *int32
-	SerialNumber    *string
-	TokenCode       *string
+	DurationSeconds         *int32
+	MinimumSessionTokenSize *int32 // 0 to 4096
+	SerialNumber            *string
+	TokenCode               *string
 }
 
 func (v *GetSessionTokenRequest) decode(d *decoder, n *node) {
@@ -62,6 +63,8 @@ func (v *GetSessionTokenRequest) decode(d *decoder, n *node) {
 		switch k.name {
 		case "DurationSeconds":
 			v.DurationSeconds = d.int(k)
+		case "MinimumSessionTokenSize":
+			v.MinimumSessionTokenSize = within(d, k, d.int(k), 0, 4096)
 		case "SerialNumber":
 			v.SerialNumber = d.string(k)
 		case "TokenCode":
@@ -74,10 +77,14 @@ func (v *GetSessionTokenRequest) decode(d *decoder, n *node) {
 
 // GetSessionTokenResult is the result of [GetSessionToken].
 type GetSessionTokenResult struct {
-	Credentials *Credentials
+	Credentials             *Credentials
+	SessionTokenSize        *int32
+	SessionTokenUtilization *int32
 }
 
 func (v *GetSessionTokenResult) encode(b []byte) []byte {
 	b = putObject(b, "Credentials", v.Credentials, (*Credentials).encode)
+	b = putNumber(b, "SessionTokenSize", v.SessionTokenSize)
+	b = putNumber(b, "SessionTokenUtilization", v.SessionTokenUtilization)
 	return b
 }

@@ -92,15 +92,17 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	service := &wire.EC2
 	refuse := func(err error) {
 		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(w, "<Response><Errors><Error><Code>Test</Code><Message>%v</Message></Error></Errors></Response>", err)
+		w.Write(service.AppendError(nil, "request-1", "Test", err.Error(), http.StatusBadRequest))
 	}
 	form, err := wire.ParseForm(r.URL.RawQuery, string(body))
 	if err != nil {
 		refuse(err)
 		return
 	}
+	service = wire.ServiceOf(form.Version())
 	op, err := wire.Lookup(form)
 	if err != nil {
 		refuse(err)
