@@ -83,6 +83,32 @@ func (d *draft) newGroup(env Env, v *VPC, name, description string, tags Tags) (
 	return g, nil
 }
 
+// addIPv6Egress gives the groups of a VPC that just got an IPv6 block the ::/0 egress rule that new
+// ones get, but for those whose egress rules somebody changed and those that have it from an earlier
+// block. Source: EC2 user guide, "Default outbound rules".
+func (d *draft) addIPv6Egress(env Env, id VPCID) error {
+	rule := Rule{Egress: true, Protocol: AllProtocols, From: -1, To: -1, Peer: Peer{CIDR: anyIPv6}}
+	var groups []*SecurityGroup
+	for g := range d.GroupsOfVPC(id) {
+		has := slices.ContainsFunc(g.Rules, func(r Rule) bool { return r.identity() == rule.identity() })
+		if !g.EgressModified && !has {
+			groups = append(groups, g)
+		}
+	}
+	rules := slices.Repeat([]Rule{rule}, len(groups))
+	if err := d.numberRules(env, rules); err != nil {
+		return err
+	}
+	puts := make([]Object, len(groups))
+	for i, g := range groups {
+		c := *g
+		c.Rules = slices.Concat(g.Rules, rules[i:i+1])
+		puts[i] = &c
+	}
+	d.put(puts...)
+	return nil
+}
+
 var (
 	anyIPv4 = netip.MustParsePrefix("0.0.0.0/0")
 	anyIPv6 = netip.MustParsePrefix("::/0")
