@@ -88,7 +88,7 @@ func (s *State) AuthorizeSecurityGroup(env Env, in NewRules) (*SecurityGroup, []
 		}
 		rules[i].Tags = tags["security-group-rule"]
 	}
-	if err := s.underRuleQuota(slices.Concat(old.Rules, rules), in.Egress); err != nil {
+	if err := s.underRuleQuota(old.Rules, slices.Concat(old.Rules, rules), in.Egress); err != nil {
 		return fail(err)
 	}
 	d := s.draft()
