@@ -5,13 +5,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -86,4 +89,46 @@ func do[In, Out any](ctx context.Context, c *apiClient, call wire.Call[In, Out],
 		return nil, fmt.Errorf("ask the server: it answered %s", res.Status)
 	}
 	return nil, refusal
+}
+
+// table is what people read: a head line, then one line per thing.
+type table [][]string
+
+// ask calls an action as the command's flags say and prints the answer: as JSON, or as the table
+// that show makes of it.
+func ask[In, Out any](cmd *cobra.Command, call wire.Call[In, Out], in *In, show func(*Out) table) error {
+	c, err := newAPIClient(cmd)
+	if err != nil {
+		return err
+	}
+	out, err := do(cmd.Context(), c, call, in)
+	if err != nil {
+		return err
+	}
+	return show(out).print(cmd, out)
+}
+
+// print prints the table, or with --output json the answer that it was made of.
+func (t table) print(cmd *cobra.Command, answer any) error {
+	if o, _ := cmd.Flags().GetString("output"); o == "json" {
+		e := json.NewEncoder(cmd.OutOrStdout())
+		e.SetIndent("", "  ")
+		return e.Encode(answer)
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	for _, line := range t {
+		fmt.Fprintln(w, strings.Join(line, "\t"))
+	}
+	return w.Flush()
+}
+
+// family adds commands below one that lists, all of them with the flags that say whom to ask.
+func family(list *cobra.Command, below ...*cobra.Command) *cobra.Command {
+	apiFlags(list)
+	for _, c := range below {
+		apiFlags(c)
+		c.Args = usageArgs(c.Args)
+		list.AddCommand(c)
+	}
+	return list
 }
