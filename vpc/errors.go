@@ -87,6 +87,9 @@ const (
 	CodeInvalidNetworkInsightsAnalysisIDMalformed Code = "InvalidNetworkInsightsAnalysisId.Malformed"
 	CodeAnalysisExistsForNetworkInsightsPath      Code = "AnalysisExistsForNetworkInsightsPath"
 
+	CodeVpcPeeringConnectionsPerVpcLimitExceeded     Code = "VpcPeeringConnectionsPerVpcLimitExceeded"
+	CodeOutstandingVpcPeeringConnectionLimitExceeded Code = "OutstandingVpcPeeringConnectionLimitExceeded"
+
 	// Network interfaces.
 	CodeInvalidNetworkInterfaceIDNotFound            Code = "InvalidNetworkInterfaceID.NotFound"
 	CodeInvalidNetworkInterfaceIDMalformed           Code = "InvalidNetworkInterfaceId.Malformed"

@@ -108,19 +108,20 @@ func (d *draft) terminate(env Env, i *Instance) {
 	d.put(&c)
 }
 
-// Forget returns the State as calls see it, without the instances that were terminated long ago, and
-// what removes them for good: as many of them as one write may take along.
+// Forget returns the State as calls see it, without the instances that were terminated and the peering
+// connections that ended long ago, and what removes them for good: as many of them as one write may
+// take along. A peering connection that nobody accepted in time is expired in it.
 func (s *State) Forget(env Env) (*State, Change) {
-	var gone []Key
+	expired, gone := s.outdatedPeerings(env)
 	for i := range s.Instances() {
 		if i.State == Terminated && env.Now.Sub(i.Terminated) > terminatedFor {
 			gone = append(gone, i.Key())
 		}
 	}
-	if len(gone) == 0 {
+	if len(gone)+len(expired) == 0 {
 		return s, Change{}
 	}
-	return s.Apply(Change{Deletes: gone}, s.revision), Change{Deletes: gone[:min(len(gone), maxInstancesOfCall)]}
+	return s.Apply(Change{Puts: expired, Deletes: gone}, s.revision), Change{Deletes: gone[:min(len(gone), maxInstancesOfCall)]}
 }
 
 // userInitiated is EC2's StateTransitionReason of a stop or terminate call.

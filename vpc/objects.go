@@ -182,7 +182,8 @@ const (
 type PeeringConnection struct {
 	ID                  PeeringID
 	Requester, Accepter VPCID
-	// The blocks of either VPC as they were when the connection was last alive: a VPC may be gone.
+	// The blocks of either VPC as they were when the connection was last alive: a VPC may be gone. The
+	// accepter's show from its acceptance on, as in EC2.
 	RequesterCIDRs, AccepterCIDRs []netip.Prefix
 	Status                        PeeringStatus
 	Created                       time.Time

@@ -23,6 +23,7 @@ const (
 	EntriesPerPrefixList       QuotaName = "entries-per-prefix-list"  // what MaxEntries may be
 	VersionsPerPrefixList      QuotaName = "versions-per-prefix-list" // beyond it the oldest goes
 	PeeringsPerVPC             QuotaName = "active-peerings-per-vpc"
+	OutstandingPeerings        QuotaName = "outstanding-peerings" // requests that wait for their acceptance
 	InsightsPathsPerRegion     QuotaName = "insights-paths-per-region"
 	InsightsAnalysesPerRegion  QuotaName = "insights-analyses-per-region"
 	InstancesPerHost           QuotaName = "instances-per-host" // lab guests that run or are to run: ours, EC2 has no such bound
@@ -42,6 +43,7 @@ var quotas = map[QuotaName]struct{ initial, most int }{
 	EntriesPerPrefixList:       {1000, 1000},
 	VersionsPerPrefixList:      {1000, 1000},
 	PeeringsPerVPC:             {50, 125},
+	OutstandingPeerings:        {25, 1000},
 	InsightsPathsPerRegion:     {100, 10_000},
 	InsightsAnalysesPerRegion:  {1000, 100_000},
 	InstancesPerHost:           {1000, 10_000},

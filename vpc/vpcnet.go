@@ -97,9 +97,9 @@ func (d *draft) freeIPv6Block() (netip.Prefix, error) {
 	return netip.Prefix{}, Errorf(CodeVpcLimitExceeded, "The maximum number of IPv6 blocks has been reached.")
 }
 
-// DeleteVPC removes a VPC with its default group. It refuses one with subnets, interfaces or other
-// groups.
-func (s *State) DeleteVPC(id VPCID) (Change, error) {
+// DeleteVPC removes a VPC with its default group, and with the requests to peer with it. It refuses
+// one with subnets, interfaces, other groups or active peering connections.
+func (s *State) DeleteVPC(env Env, id VPCID) (Change, error) {
 	v, err := s.findVPC(id)
 	if err != nil {
 		return Change{}, err
@@ -112,6 +112,9 @@ func (s *State) DeleteVPC(id VPCID) (Change, error) {
 	for range d.InterfacesOfVPC(v.ID) {
 		pinned = true
 	}
+	for range d.ActivePeers(v.ID) {
+		pinned = true
+	}
 	var groups []*SecurityGroup
 	for g := range d.GroupsOfVPC(v.ID) {
 		pinned = pinned || g.Name != defaultGroupName
@@ -122,6 +125,11 @@ func (s *State) DeleteVPC(id VPCID) (Change, error) {
 	}
 	for _, g := range groups {
 		d.delete(g.Key())
+	}
+	for p := range s.PeeringsOfVPC(v.ID) {
+		if p.Status == PeeringPending {
+			d.endPeering(env, p, PeeringDeleted)
+		}
 	}
 	d.delete(v.Key())
 	if self := *d.Installation(); self.DefaultVPC == v.ID {

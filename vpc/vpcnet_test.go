@@ -59,7 +59,7 @@ func TestIPv6BlocksComeAroundAgain(t *testing.T) {
 		if block == kept.IPv6CIDRs[0].CIDR.String() {
 			t.Fatalf("block %s is in use and was given again", block)
 		}
-		a.do(a.DeleteVPC(v.ID))
+		a.do(a.DeleteVPC(a.env, v.ID))
 	}
 	if len(seen) != 256 {
 		t.Errorf("got %d blocks, want all 256", len(seen))
@@ -101,31 +101,31 @@ func TestDeleteVPC(t *testing.T) {
 	pinned := "DependencyViolation: The vpc '" + string(v.ID) + "' has dependencies and cannot be deleted."
 
 	g := a.create(v.ID, "web")
-	_, err := a.DeleteVPC(v.ID)
+	_, err := a.DeleteVPC(a.env, v.ID)
 	refused(t, err, pinned)
 	_, c, err := a.DeleteSecurityGroup(vpc.GroupRef{ID: g.ID})
 	a.do(c, err)
 
 	n := a.newSubnet(vpc.NewSubnet{VPC: v.ID, CIDR: "10.0.1.0/24"})
-	_, err = a.DeleteVPC(v.ID)
+	_, err = a.DeleteVPC(a.env, v.ID)
 	refused(t, err, pinned)
 	a.do(a.DeleteSubnet(n.ID))
 
-	a.do(a.DeleteVPC(v.ID))
+	a.do(a.DeleteVPC(a.env, v.ID))
 	if got := len(slices.Collect(a.Objects())); got != len(before) {
 		t.Errorf("after all is deleted: got %d objects, want %d", got, len(before))
 	}
-	_, err = a.DeleteVPC(v.ID)
+	_, err = a.DeleteVPC(a.env, v.ID)
 	refused(t, err, "InvalidVpcID.NotFound: The vpc ID '"+string(v.ID)+"' does not exist")
-	_, err = a.DeleteVPC("vpc-x")
+	_, err = a.DeleteVPC(a.env, "vpc-x")
 	refused(t, err, `InvalidVpcID.Malformed: Invalid id: "vpc-x" (expecting "vpc-...")`)
-	_, err = a.DeleteVPC("")
+	_, err = a.DeleteVPC(a.env, "")
 	refused(t, err, "MissingParameter: The request must contain the parameter vpcId")
 
 	for _, n := range a.subnets(a.Installation().DefaultVPC) {
 		a.do(a.DeleteSubnet(n.ID))
 	}
-	a.do(a.DeleteVPC(a.Installation().DefaultVPC))
+	a.do(a.DeleteVPC(a.env, a.Installation().DefaultVPC))
 	if a.Installation().DefaultVPC != "" {
 		t.Errorf("the deleted VPC is still the default")
 	}

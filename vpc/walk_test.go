@@ -100,7 +100,7 @@ func (w *walk) step() (string, vpc.Change, error) {
 		_, c, err = w.CreateVPC(w.env, vpc.NewVPC{CIDR: "10.0.0.0/16", IPv6: w.r.IntN(2) == 0})
 		return "create vpc", c, err
 	case 1:
-		c, err = w.DeleteVPC(aVPC())
+		c, err = w.DeleteVPC(w.env, aVPC())
 		return "delete vpc", c, err
 	case 2:
 		in := vpc.NewSubnet{VPC: aVPC(), CIDR: fmt.Sprintf("10.0.%d.0/28", w.r.IntN(3))}

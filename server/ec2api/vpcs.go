@@ -61,7 +61,7 @@ func createDefaultVpc(c *call, _ *wire.CreateDefaultVpcRequest) (*wire.CreateDef
 
 func deleteVpc(c *call, in *wire.DeleteVpcRequest) (*wire.DeleteVpcResult, error) {
 	err := c.update(func(s *vpc.State) (vpc.Change, error) {
-		return s.DeleteVPC(vpc.VPCID(wire.Value(in.VpcId)))
+		return s.DeleteVPC(c.env, vpc.VPCID(wire.Value(in.VpcId)))
 	})
 	return &wire.DeleteVpcResult{}, err
 }

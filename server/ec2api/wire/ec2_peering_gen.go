@@ -314,7 +314,7 @@ type VpcPeeringConnection struct {
 	ExpirationTime         *time.Time
 	RequesterVpcInfo       *VpcPeeringConnectionVpcInfo
 	Status                 *VpcPeeringConnectionStateReason
-	Tags                   []Tag
+	Tags                   []Tag // nil is answered as empty
 	VpcPeeringConnectionId *string
 }
 
@@ -323,7 +323,7 @@ func (v *VpcPeeringConnection) encode(b []byte) []byte {
 	b = putTime(b, "expirationTime", v.ExpirationTime)
 	b = putObject(b, "requesterVpcInfo", v.RequesterVpcInfo, (*VpcPeeringConnectionVpcInfo).encode)
 	b = putObject(b, "status", v.Status, (*VpcPeeringConnectionStateReason).encode)
-	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", orEmpty(v.Tags), (*Tag).encode)
 	b = putString(b, "vpcPeeringConnectionId", v.VpcPeeringConnectionId)
 	return b
 }
