@@ -55,6 +55,7 @@ const (
 	CodeInvalidSubnetConflict             Code = "InvalidSubnet.Conflict"
 	CodeSubnetLimitExceeded               Code = "SubnetLimitExceeded"
 	CodeInsufficientFreeAddressesInSubnet Code = "InsufficientFreeAddressesInSubnet"
+	CodeInsufficientCidrBlocks            Code = "InsufficientCidrBlocks"
 
 	// Security groups, their rules and prefix lists.
 	CodeInvalidGroupNotFound                   Code = "InvalidGroup.NotFound"

@@ -44,6 +44,8 @@ type LaunchENI struct {
 	Description         string
 	Groups              []GroupID // empty: the VPC's default group
 	Addresses           Addresses
+	PrimaryIPv6         bool
+	Tracking            ConnectionTracking
 	DeleteOnTermination *bool // nil: true for a new interface, false for an existing one
 }
 
@@ -158,7 +160,7 @@ func (s *State) validLaunch(in NewInstances) error {
 		return errInstanceLevel("an instance-level subnet ID")
 	case len(in.Interfaces) > 0 && p.Addresses.Primary != "":
 		return errInstanceLevel("an instance-level private IP address")
-	case len(in.Interfaces) > 0 && len(p.Addresses.IPv6)+p.Addresses.IPv6Count > 0:
+	case len(in.Interfaces) > 0 && (len(p.Addresses.IPv6) > 0 || p.Addresses.IPv6Count != nil):
 		return errInstanceLevel("an instance-level IPv6 address")
 	case len(in.GroupNames) > 0 && p.Subnet != "":
 		return errCombination("groupName", "subnet")
@@ -253,7 +255,7 @@ func (d *draft) launchSubnet(e *LaunchENI, in NewInstances) (*Subnet, error) {
 		}
 		return d.Subnet(eni.Subnet), nil
 	}
-	if in.Max > 1 && (e.Addresses.Primary != "" || len(e.Addresses.Secondary)+len(e.Addresses.IPv6) > 0) {
+	if in.Max > 1 && e.Addresses.named() {
 		return nil, Errorf(CodeInvalidParameterCombination,
 			"A private IP address may not be specified when launching more than one instance.")
 	}
@@ -277,11 +279,6 @@ func (d *draft) launchSubnet(e *LaunchENI, in NewInstances) (*Subnet, error) {
 	return best, nil
 }
 
-// asks reports whether any address was asked for.
-func (a Addresses) asks() bool {
-	return a.Primary != "" || len(a.Secondary)+a.SecondaryCount+len(a.IPv6)+a.IPv6Count > 0
-}
-
 // launch puts one instance and its interfaces.
 func (d *draft) launch(env Env, i *Instance, interfaces []LaunchENI, tags Tags) error {
 	for _, e := range interfaces {
@@ -296,6 +293,7 @@ func (d *draft) launch(env Env, i *Instance, interfaces []LaunchENI, tags Tags) 
 		} else {
 			eni, err = d.newInterface(env, NewInterface{
 				Subnet: e.Subnet, Description: e.Description, Addresses: e.Addresses, Groups: e.Groups,
+				PrimaryIPv6: e.PrimaryIPv6, Tracking: e.Tracking,
 			}, MAC{})
 			if err != nil {
 				return err

@@ -66,7 +66,7 @@ func TestRunInstancesWithInterfaces(t *testing.T) {
 	existing := l.interfaceIn(l.small.ID)
 	i := l.run(vpc.NewInstances{Interfaces: []vpc.LaunchENI{
 		{DeviceIndex: new(1), Existing: existing.ID},
-		{DeviceIndex: new(0), Subnet: l.dual.ID, Groups: []vpc.GroupID{l.group.ID}, Description: "first", Addresses: vpc.Addresses{Primary: "10.0.2.77", IPv6Count: 1}},
+		{DeviceIndex: new(0), Subnet: l.dual.ID, Groups: []vpc.GroupID{l.group.ID}, Description: "first", Addresses: vpc.Addresses{Primary: "10.0.2.77", IPv6Count: new(1)}},
 		{DeviceIndex: new(2), Subnet: l.small.ID, DeleteOnTermination: new(false)},
 	}})[0]
 	var got []string

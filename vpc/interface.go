@@ -13,6 +13,8 @@ type NewInterface struct {
 	Subnet            SubnetID
 	Description       string
 	Addresses         Addresses
+	PrimaryIPv6       bool // the first IPv6 address, which there must be, is to stay
+	Tracking          ConnectionTracking
 	Groups            []GroupID // empty: the VPC's default group
 	TagSpecifications []TagSpecification
 	ClientToken       string // "": none
@@ -106,18 +108,45 @@ func (d *draft) newInterface(env Env, in NewInterface, mac MAC) (*NetworkInterfa
 	if err != nil {
 		return nil, err
 	}
-	id := InterfaceID(env.ID("eni"))
-	v4, v6, err := d.addresses(n, in.Addresses, string(id))
-	if err != nil {
+	if err := in.Tracking.validate(); err != nil {
 		return nil, err
 	}
-	if mac == (MAC{}) {
-		mac = d.freeMAC(string(id))
+	eni := &NetworkInterface{
+		ID: InterfaceID(env.ID("eni")), VPC: n.VPC, Subnet: n.ID, Created: env.Now, Description: in.Description, MAC: mac,
+		PrimaryIPv6: in.PrimaryIPv6, Tracking: in.Tracking, Groups: groups, SourceDestCheck: true,
 	}
-	return &NetworkInterface{
-		ID: id, VPC: n.VPC, Subnet: n.ID, Created: env.Now, Description: in.Description, MAC: mac,
-		IPv4: v4, IPv6: v6, Groups: groups, SourceDestCheck: true,
-	}, nil
+	if err := d.firstAddresses(n, eni, in.Addresses); err != nil {
+		return nil, err
+	}
+	if eni.PrimaryIPv6 && len(eni.IPv6) == 0 {
+		return nil, errNoPrimaryIPv6()
+	}
+	if mac == (MAC{}) {
+		eni.MAC = d.freeMAC(string(eni.ID))
+	}
+	return eni, nil
+}
+
+func errNoPrimaryIPv6() *Error {
+	return Errorf(CodeInvalidParameterCombination, "The network interface has no IPv6 address that could be its primary one.")
+}
+
+// validate refuses timeouts that EC2 does not allow; 0 is none.
+func (t ConnectionTracking) validate() error {
+	for _, v := range []struct {
+		name            string
+		value, min, max int32
+	}{
+		{"tcpEstablishedTimeout", t.TCPEstablished, 60, 432_000},
+		{"udpStreamTimeout", t.UDPStream, 60, 180},
+		{"udpTimeout", t.UDP, 30, 60},
+	} {
+		if v.value != 0 && (v.value < v.min || v.value > v.max) {
+			return Errorf(CodeInvalidParameterValue, "Value (%d) for parameter %s is invalid. It must be between %d and %d seconds.",
+				v.value, v.name, v.min, v.max)
+		}
+	}
+	return nil
 }
 
 func validInterfaceDescription(s string) error {

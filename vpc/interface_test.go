@@ -41,7 +41,7 @@ func TestCreateNetworkInterface(t *testing.T) {
 	full := l.newInterface(vpc.NewInterface{
 		Subnet: l.dual.ID, Description: "d", Groups: []vpc.GroupID{l.group.ID, l.group.ID},
 		Addresses: vpc.Addresses{
-			Primary: "10.0.2.9", Secondary: []string{"10.0.2.8", "10.0.2.7"}, IPv6: []string{"fd12:3456:789a:2::9"}, IPv6Count: 0,
+			Primary: "10.0.2.9", Secondary: []string{"10.0.2.8", "10.0.2.7"}, IPv6: []string{"fd12:3456:789a:2::9"}, IPv6Count: nil,
 		},
 		TagSpecifications: tagged("network-interface", "Name", "n"),
 	})
@@ -49,7 +49,7 @@ func TestCreateNetworkInterface(t *testing.T) {
 		fmt.Sprint("[10.0.2.9 10.0.2.8 10.0.2.7] [fd12:3456:789a:2::9] [", l.group.ID, "] map[Name:n]d"); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	counted := l.newInterface(vpc.NewInterface{Subnet: l.dual.ID, Addresses: vpc.Addresses{SecondaryCount: 2, IPv6Count: 2}})
+	counted := l.newInterface(vpc.NewInterface{Subnet: l.dual.ID, Addresses: vpc.Addresses{SecondaryCount: 2, IPv6Count: new(2)}})
 	if len(counted.IPv4) != 3 || len(counted.IPv6) != 2 {
 		t.Errorf("counts: got %v %v, want 3 IPv4 and 2 IPv6 addresses", counted.IPv4, counted.IPv6)
 	}
@@ -130,14 +130,14 @@ func TestCreateNetworkInterfaceRefuses(t *testing.T) {
 			"InvalidParameterCombination: The parameter secondaryPrivateIpAddressCount cannot be used with the parameter privateIpAddresses",
 		},
 		{
-			with(vpc.Addresses{IPv6: []string{"fd12:3456:789a:2::9"}, IPv6Count: 1}),
+			with(vpc.Addresses{IPv6: []string{"fd12:3456:789a:2::9"}, IPv6Count: new(1)}),
 			"InvalidParameterCombination: The parameter ipv6AddressCount cannot be used with the parameter ipv6Addresses",
 		},
 		{with(vpc.Addresses{SecondaryCount: -1}), "InvalidParameterValue: Value (-1) for parameter secondaryPrivateIpAddressCount is invalid."},
 		{with(vpc.Addresses{SecondaryCount: 50}), "PrivateIpAddressLimitExceeded: Number of private addresses will exceed limit."},
-		{with(vpc.Addresses{IPv6Count: 51}), "PrivateIpAddressLimitExceeded: Number of private addresses will exceed limit."},
+		{with(vpc.Addresses{IPv6Count: new(51)}), "PrivateIpAddressLimitExceeded: Number of private addresses will exceed limit."},
 		{
-			vpc.NewInterface{Subnet: l.small.ID, Addresses: vpc.Addresses{IPv6Count: 1}},
+			vpc.NewInterface{Subnet: l.small.ID, Addresses: vpc.Addresses{IPv6Count: new(1)}},
 			"InvalidParameterValue: The subnet '" + string(l.small.ID) + "' does not have an IPv6 CIDR block associated with it.",
 		},
 		{
@@ -237,7 +237,7 @@ func TestModifyNetworkInterface(t *testing.T) {
 
 func TestDescribeNetworkInterfaces(t *testing.T) {
 	l := newLAN(t)
-	i := l.run(vpc.NewInstances{Primary: vpc.LaunchENI{Subnet: l.dual.ID, Groups: []vpc.GroupID{l.group.ID}, Addresses: vpc.Addresses{IPv6Count: 1, SecondaryCount: 1}}})[0]
+	i := l.run(vpc.NewInstances{Primary: vpc.LaunchENI{Subnet: l.dual.ID, Groups: []vpc.GroupID{l.group.ID}, Addresses: vpc.Addresses{IPv6Count: new(1), SecondaryCount: 1}}})[0]
 	used := l.PrimaryInterface(i.ID)
 	free := l.newInterface(vpc.NewInterface{
 		Subnet: l.small.ID, Description: "spare", Addresses: vpc.Addresses{Primary: "10.0.1.4"},

@@ -99,7 +99,7 @@ func (e *NetworkInterface) indexed() []entry {
 		es = append(es, entry{eniByAddress, string(e.VPC) + "/" + a.String()})
 	}
 	for _, p := range slices.Concat(e.IPv4Prefixes, e.IPv6Prefixes) {
-		es = append(es, entry{enisByPrefix, string(e.Subnet) + "/" + p.String()})
+		es = append(es, entry{eniByPrefix, string(e.VPC) + "/" + p.String()})
 	}
 	if e.Attachment != nil {
 		es = append(es,

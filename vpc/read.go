@@ -186,9 +186,18 @@ func (s *State) InstancesOfHost(id HostID) iter.Seq[*Instance] {
 	return via(s, instancesByHost, string(id), s.instanceByID)
 }
 
-// InterfaceAt returns the interface that holds a private address in a VPC.
+// InterfaceAt returns the interface that holds a private address in a VPC, by itself or in a delegated
+// prefix.
 func (s *State) InterfaceAt(vpc VPCID, a netip.Addr) *NetworkInterface {
-	return s.eni(s.one(eniByAddress, string(vpc)+"/"+a.String()))
+	if id := s.one(eniByAddress, string(vpc)+"/"+a.String()); id != "" {
+		return s.eni(id)
+	}
+	return s.InterfaceWithPrefix(vpc, delegable(a))
+}
+
+// InterfaceWithPrefix returns the interface that a prefix of a VPC is delegated to.
+func (s *State) InterfaceWithPrefix(vpc VPCID, p netip.Prefix) *NetworkInterface {
+	return s.eni(s.one(eniByPrefix, string(vpc)+"/"+p.String()))
 }
 
 // InterfaceWithMAC returns the interface with that MAC address.

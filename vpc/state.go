@@ -71,7 +71,7 @@ const (
 	instancesByHost     indexName = "host>instance"
 	groupsByAssociation indexName = "associated vpc>group"
 	groupsByPrefixList  indexName = "prefix list>group"      // with a rule that names it
-	enisByPrefix        indexName = "subnet/prefix>eni"      // value: subnet id, "/", delegated prefix
+	eniByPrefix         indexName = "vpc/prefix>eni"         // value: vpc id, "/", delegated prefix
 	peeringsByVPC       indexName = "vpc>peering connection" // of either side, alive or not
 	analysesByPath      indexName = "path>analysis"
 	keysByUser          indexName = "user>access key"

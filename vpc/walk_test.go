@@ -89,7 +89,7 @@ func (w *walk) step() (string, vpc.Change, error) {
 		return pick(w, instances, func(i *vpc.Instance) vpc.InstanceID { return i.ID }, "i-12345678")
 	}
 	host := vpc.HostID(fmt.Sprint("host-", 1+w.r.IntN(2)))
-	addresses := vpc.Addresses{SecondaryCount: w.r.IntN(3), IPv6Count: w.r.IntN(2)}
+	addresses := vpc.Addresses{SecondaryCount: w.r.IntN(3), IPv6Count: new(w.r.IntN(2))}
 	if w.r.IntN(3) == 0 {
 		addresses.Primary = fmt.Sprintf("10.0.%d.%d", w.r.IntN(3), w.r.IntN(20))
 	}

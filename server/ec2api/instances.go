@@ -38,7 +38,6 @@ func runInstances(c *call, in *wire.RunInstancesRequest) (*wire.Reservation, err
 func newInstances(in *wire.RunInstancesRequest) (vpc.NewInstances, error) {
 	if err := refuseUnsupported(
 		asked("disableApiStop", wire.Value(in.DisableApiStop)),
-		asked("enablePrimaryIpv6", wire.Value(in.EnablePrimaryIpv6)),
 		asked("iamInstanceProfile", in.IamInstanceProfile != nil),
 		asked("launchTemplate", in.LaunchTemplate != nil),
 		asked("operator", in.Operator != nil),
@@ -46,7 +45,9 @@ func newInstances(in *wire.RunInstancesRequest) (vpc.NewInstances, error) {
 	); err != nil {
 		return vpc.NewInstances{}, err
 	}
-	primary, err := addresses(in.PrivateIpAddress, nil, nil, in.Ipv6Addresses, in.Ipv6AddressCount)
+	primary, err := addresses(&addressMembers{
+		primary: in.PrivateIpAddress, ipv6: in.Ipv6Addresses, ipv6Count: in.Ipv6AddressCount,
+	})
 	if err != nil {
 		return vpc.NewInstances{}, err
 	}
@@ -62,7 +63,7 @@ func newInstances(in *wire.RunInstancesRequest) (vpc.NewInstances, error) {
 		Primary: vpc.LaunchENI{
 			Subnet:    vpc.SubnetID(wire.Value(in.SubnetId)),
 			Groups:    ids[vpc.GroupID](in.SecurityGroupIds),
-			Addresses: primary,
+			Addresses: primary, PrimaryIPv6: wire.Value(in.EnablePrimaryIpv6),
 		},
 		GroupNames:            in.SecurityGroups,
 		KeyName:               wire.Value(in.KeyName),
@@ -90,20 +91,21 @@ func launchENI(n wire.InstanceNetworkInterfaceSpecification, path string) (vpc.L
 	if err := refuseUnsupported(
 		asked(path+"associateCarrierIpAddress", wire.Value(n.AssociateCarrierIpAddress)),
 		asked(path+"associatePublicIpAddress", wire.Value(n.AssociatePublicIpAddress)),
-		asked(path+"connectionTrackingSpecification", n.ConnectionTrackingSpecification != nil),
-		asked(path+"ipv4PrefixCount", wire.Value(n.Ipv4PrefixCount) != 0),
-		asked(path+"ipv4Prefix", len(n.Ipv4Prefixes) > 0),
-		asked(path+"ipv6PrefixCount", wire.Value(n.Ipv6PrefixCount) != 0),
-		asked(path+"ipv6Prefix", len(n.Ipv6Prefixes) > 0),
 		asked(path+"networkCardIndex", wire.Value(n.NetworkCardIndex) != 0),
-		asked(path+"primaryIpv6", wire.Value(n.PrimaryIpv6)),
 	); err != nil {
 		return vpc.LaunchENI{}, err
 	}
 	if err := plainType(path, n.InterfaceType); err != nil {
 		return vpc.LaunchENI{}, err
 	}
-	a, err := addresses(n.PrivateIpAddress, n.PrivateIpAddresses, n.SecondaryPrivateIpAddressCount, n.Ipv6Addresses, n.Ipv6AddressCount)
+	a, err := addresses(&addressMembers{
+		n.PrivateIpAddress, n.PrivateIpAddresses, n.SecondaryPrivateIpAddressCount, n.Ipv4Prefixes, n.Ipv4PrefixCount,
+		n.Ipv6Addresses, n.Ipv6AddressCount, n.Ipv6Prefixes, n.Ipv6PrefixCount,
+	})
+	if err != nil {
+		return vpc.LaunchENI{}, err
+	}
+	tracking, err := connectionTracking(n.ConnectionTrackingSpecification)
 	if err != nil {
 		return vpc.LaunchENI{}, err
 	}
@@ -113,6 +115,8 @@ func launchENI(n wire.InstanceNetworkInterfaceSpecification, path string) (vpc.L
 		Description:         wire.Value(n.Description),
 		Groups:              ids[vpc.GroupID](n.Groups),
 		Addresses:           a,
+		PrimaryIPv6:         wire.Value(n.PrimaryIpv6),
+		Tracking:            tracking,
 		DeleteOnTermination: n.DeleteOnTermination,
 	}
 	if n.DeviceIndex != nil {
@@ -333,10 +337,21 @@ func instanceNetworkInterface(s *vpc.State, e *vpc.NetworkInterface) wire.Instan
 			Primary: new(i == 0), PrivateDnsName: privateDNSName(s, a), PrivateIpAddress: text(a.String()),
 		})
 	}
-	for _, a := range e.IPv6 {
+	for i, a := range e.IPv6 {
 		w.Ipv6Addresses = append(w.Ipv6Addresses, wire.InstanceIpv6Address{
-			Ipv6Address: text(a.String()), IsPrimaryIpv6: new(false),
+			Ipv6Address: text(a.String()), IsPrimaryIpv6: new(e.PrimaryIPv6 && i == 0),
 		})
+	}
+	for _, p := range e.IPv4Prefixes {
+		w.Ipv4Prefixes = append(w.Ipv4Prefixes, wire.InstanceIpv4Prefix{Ipv4Prefix: text(p.String())})
+	}
+	for _, p := range e.IPv6Prefixes {
+		w.Ipv6Prefixes = append(w.Ipv6Prefixes, wire.InstanceIpv6Prefix{Ipv6Prefix: text(p.String())})
+	}
+	if t := e.Tracking; t != (vpc.ConnectionTracking{}) {
+		w.ConnectionTrackingConfiguration = &wire.ConnectionTrackingSpecificationResponse{
+			TcpEstablishedTimeout: number(t.TCPEstablished), UdpStreamTimeout: number(t.UDPStream), UdpTimeout: number(t.UDP),
+		}
 	}
 	return w
 }
