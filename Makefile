@@ -23,6 +23,9 @@ LINT_PACKAGES := clang-format-19=1:19.1.7*
 RACE_PACKAGES := clang-19=1:19.1.7*
 ROOT_TEST_PACKAGES := $(DEV_PACKAGES) util-linux=2.38.* procps=2:4.0* tcpdump=4.99.* \
 	iputils-arping=3:2022* openssl=3.0.* jq=1.6* python3-boto3=1.26.* libcap2-bin=1:2.66* socat=1.7.4*
+CLIENT_PACKAGES := awscli=2.9.* python3-boto3=1.26.* ansible=7.7.*
+# Only where there is no npm: other builds of Node.js bring their own, and exclude Debian's.
+NODE_PACKAGES := nodejs=18.* npm=9.2.*
 
 CLANG_VERSION := 19.1.7
 PROTOC_VERSION := 3.21.12
@@ -137,7 +140,7 @@ generate: check-generators $(TOOLS)/stamp ## make generated code again: BPF obje
 # ---- tests ------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint test-unit test-generate test-bpf test-e2e ## everything that CI runs, which is this
+test: lint test-unit test-generate test-bpf test-clients test-e2e ## everything that CI runs, which is this
 
 # Without root: what neither touches the kernel nor is the whole product.
 .PHONY: test-unit
@@ -162,7 +165,26 @@ test-bpf: need-root need-go ## the agent on the real kernel, as root
 test-e2e: need-root build ## commands and the whole product with real clients and packets, as root
 	$(call install,$(ROOT_TEST_PACKAGES))
 	@echo "==> the whole product, as root"
-	@$(root_test) go test -count=1 -timeout 20m -p 1 -v $(test_exec) ./cmd/... ./e2e/...
+	@packages=$$($(as_user) go list ./cmd/... ./e2e/... | grep -v '/e2e/clients$$'); \
+	$(root_test) go test -count=1 -timeout 20m -p 1 -v $(test_exec) $$packages
+
+# The SDK for JavaScript, as e2e/clients/package-lock.json has it.
+JAVASCRIPT := $(CURDIR)/.cache/clients
+$(JAVASCRIPT)/stamp: e2e/clients/package.json e2e/clients/package-lock.json
+	$(if $(shell PATH="$(PATH)" command -v npm),,$(call install,$(NODE_PACKAGES)))
+	@echo "==> installing the SDK for JavaScript (once)"
+	@$(as_user) mkdir -p $(JAVASCRIPT)
+	@$(as_user) cp $^ $(JAVASCRIPT)
+	@cd $(JAVASCRIPT) && $(as_user) npm ci --ignore-scripts --no-audit --no-fund --loglevel=error || \
+	{ echo "npm could not install what package-lock.json names: is its registry (npm config get registry) reachable?" >&2; exit 1; }
+	@$(as_user) touch $@
+
+# Without root: the API alone, as whoever makes this; as nobody if that is root.
+.PHONY: test-clients
+test-clients: build $(JAVASCRIPT)/stamp ## the clients that people use, on a server without root
+	$(call install,$(CLIENT_PACKAGES))
+	@echo "==> the clients that people use"
+	@$(as_user) go test -count=1 -timeout 10m -v ./e2e/clients
 
 .PHONY: fuzz
 fuzz: need-go ## every fuzz test for FUZZTIME (30s) each

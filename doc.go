@@ -25,6 +25,7 @@
 //	  dump              asks the kernel for whole lists
 //	e2e               the whole product: network namespaces, real clients, real packets
 //	  bench             the same traffic through no filter, nftables and Sallyport
+//	  clients           aws, boto3, SDKs, Ansible and what Terraform calls, on a server that runs alone
 //	docs              one page per question a reader has; docs/decisions holds the ADRs
 //
 // # Floors

@@ -1,0 +1,8 @@
+package clients_test
+
+import "testing"
+
+func TestBoto3(t *testing.T) {
+	t.Parallel()
+	startServer(t).run(t, nil, python, "testdata/boto3_test.py")
+}
