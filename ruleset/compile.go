@@ -29,9 +29,10 @@ type compiled struct {
 	table *Table
 }
 
-// Compile returns what the datapath is to enforce for a View. Members is the View's own map.
+// Compile returns what the datapath is to enforce for a View. Members and Lists are the View's own
+// maps.
 func (c *Compiler) Compile(v *View) (Tables, Members) {
-	t := Tables{Revision: v.Revision, ENIs: make(map[vpc.InterfaceID]ENITables, len(v.ENIs))}
+	t := Tables{Revision: v.Revision, ENIs: make(map[vpc.InterfaceID]ENITables, len(v.ENIs)), Lists: v.Lists}
 	next := make(map[tableKey]compiled, len(c.cache))
 	for id, eni := range v.ENIs {
 		groups := sortedSet(eni.Groups)
@@ -77,15 +78,21 @@ func (c *Compiler) table(v *View, next map[tableKey]compiled, d Direction, group
 
 // compile makes a table of enforceable rules in order of precedence.
 func compile(d Direction, groups []vpc.GroupID, rules []vpc.Rule) *Table {
-	t := &Table{Direction: d, Groups: groups, Peers: map[vpc.GroupID][]Interval{}, ids: map[uint32]vpc.RuleID{}}
+	t := &Table{
+		Direction: d, Groups: groups, ids: map[uint32]vpc.RuleID{},
+		Lists: map[vpc.PrefixListID][]Interval{}, Peers: map[vpc.GroupID][]Interval{},
+	}
 	cidrs := map[netip.Prefix]bool{}
-	byGroup := map[vpc.GroupID][]Interval{}
 	for _, r := range rules {
-		if r.Peer.Group != "" {
-			byGroup[r.Peer.Group] = append(byGroup[r.Peer.Group], ports(r))
+		switch peer := r.Peer; {
+		case peer.Group != "":
+			t.Peers[peer.Group] = append(t.Peers[peer.Group], ports(r))
 			t.ids[r.Number] = r.ID
-		} else {
-			cidrs[r.Peer.CIDR] = true
+		case peer.PrefixList != "":
+			t.Lists[peer.PrefixList] = append(t.Lists[peer.PrefixList], ports(r))
+			t.ids[r.Number] = r.ID
+		default:
+			cidrs[peer.CIDR] = true
 		}
 	}
 	for cidr := range cidrs {
@@ -98,10 +105,11 @@ func compile(d Direction, groups []vpc.GroupID, rules []vpc.Rule) *Table {
 		}
 		t.CIDRs = append(t.CIDRs, CIDRPorts{CIDR: cidr, Ports: union(allowed)})
 	}
-	slices.SortFunc(t.CIDRs, func(a, b CIDRPorts) int {
-		return cmp.Or(a.CIDR.Addr().Compare(b.CIDR.Addr()), cmp.Compare(a.CIDR.Bits(), b.CIDR.Bits()))
-	})
-	for g, allowed := range byGroup {
+	slices.SortFunc(t.CIDRs, func(a, b CIDRPorts) int { return a.CIDR.Compare(b.CIDR) })
+	for id, allowed := range t.Lists {
+		t.Lists[id] = union(allowed)
+	}
+	for g, allowed := range t.Peers {
 		t.Peers[g] = union(allowed)
 	}
 	return t
@@ -177,11 +185,17 @@ func union(in []Interval) []Interval {
 // PortsOf returns what members of all the given groups may send or receive: the union of what each
 // group may, in the form and with the precedence of a peer's intervals. Groups that the table does
 // not name add nothing. The slice may be shared with the table: never write to it.
-func (t *Table) PortsOf(groups []vpc.GroupID) []Interval {
+func (t *Table) PortsOf(groups []vpc.GroupID) []Interval { return portsOf(t, t.Peers, groups) }
+
+// PortsOfLists returns what an address that all the given prefix lists hold may send or receive, as
+// PortsOf does for groups.
+func (t *Table) PortsOfLists(lists []vpc.PrefixListID) []Interval { return portsOf(t, t.Lists, lists) }
+
+func portsOf[ID ~string](t *Table, allowed map[ID][]Interval, ids []ID) []Interval {
 	var all []Interval
 	peers := 0
-	for _, g := range sortedSet(groups) {
-		if is := t.Peers[g]; len(is) > 0 {
+	for _, id := range sortedSet(ids) {
+		if is := allowed[id]; len(is) > 0 {
 			all = append(all, is...)
 			peers++
 		}

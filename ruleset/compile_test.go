@@ -383,3 +383,52 @@ func TestReasonWords(t *testing.T) {
 		t.Error("an unknown word is a reason")
 	}
 }
+
+// withLists is oneENI with prefix lists.
+func withLists(lists map[vpc.PrefixListID][]netip.Prefix, rules ...vpc.Rule) *ruleset.View {
+	v := oneENI(map[vpc.GroupID][]vpc.Rule{"sg-1": rules}, member("eni-9", "10.0.0.9", "sg-x"))
+	v.Lists = lists
+	return v
+}
+
+func listRule(id vpc.RuleID, number uint32, port int32, list vpc.PrefixListID) vpc.Rule {
+	return vpc.Rule{ID: id, Number: number, Protocol: vpc.TCP, From: port, To: port, Peer: vpc.Peer{PrefixList: list}}
+}
+
+// TestNamesLists: a rule with a list is named after one with a CIDR, however long, and before one
+// with a group; of two the smaller id.
+func TestNamesLists(t *testing.T) {
+	v := withLists(
+		map[vpc.PrefixListID][]netip.Prefix{"pl-1": prefixes("10.0.0.0/24"), "pl-2": prefixes("10.0.0.9/32", "fd00::/64")},
+		listRule("sgr-d", 1, 80, "pl-1"), listRule("sgr-c", 2, 80, "pl-2"), listRule("sgr-e", 3, 81, "pl-1"),
+		rule("sgr-a", 4, vpc.TCP, 80, 90, "sg-x"), rule("sgr-z", 5, vpc.TCP, 90, 90, "10.0.0.0/8"), listRule("sgr-b", 6, 90, "pl-2"),
+		listRule("sgr-0", 7, 99, "pl-nowhere"),
+	)
+	for port, want := range map[uint16]ruleset.Verdict{80: allowed(2), 81: allowed(3), 82: allowed(4), 90: allowed(5), 99: noRule} {
+		both(t, v, ruleset.Ingress, tcp("10.0.0.9", "10.0.0.5", port), want)
+	}
+	both(t, v, ruleset.Ingress, tcp("10.0.0.8", "10.0.0.5", 80), allowed(1))
+	both(t, v, ruleset.Ingress, tcp("10.0.1.8", "10.0.0.5", 80), noRule)
+	both(t, v, ruleset.Ingress, tcp("fd00::8", "fd00::5", 80), allowed(2))
+}
+
+// TestListEditKeepsTables: an edit of a list changes what the list holds, and no table.
+func TestListEditKeepsTables(t *testing.T) {
+	var c ruleset.Compiler
+	v := withLists(map[vpc.PrefixListID][]netip.Prefix{"pl-1": prefixes("10.0.0.0/24")}, listRule("sgr-1", 1, 80, "pl-1"))
+	before, _ := c.Compile(v)
+	edited, err := v.Apply(ruleset.Delta{From: 1, To: 2, Lists: map[vpc.PrefixListID][]netip.Prefix{"pl-1": prefixes("10.0.1.0/24")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, members := c.Compile(edited)
+	if before.ENIs["eni-1"].Ingress != after.ENIs["eni-1"].Ingress {
+		t.Error("the table was compiled anew")
+	}
+	if got := after.Judge(members, "eni-1", ruleset.Ingress, tcp("10.0.1.9", "10.0.0.5", 80)); got != allowed(1) {
+		t.Errorf("the new entry: %+v", got)
+	}
+	if got := after.Judge(members, "eni-1", ruleset.Ingress, tcp("10.0.0.9", "10.0.0.5", 80)); got != noRule {
+		t.Errorf("the entry that went: %+v", got)
+	}
+}

@@ -3,6 +3,7 @@ package ruleset
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/sallyport/sallyport/vpc"
@@ -18,13 +19,14 @@ func Diff(from, to *View) Delta {
 	d.ENIs, d.RemovedENIs = difference(from.ENIs, to.ENIs, sameENI)
 	d.Groups, d.RemovedGroups = difference(from.Groups, to.Groups, sameGroup)
 	d.Members, d.RemovedMembers = difference(from.Members, to.Members, sameMember)
+	d.Lists, d.RemovedLists = difference(from.Lists, to.Lists, slices.Equal[[]netip.Prefix])
 	return d
 }
 
 // Empty reports whether nothing changes but the revision.
 func (d Delta) Empty() bool {
-	return len(d.ENIs)+len(d.Groups)+len(d.Members)+
-		len(d.RemovedENIs)+len(d.RemovedGroups)+len(d.RemovedMembers) == 0
+	return len(d.ENIs)+len(d.Groups)+len(d.Members)+len(d.Lists)+
+		len(d.RemovedENIs)+len(d.RemovedGroups)+len(d.RemovedMembers)+len(d.RemovedLists) == 0
 }
 
 // Apply returns the next View; v, which may be nil for a snapshot, stays as it is. It refuses a
@@ -42,14 +44,18 @@ func (v *View) Apply(d Delta) (*View, error) {
 	}
 	n := &View{Revision: d.To}
 	var err error
-	if n.ENIs, err = patch(v.ENIs, d.ENIs, d.RemovedENIs, func(e ENI) vpc.InterfaceID { return e.ID }); err != nil {
+	if n.ENIs, err = patch(v.ENIs, d.ENIs, d.RemovedENIs, func(id vpc.InterfaceID, e ENI) bool { return e.ID == id }); err != nil {
 		return nil, fmt.Errorf("interfaces of delta to revision %d: %w", d.To, err)
 	}
-	if n.Groups, err = patch(v.Groups, d.Groups, d.RemovedGroups, func(g Group) vpc.GroupID { return g.ID }); err != nil {
+	if n.Groups, err = patch(v.Groups, d.Groups, d.RemovedGroups, func(id vpc.GroupID, g Group) bool { return g.ID == id }); err != nil {
 		return nil, fmt.Errorf("groups of delta to revision %d: %w", d.To, err)
 	}
-	if n.Members, err = patch(v.Members, d.Members, d.RemovedMembers, func(m Member) vpc.InterfaceID { return m.ID }); err != nil {
+	if n.Members, err = patch(v.Members, d.Members, d.RemovedMembers, func(id vpc.InterfaceID, m Member) bool { return m.ID == id }); err != nil {
 		return nil, fmt.Errorf("members of delta to revision %d: %w", d.To, err)
+	}
+	anywhere := func(vpc.PrefixListID, []netip.Prefix) bool { return true } // a list does not say its id
+	if n.Lists, err = patch(v.Lists, d.Lists, d.RemovedLists, anywhere); err != nil {
+		return nil, fmt.Errorf("prefix lists of delta to revision %d: %w", d.To, err)
 	}
 	return n, nil
 }
@@ -72,15 +78,15 @@ func difference[K ~string, V any](from, to map[K]V, same func(a, b V) bool) (cha
 	return changed, removed
 }
 
-func patch[K ~string, V any](old, changed map[K]V, removed []K, id func(V) K) (map[K]V, error) {
+func patch[K ~string, V any](old, changed map[K]V, removed []K, fits func(K, V) bool) (map[K]V, error) {
 	if len(changed) == 0 && len(removed) == 0 && old != nil {
 		return old, nil // immutable, so shared
 	}
 	n := make(map[K]V, len(old)+len(changed))
 	maps.Copy(n, old)
 	for k, v := range changed {
-		if id(v) != k {
-			return nil, fmt.Errorf("%q is filed under %q", id(v), k)
+		if !fits(k, v) {
+			return nil, fmt.Errorf("what is filed under %q has another id", k)
 		}
 		n[k] = v
 	}
@@ -100,7 +106,7 @@ func patch[K ~string, V any](old, changed map[K]V, removed []K, id func(V) K) (m
 
 func sameENI(a, b ENI) bool {
 	return a.ID == b.ID && a.Domain == b.Domain && a.MAC == b.MAC &&
-		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Routers, b.Routers) &&
+		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Prefixes, b.Prefixes) && slices.Equal(a.Routers, b.Routers) &&
 		slices.Equal(a.Groups, b.Groups) && a.SourceDestCheck == b.SourceDestCheck
 }
 
@@ -108,7 +114,7 @@ func sameGroup(a, b Group) bool { return a.ID == b.ID && slices.EqualFunc(a.Rule
 
 func sameMember(a, b Member) bool {
 	return a.ID == b.ID && slices.Equal(a.Domains, b.Domains) &&
-		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Groups, b.Groups)
+		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Prefixes, b.Prefixes) && slices.Equal(a.Groups, b.Groups)
 }
 
 // sameRule compares what packets can depend on.

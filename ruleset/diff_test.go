@@ -77,7 +77,7 @@ func TestApplyRefuses(t *testing.T) {
 		}, `"sg-1" is both changed and removed`},
 		"wrong name": {at7, ruleset.Delta{
 			From: 7, To: 8, Members: map[vpc.InterfaceID]ruleset.Member{"eni-1": {ID: "eni-2"}},
-		}, `"eni-2" is filed under "eni-1"`},
+		}, `filed under "eni-1" has another id`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := tt.view.Apply(tt.delta)
@@ -119,6 +119,8 @@ func TestDiffSeesEveryField(t *testing.T) {
 		"peer group":         {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.Peer.Group = "sg-y" }, false},
 		"peer CIDR":          {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.Peer = vpc.Peer{CIDR: cidrs[0]} }, false},
 		"peer list":          {func(_ *ruleset.ENI, r *vpc.Rule, _ *ruleset.Member) { r.Peer = vpc.Peer{PrefixList: "pl-1"} }, false},
+		"prefixes":           {func(e *ruleset.ENI, _ *vpc.Rule, _ *ruleset.Member) { e.Prefixes = delegations[:1] }, false},
+		"member's prefixes":  {func(_ *ruleset.ENI, _ *vpc.Rule, m *ruleset.Member) { m.Prefixes = delegations[:1] }, false},
 		"member's domains":   {func(_ *ruleset.ENI, _ *vpc.Rule, m *ruleset.Member) { m.Domains = vpcs }, false},
 		"member's addresses": {func(_ *ruleset.ENI, _ *vpc.Rule, m *ruleset.Member) { m.Addresses = addresses4[:1] }, false},
 		"member's groups":    {func(_ *ruleset.ENI, _ *vpc.Rule, m *ruleset.Member) { m.Groups = []vpc.GroupID{"sg-y"} }, false},
@@ -148,5 +150,26 @@ func TestResolveLeavesOut(t *testing.T) {
 				t.Fatalf("rule %s of %s has its description or tags", r.ID, g.ID)
 			}
 		}
+	}
+}
+
+// TestDiffSeesLists: a list is a thing of its own: an edit names it alone, whoever names it.
+func TestDiffSeesLists(t *testing.T) {
+	view := func(cidrs ...string) *ruleset.View {
+		v := oneENI(map[vpc.GroupID][]vpc.Rule{"sg-1": {listRule("sgr-1", 1, 80, "pl-1")}})
+		v.Lists = map[vpc.PrefixListID][]netip.Prefix{"pl-1": prefixes(cidrs...), "pl-2": prefixes("10.0.0.0/8")}
+		return v
+	}
+	from, to := view("10.0.0.0/24"), view("10.0.0.0/24", "10.0.1.0/24")
+	delete(to.Lists, "pl-2")
+	d := ruleset.Diff(from, to)
+	if len(d.Lists) != 1 || len(d.Lists["pl-1"]) != 2 || !slices.Equal(d.RemovedLists, []vpc.PrefixListID{"pl-2"}) {
+		t.Errorf("lists %v, removed %v", d.Lists, d.RemovedLists)
+	}
+	if len(d.ENIs)+len(d.Groups)+len(d.Members) > 0 {
+		t.Errorf("an edit of a list changes more than lists: %+v", d)
+	}
+	if d := ruleset.Diff(from, view("10.0.0.0/24")); !d.Empty() {
+		t.Errorf("nothing changed: %+v", d)
 	}
 }

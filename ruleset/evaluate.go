@@ -38,7 +38,7 @@ func (e ENI) judgedBefore(d Direction, p Packet) Reason {
 	switch {
 	case !p.wellFormed():
 		return ReasonMalformed
-	case !e.SourceDestCheck || slices.Contains(e.Addresses, p.local(d)):
+	case !e.SourceDestCheck || slices.Contains(e.Addresses, p.local(d)) || holds(e.Prefixes, p.local(d)):
 		return ReasonNone
 	case d == Egress:
 		return ReasonSourceAddress
@@ -53,16 +53,24 @@ func (v *View) allows(e ENI, r vpc.Rule, d Direction, p Packet) bool {
 }
 
 func matchesPeer(v *View, e ENI, peer vpc.Peer, remote netip.Addr) bool {
-	if peer.Group == "" {
+	switch {
+	case peer.PrefixList != "":
+		return holds(v.Lists[peer.PrefixList], remote)
+	case peer.Group == "":
 		return peer.CIDR.Contains(remote) // never across families
 	}
 	for _, m := range v.Members {
 		if slices.Contains(m.Groups, peer.Group) &&
-			slices.Contains(m.Domains, e.Domain) && slices.Contains(m.Addresses, remote) {
+			slices.Contains(m.Domains, e.Domain) && (slices.Contains(m.Addresses, remote) || holds(m.Prefixes, remote)) {
 			return true
 		}
 	}
 	return false
+}
+
+// holds reports whether one of the prefixes contains an address.
+func holds(prefixes []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 func matchesPorts(r vpc.Rule, p Packet) bool {

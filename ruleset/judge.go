@@ -38,13 +38,18 @@ func (t Tables) Judge(m Members, eni vpc.InterfaceID, d Direction, p Packet) Ver
 	if table == nil {
 		return Verdict{Reason: ReasonNoTable}
 	}
-	return table.Judge(m.GroupsAt(e.Domain, p.remote(d)), p)
+	remote := p.remote(d)
+	return table.Judge(t.ListsAt(remote), m.GroupsAt(e.Domain, remote), p)
 }
 
-// Judge judges a packet by this table, given the groups of the remote end. Rules for CIDRs are
-// named before rules for groups, so the member set is asked only if no CIDR allows the packet.
-func (t *Table) Judge(groups []vpc.GroupID, p Packet) Verdict {
+// Judge judges a packet by this table, given the prefix lists that hold the remote end and the groups
+// that it is in. Rules for CIDRs are named before rules for lists, and those before rules for groups,
+// so the next is asked only if none of the former allows the packet.
+func (t *Table) Judge(lists []vpc.PrefixListID, groups []vpc.GroupID, p Packet) Verdict {
 	rule := Find(t.longest(p.remote(t.Direction)), p.Port())
+	if rule == 0 {
+		rule = Find(t.PortsOfLists(lists), p.Port())
+	}
 	if rule == 0 {
 		rule = Find(t.PortsOf(groups), p.Port())
 	}
@@ -65,12 +70,24 @@ func (t *Table) longest(a netip.Addr) []Interval {
 	return best.Ports
 }
 
+// ListsAt returns the prefix lists, of those named by rules, that hold an address. It scans: the
+// datapath has an index.
+func (t Tables) ListsAt(a netip.Addr) []vpc.PrefixListID {
+	var lists []vpc.PrefixListID
+	for id, cidrs := range t.Lists {
+		if holds(cidrs, a) {
+			lists = append(lists, id)
+		}
+	}
+	return sortedSet(lists)
+}
+
 // GroupsAt returns the groups, of those named by rules, of the member that holds an address in a
 // domain. It scans: the datapath has an index.
 func (m Members) GroupsAt(domain vpc.VPCID, a netip.Addr) []vpc.GroupID {
 	var groups []vpc.GroupID
 	for _, member := range m {
-		if slices.Contains(member.Domains, domain) && slices.Contains(member.Addresses, a) {
+		if slices.Contains(member.Domains, domain) && (slices.Contains(member.Addresses, a) || holds(member.Prefixes, a)) {
 			groups = append(groups, member.Groups...)
 		}
 	}

@@ -120,6 +120,40 @@ var broken = map[string]engine{
 		}
 		return t.Judge(everywhere, eni, d, p)
 	},
+	"no peers": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
+		alone := ruleset.Members{}
+		for id, member := range m {
+			member.Domains = []vpc.VPCID{"vpc-" + vpc.VPCID(id[4:5])}
+			alone[id] = member
+		}
+		return t.Judge(alone, eni, d, p)
+	},
+	"members without their prefixes": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
+		bare := ruleset.Members{}
+		for id, member := range m {
+			member.Prefixes = nil
+			bare[id] = member
+		}
+		return t.Judge(bare, eni, d, p)
+	},
+	"only the first entry of a list": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
+		t.Lists = maps.Clone(t.Lists)
+		for id, entries := range t.Lists {
+			t.Lists[id] = entries[:min(1, len(entries))]
+		}
+		return t.Judge(m, eni, d, p)
+	},
+	"only one list of an address": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
+		remote := p.Src
+		if d == ruleset.Egress {
+			remote = p.Dst
+		}
+		t.Lists = maps.Clone(t.Lists)
+		for _, id := range t.ListsAt(remote)[min(1, len(t.ListsAt(remote))):] {
+			delete(t.Lists, id)
+		}
+		return t.Judge(m, eni, d, p)
+	},
 	"first port of an interval only": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
 		return rebuilt(t, eni, func(c ruleset.CIDRPorts, _ *ruleset.Table) []ruleset.Interval {
 			c.Ports = slices.Clone(c.Ports)
@@ -155,7 +189,7 @@ func rebuilt(t ruleset.Tables, eni vpc.InterfaceID, ports func(ruleset.CIDRPorts
 		}
 		*table = &n
 	}
-	return ruleset.Tables{Revision: t.Revision, ENIs: map[vpc.InterfaceID]ruleset.ENITables{eni: e}}
+	return ruleset.Tables{Revision: t.Revision, ENIs: map[vpc.InterfaceID]ruleset.ENITables{eni: e}, Lists: t.Lists}
 }
 
 // ownPortsOnly leaves a prefix what no shorter prefix already grants by the same rule.
@@ -202,13 +236,14 @@ func scan(s *vpc.State, host vpc.HostID) *ruleset.View {
 	v := &ruleset.View{
 		Revision: s.Revision(), ENIs: map[vpc.InterfaceID]ruleset.ENI{},
 		Groups: map[vpc.GroupID]ruleset.Group{}, Members: map[vpc.InterfaceID]ruleset.Member{},
+		Lists: map[vpc.PrefixListID][]netip.Prefix{},
 	}
 	for e := range s.NetworkInterfaces() {
 		if e.Binding == nil || e.Binding.Host != host {
 			continue
 		}
 		v.ENIs[e.ID] = ruleset.ENI{
-			ID: e.ID, Domain: e.VPC, MAC: e.MAC, Addresses: bothFamilies(e), Routers: addrs("10.0.0.1", "fd00::1"),
+			ID: e.ID, Domain: e.VPC, MAC: e.MAC, Addresses: bothFamilies(e), Prefixes: delegated(e), Routers: addrs("10.0.0.1", "fd00::1"),
 			Groups: slices.Sorted(slices.Values(e.Groups)), SourceDestCheck: e.SourceDestCheck,
 		}
 		for _, g := range e.Groups {
@@ -226,10 +261,42 @@ func scan(s *vpc.State, host vpc.HostID) *ruleset.View {
 			}
 		}
 		if groups != nil {
-			v.Members[e.ID] = ruleset.Member{ID: e.ID, Domains: []vpc.VPCID{e.VPC}, Addresses: bothFamilies(e), Groups: groups}
+			m := ruleset.Member{ID: e.ID, Addresses: bothFamilies(e), Prefixes: delegated(e), Groups: groups}
+			for _, domain := range vpcs {
+				joined := domain == e.VPC
+				for p := range s.Peerings() {
+					if p.Status == vpc.PeeringActive && (p.Requester == e.VPC && p.Accepter == domain || p.Accepter == e.VPC && p.Requester == domain) {
+						joined = true
+					}
+				}
+				here := slices.ContainsFunc(slices.Collect(maps.Values(v.ENIs)), func(e ruleset.ENI) bool { return e.Domain == domain })
+				if joined && here {
+					m.Domains = append(m.Domains, domain)
+				}
+			}
+			if m.Domains != nil {
+				v.Members[e.ID] = m
+			}
+		}
+	}
+	for l := range s.PrefixLists() {
+		for _, g := range v.Groups {
+			if slices.ContainsFunc(g.Rules, func(r vpc.Rule) bool { return r.Peer.PrefixList == l.ID }) {
+				v.Lists[l.ID] = []netip.Prefix{}
+			}
+		}
+		if _, ok := v.Lists[l.ID]; ok {
+			for _, e := range s.PrefixListEntries(l.ID) {
+				v.Lists[l.ID] = append(v.Lists[l.ID], e.CIDR)
+			}
+			slices.SortFunc(v.Lists[l.ID], netip.Prefix.Compare)
 		}
 	}
 	return v
+}
+
+func delegated(e *vpc.NetworkInterface) []netip.Prefix {
+	return slices.SortedFunc(slices.Values(slices.Concat(e.IPv4Prefixes, e.IPv6Prefixes)), netip.Prefix.Compare)
 }
 
 func bothFamilies(e *vpc.NetworkInterface) []netip.Addr {

@@ -9,7 +9,7 @@ import (
 )
 
 // Resolve returns what a host needs to know of a State. It costs what the View holds, whatever else
-// the State does: it asks only for the host's interfaces, their groups and those groups' members.
+// the State does: it asks only for the host's interfaces, their groups, and what those name.
 // Names and addresses in the View are sorted; descriptions and tags of rules are left out.
 func Resolve(s *vpc.State, host vpc.HostID) *View {
 	v := &View{
@@ -17,9 +17,12 @@ func Resolve(s *vpc.State, host vpc.HostID) *View {
 		ENIs:     map[vpc.InterfaceID]ENI{},
 		Groups:   map[vpc.GroupID]Group{},
 		Members:  map[vpc.InterfaceID]Member{},
+		Lists:    map[vpc.PrefixListID][]netip.Prefix{},
 	}
+	domains := map[vpc.VPCID][]vpc.VPCID{} // by VPC: those of this host that its addresses mean something in
 	for e := range s.InterfacesOfHost(host) {
 		v.ENIs[e.ID] = resolveENI(s, e)
+		addDomain(domains, s, e.VPC)
 		for _, id := range e.Groups {
 			if _, ok := v.Groups[id]; ok {
 				continue
@@ -29,11 +32,21 @@ func Resolve(s *vpc.State, host vpc.HostID) *View {
 			}
 		}
 	}
-	for id := range named(v.Groups) {
+	groups, lists := named(v.Groups)
+	for id := range lists {
+		if s.PrefixList(id) != nil {
+			v.Lists[id] = entries(s.PrefixListEntries(id))
+		}
+	}
+	for id := range groups {
 		for e := range s.InterfacesOfGroup(id) {
+			means := domains[e.VPC]
+			if means == nil {
+				continue // neither here nor in a peer: a rule that names it is stale, or it is elsewhere in its group
+			}
 			m, ok := v.Members[e.ID]
 			if !ok {
-				m = Member{ID: e.ID, Domains: []vpc.VPCID{e.VPC}, Addresses: addresses(e)}
+				m = Member{ID: e.ID, Domains: means, Addresses: addresses(e), Prefixes: delegated(e)}
 			}
 			m.Groups = append(m.Groups, id)
 			v.Members[e.ID] = m
@@ -45,12 +58,31 @@ func Resolve(s *vpc.State, host vpc.HostID) *View {
 	return v
 }
 
+// addDomain notes that this host has interfaces in a VPC: there mean something the addresses of that
+// VPC and of its active peers.
+func addDomain(domains map[vpc.VPCID][]vpc.VPCID, s *vpc.State, id vpc.VPCID) {
+	if slices.Contains(domains[id], id) {
+		return
+	}
+	add := func(of vpc.VPCID) {
+		at, found := slices.BinarySearch(domains[of], id)
+		if !found {
+			domains[of] = slices.Insert(domains[of], at, id)
+		}
+	}
+	add(id)
+	for peer := range s.ActivePeers(id) {
+		add(peer)
+	}
+}
+
 func resolveENI(s *vpc.State, e *vpc.NetworkInterface) ENI {
 	eni := ENI{
 		ID:              e.ID,
 		Domain:          e.VPC,
 		MAC:             e.MAC,
 		Addresses:       addresses(e),
+		Prefixes:        delegated(e),
 		Groups:          sortedSet(e.Groups),
 		SourceDestCheck: e.SourceDestCheck,
 	}
@@ -69,17 +101,40 @@ func resolveGroup(g *vpc.SecurityGroup) Group {
 	return Group{ID: g.ID, Rules: rules}
 }
 
-// named returns the groups that are a peer of some rule.
-func named(groups map[vpc.GroupID]Group) map[vpc.GroupID]bool {
-	names := map[vpc.GroupID]bool{}
-	for _, g := range groups {
+// named returns the groups and prefix lists that are a peer of some rule.
+func named(of map[vpc.GroupID]Group) (groups map[vpc.GroupID]bool, lists map[vpc.PrefixListID]bool) {
+	groups, lists = map[vpc.GroupID]bool{}, map[vpc.PrefixListID]bool{}
+	for _, g := range of {
 		for _, r := range g.Rules {
 			if r.Peer.Group != "" {
-				names[r.Peer.Group] = true
+				groups[r.Peer.Group] = true
+			}
+			if r.Peer.PrefixList != "" {
+				lists[r.Peer.PrefixList] = true
 			}
 		}
 	}
-	return names
+	return groups, lists
+}
+
+// entries returns the CIDRs of a prefix list, sorted by address, then length.
+func entries(of []vpc.PrefixListEntry) []netip.Prefix {
+	cidrs := make([]netip.Prefix, len(of))
+	for i, e := range of {
+		cidrs[i] = e.CIDR
+	}
+	slices.SortFunc(cidrs, netip.Prefix.Compare)
+	return cidrs
+}
+
+// delegated returns the prefixes of an interface, of both families, sorted; nil: none.
+func delegated(e *vpc.NetworkInterface) []netip.Prefix {
+	if len(e.IPv4Prefixes)+len(e.IPv6Prefixes) == 0 {
+		return nil
+	}
+	ps := slices.Concat(e.IPv4Prefixes, e.IPv6Prefixes)
+	slices.SortFunc(ps, netip.Prefix.Compare)
+	return ps
 }
 
 // addresses returns the private addresses of an interface, of both families, sorted.

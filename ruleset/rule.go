@@ -7,12 +7,18 @@ import (
 )
 
 // enforceable reports whether a rule says something that packets can be judged by. One that does
-// not, whatever way it got into a State, allows nothing. Prefix lists are not served yet.
+// not, whatever way it got into a State, allows nothing.
 func enforceable(r vpc.Rule) bool {
-	if r.Number == 0 || r.Peer.PrefixList != "" {
+	if r.Number == 0 {
 		return false
 	}
-	if cidr := r.Peer.CIDR; cidr != cidr.Masked() || cidr.IsValid() == (r.Peer.Group != "") {
+	peers := 0
+	for _, named := range []bool{r.Peer.CIDR.IsValid(), r.Peer.PrefixList != "", r.Peer.Group != ""} {
+		if named {
+			peers++
+		}
+	}
+	if peers != 1 || r.Peer.CIDR != r.Peer.CIDR.Masked() {
 		return false
 	}
 	switch r.Protocol {
@@ -26,7 +32,8 @@ func enforceable(r vpc.Rule) bool {
 }
 
 // byPrecedence orders rules that allow the same packet: the first one is named. Granted to everyone
-// comes first, then the longest CIDR, then a group; ties go to the smaller rule id.
+// comes first, then the longest CIDR, then a prefix list, then a group; ties go to the smaller rule
+// id. How long the entry of a list is makes no difference, so that a list is stored once for all tables.
 func byPrecedence(a, b vpc.Rule) int {
 	return cmp.Or(
 		cmp.Compare(precedence(a), precedence(b)),
@@ -38,6 +45,8 @@ func byPrecedence(a, b vpc.Rule) int {
 func precedence(r vpc.Rule) int {
 	switch {
 	case r.Peer.Group != "":
+		return 130
+	case r.Peer.PrefixList != "":
 		return 129
 	case r.Peer.CIDR.Bits() == 0:
 		return -1

@@ -21,11 +21,14 @@ type Table struct {
 	// CIDRs is sorted by address, then length. The longest prefix that contains an address stands
 	// for all that do: its intervals are their union.
 	CIDRs []CIDRPorts
+	// Lists has what each named prefix list allows, by that list. An address that several hold is
+	// judged by the union: PortsOfLists. What a list holds is in Tables: an edit changes no table.
+	Lists map[vpc.PrefixListID][]Interval
 	// Peers has what each named group allows, by that group. A packet from a member of several is
 	// judged by the union: PortsOf.
 	Peers map[vpc.GroupID][]Interval
 
-	ids map[uint32]vpc.RuleID // of the rules in Peers, by number: PortsOf breaks ties by id
+	ids map[uint32]vpc.RuleID // of the rules in Lists and Peers, by number: PortsOf breaks ties by id
 }
 
 // CIDRPorts is a prefix and the intervals, sorted and disjoint, that it is allowed.
@@ -38,6 +41,7 @@ type CIDRPorts struct {
 type Tables struct {
 	Revision int64
 	ENIs     map[vpc.InterfaceID]ENITables
+	Lists    map[vpc.PrefixListID][]netip.Prefix // the CIDRs of each list that a table names; as in a View
 }
 
 // ENITables is an interface with its two tables. Pointers are shared between interfaces and kept

@@ -11,12 +11,13 @@ import (
 )
 
 // View is all that one host needs to know: its interfaces, the groups that they carry, and the
-// members of the groups that those name. Values are immutable; a Delta makes the next View.
+// prefix lists and members of groups that those name. Values are immutable; a Delta makes the next View.
 type View struct {
 	Revision int64 // of the State that it was resolved from
 	ENIs     map[vpc.InterfaceID]ENI
 	Groups   map[vpc.GroupID]Group
 	Members  map[vpc.InterfaceID]Member
+	Lists    map[vpc.PrefixListID][]netip.Prefix // sorted by address, then length; masked, none twice
 }
 
 // ENI is an interface bound to a device of this host.
@@ -24,8 +25,9 @@ type ENI struct {
 	ID              vpc.InterfaceID
 	Domain          vpc.VPCID // whose members its rules mean
 	MAC             vpc.MAC
-	Addresses       []netip.Addr // its own, of both families, sorted
-	Routers         []netip.Addr // of its subnet: exempt from the rules for ARP and ND alone
+	Addresses       []netip.Addr   // its own, of both families, sorted
+	Prefixes        []netip.Prefix // delegated to it, sorted: /28 and /80, every address in them is its own
+	Routers         []netip.Addr   // of its subnet: exempt from the rules for ARP and ND alone
 	Groups          []vpc.GroupID
 	SourceDestCheck bool
 }
@@ -39,9 +41,10 @@ type Group struct {
 // Member is an interface, anywhere, that carries at least one group named by a rule of the View.
 type Member struct {
 	ID        vpc.InterfaceID
-	Domains   []vpc.VPCID   // where its addresses mean it: its VPC, and the active peers of that
-	Addresses []netip.Addr  // of both families, sorted
-	Groups    []vpc.GroupID // only those named by a rule of the View, sorted
+	Domains   []vpc.VPCID    // where its addresses mean it: its VPC and the active peers of that, as far as this host has interfaces there; sorted
+	Addresses []netip.Addr   // of both families, sorted
+	Prefixes  []netip.Prefix // as an ENI's: no address is two members' in one domain
+	Groups    []vpc.GroupID  // only those named by a rule of the View, sorted
 }
 
 // Delta turns one View into the next. What is named in both a changed and a removed part is an
@@ -51,7 +54,9 @@ type Delta struct {
 	ENIs           map[vpc.InterfaceID]ENI
 	Groups         map[vpc.GroupID]Group
 	Members        map[vpc.InterfaceID]Member
+	Lists          map[vpc.PrefixListID][]netip.Prefix
 	RemovedENIs    []vpc.InterfaceID
 	RemovedGroups  []vpc.GroupID
 	RemovedMembers []vpc.InterfaceID
+	RemovedLists   []vpc.PrefixListID
 }
