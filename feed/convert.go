@@ -21,6 +21,7 @@ func eniToPB(e ruleset.ENI) *feedpb.ENI {
 		Routers:         addrsToPB(e.Routers),
 		Groups:          stringsOf(e.Groups),
 		SourceDestCheck: e.SourceDestCheck,
+		Prefixes:        prefixesToPB(e.Prefixes),
 	}
 }
 
@@ -37,7 +38,10 @@ func eniFromPB(id vpc.InterfaceID, p *feedpb.ENI) (e ruleset.ENI, err error) {
 	if e.Addresses, err = addrsFromPB(p.GetAddresses()); err != nil {
 		return e, err
 	}
-	e.Routers, err = addrsFromPB(p.GetRouters())
+	if e.Routers, err = addrsFromPB(p.GetRouters()); err != nil {
+		return e, err
+	}
+	e.Prefixes, err = maskedFromPB(p.GetPrefixes())
 	return e, err
 }
 
@@ -96,11 +100,8 @@ func ruleFromPB(p *feedpb.Rule) (vpc.Rule, error) {
 	peers := 0
 	if p.GetCidr() != nil {
 		var err error
-		if r.Peer.CIDR, err = prefixFromPB(p.GetCidr()); err != nil {
+		if r.Peer.CIDR, err = cidrFromPB(p.GetCidr()); err != nil {
 			return r, err
-		}
-		if r.Peer.CIDR != r.Peer.CIDR.Masked() {
-			return r, fmt.Errorf("CIDR %s has host bits", r.Peer.CIDR)
 		}
 		peers++
 	}
@@ -121,6 +122,7 @@ func memberToPB(m ruleset.Member) *feedpb.Member {
 		Domains:   stringsOf(m.Domains),
 		Addresses: addrsToPB(m.Addresses),
 		Groups:    stringsOf(m.Groups),
+		Prefixes:  prefixesToPB(m.Prefixes),
 	}
 }
 
@@ -130,7 +132,10 @@ func memberFromPB(id vpc.InterfaceID, p *feedpb.Member) (m ruleset.Member, err e
 		Domains: idsOf[vpc.VPCID](p.GetDomains()),
 		Groups:  idsOf[vpc.GroupID](p.GetGroups()),
 	}
-	m.Addresses, err = addrsFromPB(p.GetAddresses())
+	if m.Addresses, err = addrsFromPB(p.GetAddresses()); err != nil {
+		return m, err
+	}
+	m.Prefixes, err = maskedFromPB(p.GetPrefixes())
 	return m, err
 }
 
@@ -146,6 +151,7 @@ func guestToPB(g Guest) *feedpb.Guest {
 			Subnet:        string(i.Subnet),
 			SubnetRouters: prefixesToPB(i.Routers),
 			VpcCidrs:      prefixesToPB(i.VPCCIDRs),
+			Peers:         stringsOf(i.Peers),
 		})
 	}
 	return out
@@ -169,6 +175,7 @@ func guestInterfaceFromPB(p *feedpb.Guest_Interface) (i GuestInterface, err erro
 		DeviceIndex: int(p.GetDeviceIndex()),
 		VPC:         vpc.VPCID(p.GetVpc()),
 		Subnet:      vpc.SubnetID(p.GetSubnet()),
+		Peers:       idsOf[vpc.VPCID](p.GetPeers()),
 	}
 	if i.ENI == "" {
 		return i, fmt.Errorf("no id")
@@ -203,6 +210,7 @@ func updateFromPB(p *feedpb.Delta, from int64) (*Update, error) {
 			ENIs:    map[vpc.InterfaceID]ruleset.ENI{},
 			Groups:  map[vpc.GroupID]ruleset.Group{},
 			Members: map[vpc.InterfaceID]ruleset.Member{},
+			Lists:   map[vpc.PrefixListID][]netip.Prefix{},
 		},
 		Guests: map[vpc.InstanceID]Guest{},
 	}
@@ -225,6 +233,8 @@ func updateFromPB(p *feedpb.Delta, from int64) (*Update, error) {
 			u.Delta.RemovedMembers = append(u.Delta.RemovedMembers, vpc.InterfaceID(k.name))
 		case feedpb.ResourceType_RESOURCE_TYPE_GUEST:
 			u.RemovedGuests = append(u.RemovedGuests, vpc.InstanceID(k.name))
+		case feedpb.ResourceType_RESOURCE_TYPE_PREFIX_LIST:
+			u.Delta.RemovedLists = append(u.Delta.RemovedLists, vpc.PrefixListID(k.name))
 		default:
 			return nil, fmt.Errorf("remove a resource of type %v", k.kind)
 		}
@@ -261,6 +271,12 @@ func (u *Update) change(r *feedpb.Resource) error {
 			return err
 		}
 		u.Guests[g.ID] = g
+	case *feedpb.Resource_PrefixList:
+		entries, err := maskedFromPB(body.PrefixList.GetEntries())
+		if err != nil {
+			return err
+		}
+		u.Delta.Lists[vpc.PrefixListID(r.GetName())] = entries
 	default:
 		return fmt.Errorf("body of unknown type %T", body)
 	}
@@ -420,6 +436,30 @@ func prefixesFromPB(ps []*feedpb.Prefix) ([]netip.Prefix, error) {
 		var err error
 		if out[i], err = prefixFromPB(p); err != nil {
 			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// cidrFromPB reads a prefix without host bits.
+func cidrFromPB(p *feedpb.Prefix) (netip.Prefix, error) {
+	cidr, err := prefixFromPB(p)
+	if err == nil && cidr != cidr.Masked() {
+		err = fmt.Errorf("CIDR %s has host bits", cidr)
+	}
+	return cidr, err
+}
+
+// maskedFromPB reads prefixes without host bits, sorted, none twice: as a View has them.
+func maskedFromPB(ps []*feedpb.Prefix) ([]netip.Prefix, error) {
+	out := make([]netip.Prefix, len(ps))
+	for i, p := range ps {
+		var err error
+		if out[i], err = cidrFromPB(p); err != nil {
+			return nil, err
+		}
+		if i > 0 && out[i-1].Compare(out[i]) >= 0 {
+			return nil, fmt.Errorf("%s after %s", out[i], out[i-1])
 		}
 	}
 	return out, nil

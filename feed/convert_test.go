@@ -39,6 +39,7 @@ func TestMessagesCarryEverything(t *testing.T) {
 	eni := ruleset.ENI{
 		ID: "eni-1", Domain: "vpc-1", MAC: vpc.MAC{2, 0, 0, 0, 0, 1}, Addresses: addrs("10.0.0.5", "fd00::5"),
 		Routers: addrs("10.0.0.1", "fd00::1"), Groups: []vpc.GroupID{"sg-1", "sg-2"}, SourceDestCheck: true,
+		Prefixes: prefixes("10.0.0.16/28", "fd00:0:0:0:1::/80"),
 	}
 	group := ruleset.Group{ID: "sg-1", Rules: []vpc.Rule{
 		{ID: "sgr-1", Number: 1, Egress: true, Protocol: vpc.AllProtocols, From: -1, To: -1, Peer: vpc.Peer{CIDR: prefixes("::/0")[0]}},
@@ -48,10 +49,13 @@ func TestMessagesCarryEverything(t *testing.T) {
 	}}
 	member := ruleset.Member{
 		ID: "eni-2", Domains: []vpc.VPCID{"vpc-1", "vpc-2"}, Addresses: addrs("10.0.0.6", "fd00::6"), Groups: []vpc.GroupID{"sg-2"},
+		Prefixes: prefixes("10.0.0.32/28", "fd00:0:0:0:2::/80"),
 	}
+	list := prefixes("10.0.0.0/8", "10.0.0.0/24", "192.0.2.0/24")
 	guest := Guest{ID: "i-1", Run: true, UserData: []byte{0, 255}, Interfaces: []GuestInterface{{
 		ENI: "eni-1", DeviceIndex: 1, MAC: eni.MAC, Addresses: prefixes("10.0.0.5/24", "fd00::5/64"), VPC: "vpc-1",
 		Subnet: "subnet-1", Routers: prefixes("10.0.0.1/24", "fd00::1/64"), VPCCIDRs: prefixes("10.0.0.0/16", "fd00::/56"),
+		Peers: []vpc.VPCID{"vpc-2"},
 	}}}
 	for _, v := range []any{eni, group, member, guest, guest.Interfaces[0]} {
 		for i := range reflect.TypeOf(v).NumField() {
@@ -65,11 +69,13 @@ func TestMessagesCarryEverything(t *testing.T) {
 		{Name: "sg-1", Body: &feedpb.Resource_Group{Group: groupToPB(group)}},
 		{Name: "eni-2", Body: &feedpb.Resource_Member{Member: memberToPB(member)}},
 		{Name: "i-1", Body: &feedpb.Resource_Guest{Guest: guestToPB(guest)}},
+		{Name: "pl-1", Body: &feedpb.Resource_PrefixList{PrefixList: &feedpb.PrefixList{Entries: prefixesToPB(list)}}},
 	}, Removed: []*feedpb.ResourceName{
 		{Type: feedpb.ResourceType_RESOURCE_TYPE_ENI, Name: "eni-3"},
 		{Type: feedpb.ResourceType_RESOURCE_TYPE_GROUP, Name: "sg-3"},
 		{Type: feedpb.ResourceType_RESOURCE_TYPE_MEMBER, Name: "eni-4"},
 		{Type: feedpb.ResourceType_RESOURCE_TYPE_GUEST, Name: "i-3"},
+		{Type: feedpb.ResourceType_RESOURCE_TYPE_PREFIX_LIST, Name: "pl-3"},
 	}}
 	b, err := proto.Marshal(sent)
 	if err != nil {
@@ -90,7 +96,9 @@ func TestMessagesCarryEverything(t *testing.T) {
 			ENIs:        map[vpc.InterfaceID]ruleset.ENI{"eni-1": eni},
 			Groups:      map[vpc.GroupID]ruleset.Group{"sg-1": group},
 			Members:     map[vpc.InterfaceID]ruleset.Member{"eni-2": member},
+			Lists:       map[vpc.PrefixListID][]netip.Prefix{"pl-1": list},
 			RemovedENIs: []vpc.InterfaceID{"eni-3"}, RemovedGroups: []vpc.GroupID{"sg-3"}, RemovedMembers: []vpc.InterfaceID{"eni-4"},
+			RemovedLists: []vpc.PrefixListID{"pl-3"},
 		},
 		Guests:        map[vpc.InstanceID]Guest{"i-1": guest},
 		RemovedGuests: []vpc.InstanceID{"i-3"},
@@ -117,28 +125,38 @@ func TestMalformedDelta(t *testing.T) {
 			r.PeerGroup, r.Cidr = "", &feedpb.Prefix{Address: address, Length: length}
 		}
 	}
+	list := func(entries ...string) *feedpb.Resource {
+		return &feedpb.Resource{Name: "pl-1", Body: &feedpb.Resource_PrefixList{
+			PrefixList: &feedpb.PrefixList{Entries: prefixesToPB(prefixes(entries...))},
+		}}
+	}
 	mapped := netip.MustParseAddr("::ffff:10.0.0.1").As16()
 	for name, tt := range map[string]struct {
 		resource *feedpb.Resource
 		want     string // part of the error; empty: accepted
 	}{
-		"good rule":           {rule(func(*feedpb.Rule) {}), ""},
-		"good eni":            {eni(func(*feedpb.ENI) {}), ""},
-		"good cidr":           {rule(cidr(8, 10, 0, 0, 0)), ""},
-		"no body":             {&feedpb.Resource{Name: "x"}, "unknown type"},
-		"no name":             {&feedpb.Resource{Body: &feedpb.Resource_Group{}}, "no name"},
-		"MAC of 5 bytes":      {eni(func(e *feedpb.ENI) { e.Mac = e.Mac[:5] }), "MAC of 5 bytes"},
-		"MAC of 7 bytes":      {eni(func(e *feedpb.ENI) { e.Mac = make([]byte, 7) }), "MAC of 7 bytes"},
-		"address of 5 bytes":  {eni(func(e *feedpb.ENI) { e.Addresses[0] = make([]byte, 5) }), "address of bytes"},
-		"IPv4 mapped in IPv6": {eni(func(e *feedpb.ENI) { e.Routers = [][]byte{mapped[:]} }), "address of bytes"},
-		"rule number 0":       {rule(func(r *feedpb.Rule) { r.Number = 0 }), "number 0"},
-		"protocol -2":         {rule(func(r *feedpb.Rule) { r.Protocol = -2 }), "protocol -2"},
-		"protocol 256":        {rule(func(r *feedpb.Rule) { r.Protocol = 256 }), "protocol 256"},
-		"no peer":             {rule(func(r *feedpb.Rule) { r.PeerGroup = "" }), "0 peers"},
-		"two peers":           {rule(func(r *feedpb.Rule) { r.PrefixList = "pl-1" }), "2 peers"},
-		"cidr too long":       {rule(cidr(33, 10, 0, 0, 0)), "33 bits"},
-		"cidr with host bits": {rule(cidr(8, 10, 1, 0, 0)), "host bits"},
-		"cidr of no address":  {rule(cidr(8)), "address of bytes"},
+		"good rule":             {rule(func(*feedpb.Rule) {}), ""},
+		"good eni":              {eni(func(*feedpb.ENI) {}), ""},
+		"good cidr":             {rule(cidr(8, 10, 0, 0, 0)), ""},
+		"no body":               {&feedpb.Resource{Name: "x"}, "unknown type"},
+		"no name":               {&feedpb.Resource{Body: &feedpb.Resource_Group{}}, "no name"},
+		"MAC of 5 bytes":        {eni(func(e *feedpb.ENI) { e.Mac = e.Mac[:5] }), "MAC of 5 bytes"},
+		"MAC of 7 bytes":        {eni(func(e *feedpb.ENI) { e.Mac = make([]byte, 7) }), "MAC of 7 bytes"},
+		"address of 5 bytes":    {eni(func(e *feedpb.ENI) { e.Addresses[0] = make([]byte, 5) }), "address of bytes"},
+		"IPv4 mapped in IPv6":   {eni(func(e *feedpb.ENI) { e.Routers = [][]byte{mapped[:]} }), "address of bytes"},
+		"rule number 0":         {rule(func(r *feedpb.Rule) { r.Number = 0 }), "number 0"},
+		"protocol -2":           {rule(func(r *feedpb.Rule) { r.Protocol = -2 }), "protocol -2"},
+		"protocol 256":          {rule(func(r *feedpb.Rule) { r.Protocol = 256 }), "protocol 256"},
+		"no peer":               {rule(func(r *feedpb.Rule) { r.PeerGroup = "" }), "0 peers"},
+		"two peers":             {rule(func(r *feedpb.Rule) { r.PrefixList = "pl-1" }), "2 peers"},
+		"cidr too long":         {rule(cidr(33, 10, 0, 0, 0)), "33 bits"},
+		"cidr with host bits":   {rule(cidr(8, 10, 1, 0, 0)), "host bits"},
+		"cidr of no address":    {rule(cidr(8)), "address of bytes"},
+		"prefix with host bits": {eni(func(e *feedpb.ENI) { e.Prefixes = prefixesToPB(prefixes("10.0.0.17/28")) }), "host bits"},
+		"good list":             {list("10.0.0.0/8", "10.0.0.0/24"), ""},
+		"list out of order":     {list("10.0.0.0/24", "10.0.0.0/8"), "10.0.0.0/8 after 10.0.0.0/24"},
+		"list with one twice":   {list("10.0.0.0/8", "10.0.0.0/8"), "10.0.0.0/8 after 10.0.0.0/8"},
+		"list with host bits":   {list("10.0.0.1/8"), "host bits"},
 		"guest without eni": {&feedpb.Resource{Name: "i-1", Body: &feedpb.Resource_Guest{Guest: &feedpb.Guest{
 			Interfaces: []*feedpb.Guest_Interface{{Mac: make([]byte, 6)}},
 		}}}, "no id"},
@@ -192,6 +210,11 @@ func FuzzDelta(f *testing.F) {
 		}
 		for _, id := range slices.Sorted(maps.Keys(u.Delta.Members)) {
 			again.Changed = append(again.Changed, &feedpb.Resource{Name: string(id), Body: &feedpb.Resource_Member{Member: memberToPB(u.Delta.Members[id])}})
+		}
+		for _, id := range slices.Sorted(maps.Keys(u.Delta.Lists)) {
+			again.Changed = append(again.Changed, &feedpb.Resource{Name: string(id), Body: &feedpb.Resource_PrefixList{
+				PrefixList: &feedpb.PrefixList{Entries: prefixesToPB(u.Delta.Lists[id])},
+			}})
 		}
 		for _, id := range slices.Sorted(maps.Keys(u.Guests)) {
 			again.Changed = append(again.Changed, &feedpb.Resource{Name: string(id), Body: &feedpb.Resource_Guest{Guest: guestToPB(u.Guests[id])}})

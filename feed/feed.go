@@ -36,11 +36,14 @@ type GuestInterface struct {
 	ENI         vpc.InterfaceID
 	DeviceIndex int
 	MAC         vpc.MAC
-	Addresses   []netip.Prefix // its own with the subnet's length (10.0.1.5/24): IPv4, then IPv6, primary first
-	VPC         vpc.VPCID
-	Subnet      vpc.SubnetID
-	Routers     []netip.Prefix // the router's address of each family, with the subnet's length
-	VPCCIDRs    []netip.Prefix // of both families, masked
+	// Addresses are its own with the subnet's length (10.0.1.5/24): IPv4, then IPv6, primary first; then
+	// the first address of each prefix that is delegated to it.
+	Addresses []netip.Prefix
+	VPC       vpc.VPCID
+	Subnet    vpc.SubnetID
+	Routers   []netip.Prefix // the router's address of each family, with the subnet's length
+	VPCCIDRs  []netip.Prefix // of both families, masked
+	Peers     []vpc.VPCID    // with an active peering connection, sorted
 }
 
 // GuestStatus is what became of a lab guest.

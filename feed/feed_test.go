@@ -291,10 +291,12 @@ func inWords(u *feed.Update) string {
 	parts = append(parts, names("+", keys(u.Delta.ENIs))...)
 	parts = append(parts, names("+", keys(u.Delta.Groups))...)
 	parts = append(parts, names("+member ", keys(u.Delta.Members))...)
+	parts = append(parts, names("+", keys(u.Delta.Lists))...)
 	parts = append(parts, names("+", keys(u.Guests))...)
 	parts = append(parts, names("-", u.Delta.RemovedENIs)...)
 	parts = append(parts, names("-", u.Delta.RemovedGroups)...)
 	parts = append(parts, names("-member ", u.Delta.RemovedMembers)...)
+	parts = append(parts, names("-", u.Delta.RemovedLists)...)
 	parts = append(parts, names("-", u.RemovedGuests)...)
 	return strings.Join(parts, " ")
 }
@@ -391,6 +393,88 @@ func TestDeltaComesInForce(t *testing.T) {
 	w.wait("the database is unbound", func() bool { return w.state().NetworkInterface(eniDB).Binding == nil })
 	w.waitInForce("h2", w.state().Revision())
 	db.wantTook("-eni-2 -sg-2 -member eni-1 -member eni-3")
+}
+
+// A prefix list is a resource of its own: whoever names it, an edit is that one list.
+func TestPrefixListIsOneResource(t *testing.T) {
+	const list, sg = vpc.PrefixListID("pl-00000000000000001"), vpc.GroupID("sg-00000000000000009")
+	w := newWorld(t)
+	version := func(n int64, entries ...string) []vpc.Object {
+		v := &vpc.PrefixListVersion{List: list, Number: n}
+		for _, e := range entries {
+			v.Entries = append(v.Entries, vpc.PrefixListEntry{CIDR: netip.MustParsePrefix(e)})
+		}
+		return []vpc.Object{&vpc.PrefixList{ID: list, Version: n, MaxEntries: 10}, v}
+	}
+	w.put(append(version(1, "10.0.0.0/8"), webOpen(80), group(sg, ingress(3, 22, vpc.Peer{PrefixList: list})))...)
+	eni := *w.state().NetworkInterface(eniWeb)
+	eni.Groups = []vpc.GroupID{sgWeb, sg}
+	w.put(&eni)
+	a := w.agent("h1", feed.Binding{ENI: eniWeb, Device: "tap1"}, feed.Binding{ENI: eniWeb2, Device: "tap2"})
+	a.wantBound(feed.BindingResult{ENI: eniWeb, Device: "tap1"}, feed.BindingResult{ENI: eniWeb2, Device: "tap2"})
+	w.waitInForce("h1", w.state().Revision())
+	a.wantView("h1")
+	a.took()
+
+	w.waitInForce("h1", w.put(version(2, "10.0.0.0/8", "192.0.2.0/24")...))
+	a.wantTook("+pl-1")
+	a.wantView("h1")
+
+	// Restored: what it held before.
+	w.waitInForce("h1", w.put(version(3, "10.0.0.0/8")...))
+	a.wantTook("+pl-1")
+	a.wantView("h1")
+
+	w.waitInForce("h1", w.put(group(sg)))
+	a.wantTook("+sg-9 -pl-1")
+	a.wantView("h1")
+}
+
+// With a peering connection come the members of the other VPC's groups, and the routes of guests; with
+// its end they go.
+func TestPeering(t *testing.T) {
+	const other, sgOther, eniOther = vpc.VPCID("vpc-00000000000000002"), vpc.GroupID("sg-00000000000000008"), vpc.InterfaceID("eni-00000000000000008")
+	const id vpc.InstanceID = "i-00000000000000001"
+	w := newWorld(t)
+	eni := *w.state().NetworkInterface(eniDB)
+	eni.Attachment = &vpc.Attachment{ID: "eni-attach-00000001", Instance: id}
+	eni.IPv4Prefixes = []netip.Prefix{netip.MustParsePrefix("10.0.1.32/28")}
+	theirs := group(sgOther)
+	theirs.VPC = other
+	pcx := vpc.PeeringConnection{ID: "pcx-00000000000000001", Requester: other, Accepter: testVPC, Status: vpc.PeeringPending}
+	w.put(
+		&vpc.VPC{ID: other, CIDRs: []vpc.CIDRAssociation{{ID: "vpc-cidr-assoc-00000002", CIDR: netip.MustParsePrefix("10.9.0.0/16")}}},
+		theirs, group(sgDB, ingress(2, 5432, vpc.Peer{Group: sgOther})),
+		&vpc.NetworkInterface{
+			ID: eniOther, VPC: other, MAC: vpc.MAC{2, 0, 0, 0, 0, 8}, Groups: []vpc.GroupID{sgOther}, SourceDestCheck: true,
+			IPv4: []netip.Addr{netip.MustParseAddr("10.9.0.8")}, IPv4Prefixes: []netip.Prefix{netip.MustParsePrefix("10.9.0.16/28")},
+		},
+		&eni, &vpc.Instance{ID: id, Image: vpc.ImageNetns, State: vpc.Pending, Host: "h1"}, &pcx,
+	)
+	a := w.agent("h1", feed.Binding{ENI: eniDB, Device: "tap1"})
+	a.wantBound(feed.BindingResult{ENI: eniDB, Device: "tap1"})
+	w.waitInForce("h1", w.state().Revision())
+	a.took()
+	if got, want := fmt.Sprint(a.guests[id].Interfaces[0].Addresses), "[10.0.1.12/24 10.0.1.32/24]"; got != want {
+		t.Errorf("addresses of the guest: got %s, want %s", got, want)
+	}
+
+	pcx.Status = vpc.PeeringActive
+	w.waitInForce("h1", w.put(&pcx))
+	a.wantTook("+member eni-8 +i-1")
+	a.wantView("h1")
+	if got := a.guests[id].Interfaces[0].Peers; !slices.Equal(got, []vpc.VPCID{other}) {
+		t.Errorf("peers of the guest's VPC: got %v, want %s", got, other)
+	}
+	if got := a.view.Members[eniOther]; len(got.Prefixes) != 1 || !slices.Equal(got.Domains, []vpc.VPCID{testVPC}) {
+		t.Errorf("the member in the peer: %+v", got)
+	}
+
+	ended := pcx
+	ended.Status = vpc.PeeringDeleted
+	w.waitInForce("h1", w.put(&ended))
+	a.wantTook("+i-1 -member eni-8")
+	a.wantView("h1")
 }
 
 func TestInForceOfUnknownHost(t *testing.T) {

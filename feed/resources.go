@@ -29,7 +29,8 @@ func keyFromPB(p *feedpb.ResourceName) (key, error) {
 	k := key{p.GetType(), p.GetName()}
 	switch k.kind {
 	case feedpb.ResourceType_RESOURCE_TYPE_ENI, feedpb.ResourceType_RESOURCE_TYPE_GROUP,
-		feedpb.ResourceType_RESOURCE_TYPE_MEMBER, feedpb.ResourceType_RESOURCE_TYPE_GUEST:
+		feedpb.ResourceType_RESOURCE_TYPE_MEMBER, feedpb.ResourceType_RESOURCE_TYPE_GUEST,
+		feedpb.ResourceType_RESOURCE_TYPE_PREFIX_LIST:
 	default:
 		return k, fmt.Errorf("resource %q of unknown type %v", k.name, k.kind)
 	}
@@ -49,6 +50,8 @@ func keyOf(r *feedpb.Resource) (key, error) {
 		return key{feedpb.ResourceType_RESOURCE_TYPE_MEMBER, r.GetName()}, nil
 	case *feedpb.Resource_Guest:
 		return key{feedpb.ResourceType_RESOURCE_TYPE_GUEST, r.GetName()}, nil
+	case *feedpb.Resource_PrefixList:
+		return key{feedpb.ResourceType_RESOURCE_TYPE_PREFIX_LIST, r.GetName()}, nil
 	default:
 		return key{}, fmt.Errorf("resource %q with a body of unknown type %T", r.GetName(), r.GetBody())
 	}
@@ -86,7 +89,7 @@ func versionsFromPB(ps []*feedpb.ResourceName) (versions, error) {
 // resources returns what a host is to have in a State: its View and its lab guests.
 func resources(s *vpc.State, host vpc.HostID) map[key]*feedpb.Resource {
 	v := ruleset.Resolve(s, host)
-	rs := make(map[key]*feedpb.Resource, len(v.ENIs)+len(v.Groups)+len(v.Members))
+	rs := make(map[key]*feedpb.Resource, len(v.ENIs)+len(v.Groups)+len(v.Members)+len(v.Lists))
 	for id, e := range v.ENIs {
 		rs[key{feedpb.ResourceType_RESOURCE_TYPE_ENI, string(id)}] = &feedpb.Resource{
 			Name: string(id), Body: &feedpb.Resource_Eni{Eni: eniToPB(e)},
@@ -100,6 +103,11 @@ func resources(s *vpc.State, host vpc.HostID) map[key]*feedpb.Resource {
 	for id, m := range v.Members {
 		rs[key{feedpb.ResourceType_RESOURCE_TYPE_MEMBER, string(id)}] = &feedpb.Resource{
 			Name: string(id), Body: &feedpb.Resource_Member{Member: memberToPB(m)},
+		}
+	}
+	for id, entries := range v.Lists {
+		rs[key{feedpb.ResourceType_RESOURCE_TYPE_PREFIX_LIST, string(id)}] = &feedpb.Resource{
+			Name: string(id), Body: &feedpb.Resource_PrefixList{PrefixList: &feedpb.PrefixList{Entries: prefixesToPB(entries)}},
 		}
 	}
 	for _, g := range guests(s, host) {
@@ -220,12 +228,17 @@ func guestInterface(s *vpc.State, e *vpc.NetworkInterface) GuestInterface {
 		}
 		i.Routers = inNets(n.Routers(), nets)
 	}
-	i.Addresses = inNets(slices.Concat(e.IPv4, e.IPv6), nets)
+	own := slices.Concat(e.IPv4, e.IPv6)
+	for _, p := range slices.Concat(e.IPv4Prefixes, e.IPv6Prefixes) {
+		own = append(own, p.Addr())
+	}
+	i.Addresses = inNets(own, nets)
 	if v := s.VPC(e.VPC); v != nil {
 		for _, a := range slices.Concat(v.CIDRs, v.IPv6CIDRs) {
 			i.VPCCIDRs = append(i.VPCCIDRs, a.CIDR)
 		}
 	}
+	i.Peers = slices.Sorted(s.ActivePeers(e.VPC))
 	return i
 }
 

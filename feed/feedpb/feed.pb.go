@@ -82,6 +82,7 @@ const (
 	ResourceType_RESOURCE_TYPE_GROUP       ResourceType = 2
 	ResourceType_RESOURCE_TYPE_MEMBER      ResourceType = 3
 	ResourceType_RESOURCE_TYPE_GUEST       ResourceType = 4
+	ResourceType_RESOURCE_TYPE_PREFIX_LIST ResourceType = 5
 )
 
 // Enum value maps for ResourceType.
@@ -92,6 +93,7 @@ var (
 		2: "RESOURCE_TYPE_GROUP",
 		3: "RESOURCE_TYPE_MEMBER",
 		4: "RESOURCE_TYPE_GUEST",
+		5: "RESOURCE_TYPE_PREFIX_LIST",
 	}
 	ResourceType_value = map[string]int32{
 		"RESOURCE_TYPE_UNSPECIFIED": 0,
@@ -99,6 +101,7 @@ var (
 		"RESOURCE_TYPE_GROUP":       2,
 		"RESOURCE_TYPE_MEMBER":      3,
 		"RESOURCE_TYPE_GUEST":       4,
+		"RESOURCE_TYPE_PREFIX_LIST": 5,
 	}
 )
 
@@ -900,6 +903,7 @@ type Resource struct {
 	//	*Resource_Group
 	//	*Resource_Member
 	//	*Resource_Guest
+	//	*Resource_PrefixList
 	Body          isResource_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -992,6 +996,15 @@ func (x *Resource) GetGuest() *Guest {
 	return nil
 }
 
+func (x *Resource) GetPrefixList() *PrefixList {
+	if x != nil {
+		if x, ok := x.Body.(*Resource_PrefixList); ok {
+			return x.PrefixList
+		}
+	}
+	return nil
+}
+
 type isResource_Body interface {
 	isResource_Body()
 }
@@ -1012,6 +1025,10 @@ type Resource_Guest struct {
 	Guest *Guest `protobuf:"bytes,6,opt,name=guest,proto3,oneof"`
 }
 
+type Resource_PrefixList struct {
+	PrefixList *PrefixList `protobuf:"bytes,7,opt,name=prefix_list,json=prefixList,proto3,oneof"`
+}
+
 func (*Resource_Eni) isResource_Body() {}
 
 func (*Resource_Group) isResource_Body() {}
@@ -1019,6 +1036,8 @@ func (*Resource_Group) isResource_Body() {}
 func (*Resource_Member) isResource_Body() {}
 
 func (*Resource_Guest) isResource_Body() {}
+
+func (*Resource_PrefixList) isResource_Body() {}
 
 type ENI struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -1028,6 +1047,7 @@ type ENI struct {
 	Routers         [][]byte               `protobuf:"bytes,4,rep,name=routers,proto3" json:"routers,omitempty"`
 	Groups          []string               `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`
 	SourceDestCheck bool                   `protobuf:"varint,6,opt,name=source_dest_check,json=sourceDestCheck,proto3" json:"source_dest_check,omitempty"`
+	Prefixes        []*Prefix              `protobuf:"bytes,7,rep,name=prefixes,proto3" json:"prefixes,omitempty"` // delegated
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1102,6 +1122,13 @@ func (x *ENI) GetSourceDestCheck() bool {
 		return x.SourceDestCheck
 	}
 	return false
+}
+
+func (x *ENI) GetPrefixes() []*Prefix {
+	if x != nil {
+		return x.Prefixes
+	}
+	return nil
 }
 
 type Group struct {
@@ -1313,6 +1340,7 @@ type Member struct {
 	Domains       []string               `protobuf:"bytes,1,rep,name=domains,proto3" json:"domains,omitempty"`
 	Addresses     [][]byte               `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	Groups        []string               `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	Prefixes      []*Prefix              `protobuf:"bytes,4,rep,name=prefixes,proto3" json:"prefixes,omitempty"` // delegated
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1368,6 +1396,57 @@ func (x *Member) GetGroups() []string {
 	return nil
 }
 
+func (x *Member) GetPrefixes() []*Prefix {
+	if x != nil {
+		return x.Prefixes
+	}
+	return nil
+}
+
+type PrefixList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entries       []*Prefix              `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"` // sorted, none twice
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrefixList) Reset() {
+	*x = PrefixList{}
+	mi := &file_feed_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrefixList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrefixList) ProtoMessage() {}
+
+func (x *PrefixList) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrefixList.ProtoReflect.Descriptor instead.
+func (*PrefixList) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PrefixList) GetEntries() []*Prefix {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
 // Guest is a lab guest that the host is to run, or to have stopped.
 type Guest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1380,7 +1459,7 @@ type Guest struct {
 
 func (x *Guest) Reset() {
 	*x = Guest{}
-	mi := &file_feed_proto_msgTypes[17]
+	mi := &file_feed_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1392,7 +1471,7 @@ func (x *Guest) String() string {
 func (*Guest) ProtoMessage() {}
 
 func (x *Guest) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[17]
+	mi := &file_feed_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +1484,7 @@ func (x *Guest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Guest.ProtoReflect.Descriptor instead.
 func (*Guest) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{17}
+	return file_feed_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Guest) GetRun() bool {
@@ -1440,7 +1519,7 @@ type BindingResult struct {
 
 func (x *BindingResult) Reset() {
 	*x = BindingResult{}
-	mi := &file_feed_proto_msgTypes[18]
+	mi := &file_feed_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1452,7 +1531,7 @@ func (x *BindingResult) String() string {
 func (*BindingResult) ProtoMessage() {}
 
 func (x *BindingResult) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[18]
+	mi := &file_feed_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1465,7 +1544,7 @@ func (x *BindingResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindingResult.ProtoReflect.Descriptor instead.
 func (*BindingResult) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{18}
+	return file_feed_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BindingResult) GetEni() string {
@@ -1494,18 +1573,19 @@ type Guest_Interface struct {
 	Eni           string                 `protobuf:"bytes,1,opt,name=eni,proto3" json:"eni,omitempty"`
 	DeviceIndex   uint32                 `protobuf:"varint,2,opt,name=device_index,json=deviceIndex,proto3" json:"device_index,omitempty"`
 	Mac           []byte                 `protobuf:"bytes,3,opt,name=mac,proto3" json:"mac,omitempty"`
-	Addresses     []*Prefix              `protobuf:"bytes,4,rep,name=addresses,proto3" json:"addresses,omitempty"` // with the subnet's length, primary first
+	Addresses     []*Prefix              `protobuf:"bytes,4,rep,name=addresses,proto3" json:"addresses,omitempty"` // with the subnet's length, primary first; the first of each delegated prefix last
 	Vpc           string                 `protobuf:"bytes,5,opt,name=vpc,proto3" json:"vpc,omitempty"`
 	Subnet        string                 `protobuf:"bytes,6,opt,name=subnet,proto3" json:"subnet,omitempty"`
 	SubnetRouters []*Prefix              `protobuf:"bytes,7,rep,name=subnet_routers,json=subnetRouters,proto3" json:"subnet_routers,omitempty"` // the router's address of each family, with the subnet's length
 	VpcCidrs      []*Prefix              `protobuf:"bytes,8,rep,name=vpc_cidrs,json=vpcCidrs,proto3" json:"vpc_cidrs,omitempty"`
+	Peers         []string               `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"` // VPCs with an active peering connection
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Guest_Interface) Reset() {
 	*x = Guest_Interface{}
-	mi := &file_feed_proto_msgTypes[20]
+	mi := &file_feed_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +1597,7 @@ func (x *Guest_Interface) String() string {
 func (*Guest_Interface) ProtoMessage() {}
 
 func (x *Guest_Interface) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[20]
+	mi := &file_feed_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +1610,7 @@ func (x *Guest_Interface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Guest_Interface.ProtoReflect.Descriptor instead.
 func (*Guest_Interface) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{17, 0}
+	return file_feed_proto_rawDescGZIP(), []int{18, 0}
 }
 
 func (x *Guest_Interface) GetEni() string {
@@ -1585,6 +1665,13 @@ func (x *Guest_Interface) GetSubnetRouters() []*Prefix {
 func (x *Guest_Interface) GetVpcCidrs() []*Prefix {
 	if x != nil {
 		return x.VpcCidrs
+	}
+	return nil
+}
+
+func (x *Guest_Interface) GetPeers() []string {
+	if x != nil {
+		return x.Peers
 	}
 	return nil
 }
@@ -1646,22 +1733,25 @@ const file_feed_proto_rawDesc = "" +
 	"\fResourceName\x123\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x1f.sallyport.feed.v1.ResourceTypeR\x04type\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\x03R\aversion\"\x85\x02\n" +
+	"\aversion\x18\x03 \x01(\x03R\aversion\"\xc7\x02\n" +
 	"\bResource\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12*\n" +
 	"\x03eni\x18\x03 \x01(\v2\x16.sallyport.feed.v1.ENIH\x00R\x03eni\x120\n" +
 	"\x05group\x18\x04 \x01(\v2\x18.sallyport.feed.v1.GroupH\x00R\x05group\x123\n" +
 	"\x06member\x18\x05 \x01(\v2\x19.sallyport.feed.v1.MemberH\x00R\x06member\x120\n" +
-	"\x05guest\x18\x06 \x01(\v2\x18.sallyport.feed.v1.GuestH\x00R\x05guestB\x06\n" +
-	"\x04body\"\xab\x01\n" +
+	"\x05guest\x18\x06 \x01(\v2\x18.sallyport.feed.v1.GuestH\x00R\x05guest\x12@\n" +
+	"\vprefix_list\x18\a \x01(\v2\x1d.sallyport.feed.v1.PrefixListH\x00R\n" +
+	"prefixListB\x06\n" +
+	"\x04body\"\xe2\x01\n" +
 	"\x03ENI\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x10\n" +
 	"\x03mac\x18\x02 \x01(\fR\x03mac\x12\x1c\n" +
 	"\taddresses\x18\x03 \x03(\fR\taddresses\x12\x18\n" +
 	"\arouters\x18\x04 \x03(\fR\arouters\x12\x16\n" +
 	"\x06groups\x18\x05 \x03(\tR\x06groups\x12*\n" +
-	"\x11source_dest_check\x18\x06 \x01(\bR\x0fsourceDestCheck\"6\n" +
+	"\x11source_dest_check\x18\x06 \x01(\bR\x0fsourceDestCheck\x125\n" +
+	"\bprefixes\x18\a \x03(\v2\x19.sallyport.feed.v1.PrefixR\bprefixes\"6\n" +
 	"\x05Group\x12-\n" +
 	"\x05rules\x18\x01 \x03(\v2\x17.sallyport.feed.v1.RuleR\x05rules\"\xf5\x01\n" +
 	"\x04Rule\x12\x0e\n" +
@@ -1678,17 +1768,21 @@ const file_feed_proto_rawDesc = "" +
 	"prefixList\":\n" +
 	"\x06Prefix\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\fR\aaddress\x12\x16\n" +
-	"\x06length\x18\x02 \x01(\rR\x06length\"X\n" +
+	"\x06length\x18\x02 \x01(\rR\x06length\"\x8f\x01\n" +
 	"\x06Member\x12\x18\n" +
 	"\adomains\x18\x01 \x03(\tR\adomains\x12\x1c\n" +
 	"\taddresses\x18\x02 \x03(\fR\taddresses\x12\x16\n" +
-	"\x06groups\x18\x03 \x03(\tR\x06groups\"\xac\x03\n" +
+	"\x06groups\x18\x03 \x03(\tR\x06groups\x125\n" +
+	"\bprefixes\x18\x04 \x03(\v2\x19.sallyport.feed.v1.PrefixR\bprefixes\"A\n" +
+	"\n" +
+	"PrefixList\x123\n" +
+	"\aentries\x18\x01 \x03(\v2\x19.sallyport.feed.v1.PrefixR\aentries\"\xc2\x03\n" +
 	"\x05Guest\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\bR\x03run\x12\x1b\n" +
 	"\tuser_data\x18\x02 \x01(\fR\buserData\x12B\n" +
 	"\n" +
 	"interfaces\x18\x03 \x03(\v2\".sallyport.feed.v1.Guest.InterfaceR\n" +
-	"interfaces\x1a\xaf\x02\n" +
+	"interfaces\x1a\xc5\x02\n" +
 	"\tInterface\x12\x10\n" +
 	"\x03eni\x18\x01 \x01(\tR\x03eni\x12!\n" +
 	"\fdevice_index\x18\x02 \x01(\rR\vdeviceIndex\x12\x10\n" +
@@ -1697,7 +1791,8 @@ const file_feed_proto_rawDesc = "" +
 	"\x03vpc\x18\x05 \x01(\tR\x03vpc\x12\x16\n" +
 	"\x06subnet\x18\x06 \x01(\tR\x06subnet\x12@\n" +
 	"\x0esubnet_routers\x18\a \x03(\v2\x19.sallyport.feed.v1.PrefixR\rsubnetRouters\x126\n" +
-	"\tvpc_cidrs\x18\b \x03(\v2\x19.sallyport.feed.v1.PrefixR\bvpcCidrs\"O\n" +
+	"\tvpc_cidrs\x18\b \x03(\v2\x19.sallyport.feed.v1.PrefixR\bvpcCidrs\x12\x14\n" +
+	"\x05peers\x18\t \x03(\tR\x05peers\"O\n" +
 	"\rBindingResult\x12\x10\n" +
 	"\x03eni\x18\x01 \x01(\tR\x03eni\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x14\n" +
@@ -1706,13 +1801,14 @@ const file_feed_proto_rawDesc = "" +
 	"GuestState\x12\x1b\n" +
 	"\x17GUEST_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13GUEST_STATE_RUNNING\x10\x01\x12\x17\n" +
-	"\x13GUEST_STATE_STOPPED\x10\x02*\x90\x01\n" +
+	"\x13GUEST_STATE_STOPPED\x10\x02*\xaf\x01\n" +
 	"\fResourceType\x12\x1d\n" +
 	"\x19RESOURCE_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11RESOURCE_TYPE_ENI\x10\x01\x12\x17\n" +
 	"\x13RESOURCE_TYPE_GROUP\x10\x02\x12\x18\n" +
 	"\x14RESOURCE_TYPE_MEMBER\x10\x03\x12\x17\n" +
-	"\x13RESOURCE_TYPE_GUEST\x10\x042Q\n" +
+	"\x13RESOURCE_TYPE_GUEST\x10\x04\x12\x1d\n" +
+	"\x19RESOURCE_TYPE_PREFIX_LIST\x10\x052Q\n" +
 	"\x04Feed\x12I\n" +
 	"\x06Stream\x12\x1c.sallyport.feed.v1.FromAgent\x1a\x1d.sallyport.feed.v1.FromServer(\x010\x01B,Z*github.com/sallyport/sallyport/feed/feedpbb\x06proto3"
 
@@ -1729,7 +1825,7 @@ func file_feed_proto_rawDescGZIP() []byte {
 }
 
 var file_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_feed_proto_goTypes = []any{
 	(GuestState)(0),         // 0: sallyport.feed.v1.GuestState
 	(ResourceType)(0),       // 1: sallyport.feed.v1.ResourceType
@@ -1750,10 +1846,11 @@ var file_feed_proto_goTypes = []any{
 	(*Rule)(nil),            // 16: sallyport.feed.v1.Rule
 	(*Prefix)(nil),          // 17: sallyport.feed.v1.Prefix
 	(*Member)(nil),          // 18: sallyport.feed.v1.Member
-	(*Guest)(nil),           // 19: sallyport.feed.v1.Guest
-	(*BindingResult)(nil),   // 20: sallyport.feed.v1.BindingResult
-	nil,                     // 21: sallyport.feed.v1.ENICounters.ReasonsEntry
-	(*Guest_Interface)(nil), // 22: sallyport.feed.v1.Guest.Interface
+	(*PrefixList)(nil),      // 19: sallyport.feed.v1.PrefixList
+	(*Guest)(nil),           // 20: sallyport.feed.v1.Guest
+	(*BindingResult)(nil),   // 21: sallyport.feed.v1.BindingResult
+	nil,                     // 22: sallyport.feed.v1.ENICounters.ReasonsEntry
+	(*Guest_Interface)(nil), // 23: sallyport.feed.v1.Guest.Interface
 }
 var file_feed_proto_depIdxs = []int32{
 	3,  // 0: sallyport.feed.v1.FromAgent.hello:type_name -> sallyport.feed.v1.Hello
@@ -1766,29 +1863,33 @@ var file_feed_proto_depIdxs = []int32{
 	6,  // 7: sallyport.feed.v1.Bindings.bound:type_name -> sallyport.feed.v1.Binding
 	0,  // 8: sallyport.feed.v1.GuestStatus.state:type_name -> sallyport.feed.v1.GuestState
 	9,  // 9: sallyport.feed.v1.Counters.enis:type_name -> sallyport.feed.v1.ENICounters
-	21, // 10: sallyport.feed.v1.ENICounters.reasons:type_name -> sallyport.feed.v1.ENICounters.ReasonsEntry
+	22, // 10: sallyport.feed.v1.ENICounters.reasons:type_name -> sallyport.feed.v1.ENICounters.ReasonsEntry
 	11, // 11: sallyport.feed.v1.FromServer.delta:type_name -> sallyport.feed.v1.Delta
-	20, // 12: sallyport.feed.v1.FromServer.binding:type_name -> sallyport.feed.v1.BindingResult
+	21, // 12: sallyport.feed.v1.FromServer.binding:type_name -> sallyport.feed.v1.BindingResult
 	13, // 13: sallyport.feed.v1.Delta.changed:type_name -> sallyport.feed.v1.Resource
 	12, // 14: sallyport.feed.v1.Delta.removed:type_name -> sallyport.feed.v1.ResourceName
 	1,  // 15: sallyport.feed.v1.ResourceName.type:type_name -> sallyport.feed.v1.ResourceType
 	14, // 16: sallyport.feed.v1.Resource.eni:type_name -> sallyport.feed.v1.ENI
 	15, // 17: sallyport.feed.v1.Resource.group:type_name -> sallyport.feed.v1.Group
 	18, // 18: sallyport.feed.v1.Resource.member:type_name -> sallyport.feed.v1.Member
-	19, // 19: sallyport.feed.v1.Resource.guest:type_name -> sallyport.feed.v1.Guest
-	16, // 20: sallyport.feed.v1.Group.rules:type_name -> sallyport.feed.v1.Rule
-	17, // 21: sallyport.feed.v1.Rule.cidr:type_name -> sallyport.feed.v1.Prefix
-	22, // 22: sallyport.feed.v1.Guest.interfaces:type_name -> sallyport.feed.v1.Guest.Interface
-	17, // 23: sallyport.feed.v1.Guest.Interface.addresses:type_name -> sallyport.feed.v1.Prefix
-	17, // 24: sallyport.feed.v1.Guest.Interface.subnet_routers:type_name -> sallyport.feed.v1.Prefix
-	17, // 25: sallyport.feed.v1.Guest.Interface.vpc_cidrs:type_name -> sallyport.feed.v1.Prefix
-	2,  // 26: sallyport.feed.v1.Feed.Stream:input_type -> sallyport.feed.v1.FromAgent
-	10, // 27: sallyport.feed.v1.Feed.Stream:output_type -> sallyport.feed.v1.FromServer
-	27, // [27:28] is the sub-list for method output_type
-	26, // [26:27] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	20, // 19: sallyport.feed.v1.Resource.guest:type_name -> sallyport.feed.v1.Guest
+	19, // 20: sallyport.feed.v1.Resource.prefix_list:type_name -> sallyport.feed.v1.PrefixList
+	17, // 21: sallyport.feed.v1.ENI.prefixes:type_name -> sallyport.feed.v1.Prefix
+	16, // 22: sallyport.feed.v1.Group.rules:type_name -> sallyport.feed.v1.Rule
+	17, // 23: sallyport.feed.v1.Rule.cidr:type_name -> sallyport.feed.v1.Prefix
+	17, // 24: sallyport.feed.v1.Member.prefixes:type_name -> sallyport.feed.v1.Prefix
+	17, // 25: sallyport.feed.v1.PrefixList.entries:type_name -> sallyport.feed.v1.Prefix
+	23, // 26: sallyport.feed.v1.Guest.interfaces:type_name -> sallyport.feed.v1.Guest.Interface
+	17, // 27: sallyport.feed.v1.Guest.Interface.addresses:type_name -> sallyport.feed.v1.Prefix
+	17, // 28: sallyport.feed.v1.Guest.Interface.subnet_routers:type_name -> sallyport.feed.v1.Prefix
+	17, // 29: sallyport.feed.v1.Guest.Interface.vpc_cidrs:type_name -> sallyport.feed.v1.Prefix
+	2,  // 30: sallyport.feed.v1.Feed.Stream:input_type -> sallyport.feed.v1.FromAgent
+	10, // 31: sallyport.feed.v1.Feed.Stream:output_type -> sallyport.feed.v1.FromServer
+	31, // [31:32] is the sub-list for method output_type
+	30, // [30:31] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_feed_proto_init() }
@@ -1812,6 +1913,7 @@ func file_feed_proto_init() {
 		(*Resource_Group)(nil),
 		(*Resource_Member)(nil),
 		(*Resource_Guest)(nil),
+		(*Resource_PrefixList)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1819,7 +1921,7 @@ func file_feed_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_feed_proto_rawDesc), len(file_feed_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
