@@ -31,6 +31,7 @@ const (
 	CodeCannotDelete                Code = "CannotDelete"
 	CodeIncorrectState              Code = "IncorrectState"
 	CodeResourceCountExceeded       Code = "ResourceCountExceeded"
+	CodeResourceLimitExceeded       Code = "ResourceLimitExceeded"
 
 	// The server's own trouble: the client may try again.
 	CodeInternalError                Code = "InternalError"

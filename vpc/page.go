@@ -1,6 +1,7 @@
 package vpc
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -12,9 +13,10 @@ import (
 type Page struct {
 	Max   *int32 // nil: all that there is
 	Token string // from the answer before; "": the beginning
+	Least int32  // what Max may be at least; 0: 5
 }
 
-// What MaxResults may be, for every call that is served.
+// What MaxResults may be, where the call has no narrower bounds.
 const (
 	minPage = 5
 	maxPage = 1000
@@ -25,9 +27,9 @@ const (
 // there throughout is on exactly one page, whatever comes and goes meanwhile.
 // kind keeps the token of one call from being used with another.
 func paginate[T any](items []T, kind string, key func(T) string, p Page) ([]T, string, error) {
-	if p.Max != nil && *p.Max < minPage {
+	if least := cmp.Or(p.Least, minPage); p.Max != nil && *p.Max < least {
 		return nil, "", Errorf(CodeInvalidParameterValue,
-			"Value ( %d ) for parameter maxResults is invalid. Expecting a value greater than %d.", *p.Max, minPage)
+			"Value ( %d ) for parameter maxResults is invalid. Expecting a value greater than %d.", *p.Max, least)
 	}
 	if p.Max != nil && *p.Max > maxPage {
 		return nil, "", Errorf(CodeInvalidParameterValue,

@@ -219,13 +219,12 @@ func (s *State) peer(p PermissionPeer, how resolve) (Peer, error) {
 		}
 		return Peer{CIDR: c}, nil
 	case p.PrefixList != "":
-		if _, err := ParsePrefixListID(string(p.PrefixList)); err != nil {
-			return Peer{}, err
-		}
 		if how.mustExist {
-			return Peer{}, Errorf(CodeInvalidPrefixListIDNotFound, "The prefix list ID '%s' does not exist", p.PrefixList)
+			_, err := s.findPrefixList(p.PrefixList)
+			return Peer{PrefixList: p.PrefixList}, err
 		}
-		return Peer{PrefixList: p.PrefixList}, nil
+		id, err := ParsePrefixListID(string(p.PrefixList))
+		return Peer{PrefixList: id}, err
 	case p.Group != "" || p.GroupName != "":
 		return s.groupPeer(p, how)
 	default:

@@ -99,7 +99,7 @@ func TestAuthorizeRefuses(t *testing.T) {
 		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{IPv6: "fe80::%eth0/64"})}, "InvalidParameterValue: CIDR block fe80::%eth0/64 is malformed"},
 		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{IPv6: "::ffff:10.0.0.0/104"})}, "InvalidParameterValue: CIDR block ::ffff:10.0.0.0/104 is malformed"},
 		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{IPv4: "0.0.0.0/0", Description: "<>"})}, text},
-		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{PrefixList: "pl-12345678"})}, "InvalidPrefixListID.NotFound: The prefix list ID 'pl-12345678' does not exist"},
+		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{PrefixList: "pl-12345678"})}, "InvalidPrefixListID.NotFound: The prefix list (pl-12345678) does not exist."},
 		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{PrefixList: "pl-x"})}, `InvalidPrefixListId.Malformed: Invalid id: "pl-x" (expecting "pl-...")`},
 		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{Group: "web"})}, `InvalidGroupId.Malformed: Invalid id: "web" (expecting "sg-...")`},
 		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{Group: "sg-12345678"})}, "InvalidGroup.NotFound: The security group 'sg-12345678' does not exist"},
