@@ -11,6 +11,7 @@
 //	  feedpb            the messages, generated from feed.proto
 //	server            the control plane put together: Config, New, Run
 //	  ec2api            EC2's Query API: form in, XML out; one file per family of actions
+//	    ec2apitest        a lean client of the endpoint, for load and tests
 //	    wire              generated request and result types with their codecs
 //	      gen               makes them from the files *.api
 //	    sigv4             checks a Signature Version 4; knows nothing of etcd or HTTP routing

@@ -31,7 +31,7 @@ import (
 )
 
 // freeAddr returns an address of loopback that nobody listens on.
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -41,7 +41,7 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func config(t *testing.T, dir string) server.Config {
+func config(t testing.TB, dir string) server.Config {
 	c := server.DefaultConfig()
 	c.DataDir, c.Listen, c.FeedListen, c.LocalAgent = dir, freeAddr(t), freeAddr(t), "h1"
 	c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -49,7 +49,7 @@ func config(t *testing.T, dir string) server.Config {
 }
 
 // start runs a server until the test ends or stop is called. It is ready when start returns.
-func start(t *testing.T, c server.Config) (stop func()) {
+func start(t testing.TB, c server.Config) (stop func()) {
 	t.Helper()
 	ready := make(chan struct{})
 	c.Ready = func() { close(ready) }

@@ -117,5 +117,8 @@ func (i *Instance) indexed() []entry {
 	if i.Host != "" {
 		es = append(es, entry{instancesByHost, string(i.Host)})
 	}
+	if i.State == Terminated {
+		es = append(es, entry{instancesByState, i.State.String()})
+	}
 	return es
 }

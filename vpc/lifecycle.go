@@ -113,8 +113,8 @@ func (d *draft) terminate(env Env, i *Instance) {
 // take along. A peering connection that nobody accepted in time is expired in it.
 func (s *State) Forget(env Env) (*State, Change) {
 	expired, gone := s.outdatedPeerings(env)
-	for i := range s.Instances() {
-		if i.State == Terminated && env.Now.Sub(i.Terminated) > terminatedFor {
+	for i := range via(s, instancesByState, Terminated.String(), s.instanceByID) {
+		if env.Now.Sub(i.Terminated) > terminatedFor {
 			gone = append(gone, i.Key())
 		}
 	}

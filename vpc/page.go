@@ -3,8 +3,8 @@ package vpc
 import (
 	"cmp"
 	"encoding/base64"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -71,7 +71,9 @@ func paginate[T any](items []T, kind string, key func(T) string, p Page) ([]T, s
 
 // createdKey orders objects by the time they were made, then by id.
 func createdKey[ID ~string](created time.Time, id ID) string {
-	return fmt.Sprintf("%020d %s", created.UnixNano(), id)
+	var digits [20]byte
+	n := strconv.AppendInt(digits[:0], created.UnixNano(), 10)
+	return "00000000000000000000"[len(n):] + string(n) + " " + string(id)
 }
 
 func newToken(kind, key string) string {

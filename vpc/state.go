@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/btree"
@@ -69,6 +70,7 @@ const (
 	eniByMAC            indexName = "mac>eni"
 	eniByAttachment     indexName = "attachment>eni"
 	instancesByHost     indexName = "host>instance"
+	instancesByState    indexName = "state>instance" // terminated ones only
 	groupsByAssociation indexName = "associated vpc>group"
 	groupsByPrefixList  indexName = "prefix list>group"      // with a rule that names it
 	eniByPrefix         indexName = "vpc/prefix>eni"         // value: vpc id, "/", delegated prefix
@@ -83,10 +85,13 @@ const (
 type State struct {
 	revision     int64
 	installation *Installation
-	objects      btree.Map[string, Object] // by Key.path
-	index        btree.Map[string, string] // "index\x00value\x00id" → id
-	counts       map[Kind]int              // copied whole by Apply: it has one entry per kind
+	objects      btree.Map[string, Object]   // by Key.path
+	index        btree.Map[string, struct{}] // "index\x00value\x00id"
+	counts       map[Kind]int                // copied whole by Apply: it has one entry per kind
 }
+
+// degree of the trees: nodes are small, since Apply copies one per level.
+const degree = 8
 
 // Revision is the store's revision that this State shows; 0 for an empty State.
 func (s *State) Revision() int64 { return s.revision }
@@ -133,8 +138,9 @@ func (s *State) lookup(name indexName, value string) iter.Seq[string] {
 	prefix := string(name) + "\x00" + value + "\x00"
 	return func(yield func(string) bool) {
 		m := s.index
-		m.Ascend(prefix, func(k, id string) bool {
-			return strings.HasPrefix(k, prefix) && yield(id)
+		m.Ascend(prefix, func(k string, _ struct{}) bool {
+			id, ok := strings.CutPrefix(k, prefix)
+			return ok && yield(id)
 		})
 	}
 }
@@ -160,19 +166,17 @@ func (c Change) Empty() bool { return len(c.Puts) == 0 && len(c.Deletes) == 0 }
 // Apply returns the State after c, at the given revision. Deleting what is not there is no error:
 // a watch may replay.
 func (s *State) Apply(c Change, revision int64) *State {
-	header := s.objects // IsoCopy writes to its receiver; the receiver must not be the shared State
-	indexHeader := s.index
-	n := &State{
-		revision:     revision,
-		installation: s.installation,
-		objects:      *header.IsoCopy(),
-		index:        *indexHeader.IsoCopy(),
-		counts:       make(map[Kind]int, len(s.counts)+1),
+	n := &State{revision: revision, installation: s.installation, counts: make(map[Kind]int, len(s.counts)+1)}
+	if s.objects.Len() == 0 {
+		n.objects, n.index = *btree.NewMap[string, Object](degree), *btree.NewMap[string, struct{}](degree)
+	} else {
+		header, indexHeader := s.objects, s.index // IsoCopy writes to its receiver, which must not be the shared State
+		n.objects, n.index = *header.IsoCopy(), *indexHeader.IsoCopy()
 	}
 	maps.Copy(n.counts, s.counts)
 	for _, k := range c.Deletes {
 		if old, ok := n.objects.Delete(k.path()); ok {
-			n.unindex(old)
+			n.reindex(k.ID, old.indexed(), nil)
 			n.counts[k.Kind]--
 			if k.Kind == KindInstallation {
 				n.installation = nil
@@ -181,14 +185,13 @@ func (s *State) Apply(c Change, revision int64) *State {
 	}
 	for _, o := range c.Puts {
 		k := o.Key()
+		var was []entry
 		if old, ok := n.objects.Set(k.path(), o); ok {
-			n.unindex(old)
+			was = old.indexed()
 		} else {
 			n.counts[k.Kind]++
 		}
-		for _, e := range o.indexed() {
-			n.index.Set(e.path(k.ID), k.ID)
-		}
+		n.reindex(k.ID, was, o.indexed())
 		if i, ok := o.(*Installation); ok {
 			n.installation = i
 		}
@@ -196,10 +199,41 @@ func (s *State) Apply(c Change, revision int64) *State {
 	return n
 }
 
-func (s *State) unindex(o Object) {
-	for _, e := range o.indexed() {
-		s.index.Delete(e.path(o.Key().ID))
+// reindex makes the entries of an object, which were was, those that they are now. Most stay: a rule
+// more in a group is one entry more, and to touch an entry is to copy a path of the tree.
+func (s *State) reindex(id string, was, now []entry) {
+	same, last := 0, 0
+	for same < min(len(was), len(now)) && was[same] == now[same] {
+		same++
 	}
+	for last < min(len(was), len(now))-same && was[len(was)-1-last] == now[len(now)-1-last] {
+		last++
+	}
+	gone, come := was[same:len(was)-last], now[same:len(now)-last]
+	for _, e := range minus(gone, now) {
+		s.index.Delete(e.path(id))
+	}
+	for _, e := range minus(come, was) {
+		s.index.Set(e.path(id), struct{}{})
+	}
+}
+
+// minus returns what is in list and not in other. An entry may be in both more than once.
+func minus(list, other []entry) []entry {
+	var in map[entry]bool
+	if len(list) > 4 {
+		in = make(map[entry]bool, len(other))
+		for _, e := range other {
+			in[e] = true
+		}
+	}
+	var rest []entry
+	for _, e := range list {
+		if in == nil && !slices.Contains(other, e) || in != nil && !in[e] {
+			rest = append(rest, e)
+		}
+	}
+	return rest
 }
 
 func (e entry) path(id string) string { return string(e.index) + "\x00" + e.value + "\x00" + id }

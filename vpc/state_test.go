@@ -20,7 +20,7 @@ func randomObject(r *rand.Rand) Object {
 		return &Subnet{ID: SubnetID(some("subnet")), VPC: VPCID(some("vpc"))}
 	case 2:
 		g := &SecurityGroup{ID: GroupID(some("sg")), VPC: VPCID(some("vpc")), Name: some("Name")}
-		for range r.IntN(4) {
+		for range r.IntN(10) {
 			g.Rules = append(g.Rules, Rule{ID: RuleID(some("sgr")), Peer: Peer{Group: GroupID(some("sg"))}})
 		}
 		return g
@@ -35,7 +35,11 @@ func randomObject(r *rand.Rand) Object {
 		}
 		return e
 	case 4:
-		return &Instance{ID: InstanceID(some("i")), Host: HostID(some("host")), ClientToken: some("token")}
+		i := &Instance{ID: InstanceID(some("i")), Host: HostID(some("host")), ClientToken: some("token")}
+		if r.IntN(2) == 0 {
+			i.State = Terminated
+		}
+		return i
 	default:
 		return &Installation{NextRule: r.Uint32()}
 	}
@@ -78,8 +82,8 @@ func dump(s *State) []string {
 		out = append(out, fmt.Sprintf("%v %+v", o.Key(), o))
 	}
 	index := s.index
-	index.Scan(func(k, id string) bool {
-		out = append(out, fmt.Sprintf("%q %s", k, id))
+	index.Scan(func(k string, _ struct{}) bool {
+		out = append(out, fmt.Sprintf("%q", k))
 		return true
 	})
 	for _, k := range slices.Sorted(maps.Keys(s.counts)) {

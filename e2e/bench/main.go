@@ -1,7 +1,7 @@
 // Command bench sends the same traffic through no filter, through nftables and through Sallyport, all
 // in one run, and prints what each costs as ratios to no filter; then it measures how long after an
-// API call's return a rule is in force on the wire. `make bench` runs it; docs/performance.md says
-// what the rows mean.
+// API call's return a rule is in force on the wire, and how much the API carries. `make bench` runs it;
+// docs/performance.md says what the rows mean.
 //
 // All traffic stays in network namespaces that it makes, which have no names and go with the process,
 // and, for the second part, between this host and a lab guest of a `sallyport dev` of its own.
@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	f.SetOutput(stderr)
 	quickly := f.Bool("quick", false, "fewer and shorter repetitions: under a minute, figures too rough to quote")
 	file := f.String("json", "", "write every measured value to this `file`, too")
-	only := f.String("only", "", "`part` to run: packets, sockets or in-force; empty: all of them")
+	only := f.String("only", "", "`part` to run: packets, sockets, in-force or api; empty: all of them")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if f.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
-	if os.Geteuid() != 0 {
+	if os.Geteuid() != 0 && *only != "api" {
 		return errors.New("this needs root: it makes network namespaces and loads BPF programs; use make bench")
 	}
 	unlock, err := lockBench()
@@ -81,11 +81,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	r.header(stdout)
 	switch *only {
-	case "", "packets", "sockets", "in-force":
+	case "", "packets", "sockets", "in-force", "api":
 	default:
-		return fmt.Errorf("unknown part %q: packets, sockets or in-force", *only)
+		return fmt.Errorf("unknown part %q: packets, sockets, in-force or api", *only)
 	}
-	if *only != "in-force" {
+	if *only == "" || *only == "packets" || *only == "sockets" {
 		if err := traffic(ctx, s, r, *only, stderr); err != nil {
 			return err
 		}
@@ -96,6 +96,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return fmt.Errorf("time until a rule is in force: %w", err)
 		}
 		r.inForce(stdout)
+	}
+	if *only == "" || *only == "api" {
+		if r.API, err = measureAPI(ctx, *quickly, stderr); err != nil {
+			return fmt.Errorf("API: %w", err)
+		}
+		r.API.print(stdout)
 	}
 	if *file != "" {
 		return r.write(*file)

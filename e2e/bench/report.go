@@ -18,6 +18,7 @@ type report struct {
 	Tables    []*table
 	Generator []float64 // ns per frame of the generator alone
 	InForce   []latency
+	API       *apiFigures `json:",omitempty"`
 }
 
 // table is one layout's rows.

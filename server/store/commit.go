@@ -97,6 +97,7 @@ func (s *Store) commit(ctx context.Context, b *batch) (int64, error) {
 		return base, err
 	}
 	id, ops := s.opts.ID(), s.ops(b)
+	s.setPending(id, b.next)
 	var revision int64
 	for {
 		lease, err := s.markerLease(ctx)

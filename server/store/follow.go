@@ -243,32 +243,53 @@ func (s *Store) watchOnce(ctx context.Context, from int64) (int64, error) {
 // answer, in order of revisions.
 func (s *Store) apply(events []*clientv3.Event) error {
 	for len(events) > 0 {
-		revision := events[0].Kv.ModRevision
-		var c vpc.Change
-		fenced := false
-		for len(events) > 0 && events[0].Kv.ModRevision == revision {
-			e := events[0]
-			events = events[1:]
-			if string(e.Kv.Key) == s.keys.fence {
-				fenced = true
-			} else if e.Type == mvccpb.PUT {
-				if err := s.put(&c, e.Kv); err != nil {
-					return err
-				}
-			} else if key, ok, err := s.keys.key(string(e.Kv.Key)); err != nil {
-				return &unreadableError{err}
-			} else if ok {
-				c.Deletes = append(c.Deletes, key)
+		revision, same := events[0].Kv.ModRevision, 1
+		for same < len(events) && events[same].Kv.ModRevision == revision {
+			same++
+		}
+		if err := s.applyRevision(revision, events[:same]); err != nil {
+			return err
+		}
+		events = events[same:]
+	}
+	return nil
+}
+
+// applyRevision publishes the State after one revision. What is known already is not decoded again:
+// a commit of this server's own is published by whoever learns of it first.
+func (s *Store) applyRevision(revision int64, events []*clientv3.Event) error {
+	n, _ := s.newest()
+	if revision <= n.Revision() {
+		return nil
+	}
+	for _, e := range events {
+		if string(e.Kv.Key) == s.marker && e.Type == mvccpb.PUT {
+			if next := s.pendingAs(string(e.Kv.Value)); next != nil {
+				s.publish(next.Apply(vpc.Change{}, revision))
+				return nil
 			}
 		}
-		n, _ := s.newest()
-		switch {
-		case revision <= n.Revision(): // our own commit, published when it was acknowledged
-		case fenced:
-			s.publish(n.Apply(c, revision))
-		case !c.Empty():
-			return &unreadableError{fmt.Errorf("revision %d was written past the fence, by no sallyport: keep other writers out of %s", revision, s.keys.prefix)}
+	}
+	var c vpc.Change
+	fenced := false
+	for _, e := range events {
+		if string(e.Kv.Key) == s.keys.fence {
+			fenced = true
+		} else if e.Type == mvccpb.PUT {
+			if err := s.put(&c, e.Kv); err != nil {
+				return err
+			}
+		} else if key, ok, err := s.keys.key(string(e.Kv.Key)); err != nil {
+			return &unreadableError{err}
+		} else if ok {
+			c.Deletes = append(c.Deletes, key)
 		}
+	}
+	switch {
+	case fenced:
+		s.publish(n.Apply(c, revision))
+	case !c.Empty():
+		return &unreadableError{fmt.Errorf("revision %d was written past the fence, by no sallyport: keep other writers out of %s", revision, s.keys.prefix)}
 	}
 	return nil
 }

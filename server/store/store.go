@@ -68,6 +68,9 @@ type Store struct {
 	changed chan struct{} // closed, and made anew, when head changes
 	next    *headRead     // the head read that new readers share; nil: none is waited for
 
+	pendingID string     // of the transaction on its way, or of the last one
+	pending   *vpc.State // after it, but for the revision
+
 	wrap func(*Store) // set by tests: puts faults between the store and its client
 }
 
@@ -194,6 +197,24 @@ func (s *Store) publish(n *vpc.State) {
 	s.head = n
 	close(s.changed)
 	s.changed = make(chan struct{})
+}
+
+// setPending says what the State will be once the transaction with that id is committed. It can be
+// committed only on top of the State that it was made of.
+func (s *Store) setPending(id string, next *vpc.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pendingID, s.pending = id, next
+}
+
+// pendingAs returns the State after the transaction with that id; nil if it is not the last one.
+func (s *Store) pendingAs(id string) *vpc.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pendingID != id {
+		return nil
+	}
+	return s.pending
 }
 
 // waitFor returns the first State that this server has at the revision or later.
