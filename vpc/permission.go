@@ -275,8 +275,16 @@ func (g *SecurityGroup) Permissions(egress bool) []Permission {
 		protocol Protocol
 		from, to int32
 	}
-	var list []Permission
-	at := map[ports]int{}
+	n := 0
+	for i := range g.Rules {
+		if g.Rules[i].Egress == egress {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	list, at := make([]Permission, 0, n), make(map[ports]int, n)
 	for _, r := range g.Rules {
 		if r.Egress != egress {
 			continue

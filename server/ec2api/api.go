@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,6 +63,11 @@ type api struct {
 
 // action decodes a request, runs it and encodes its answer.
 type action func(c *call, f *wire.Form) (answer []byte, err error)
+
+// answers are buffers to encode into. One that a long list has filled is left to the collector.
+var answers = sync.Pool{New: func() any { return new([]byte) }}
+
+const maxKeptAnswer = 256 << 10 // bytes
 
 // New returns the handler of the endpoint.
 func New(c Config) (http.Handler, error) {
@@ -114,7 +120,9 @@ func handle[In, Out any](a *api, op wire.Op[In, Out], fn func(*call, *In) (*Out,
 		if c.dryRun {
 			return nil, vpc.Errorf(vpc.CodeDryRunOperation, "Request would have succeeded, but DryRun flag is set.")
 		}
-		return op.Encode(nil, c.requestID, out), nil
+		c.buffer = answers.Get().(*[]byte)
+		*c.buffer = op.Encode((*c.buffer)[:0], c.requestID, out)
+		return *c.buffer, nil
 	}
 }
 
@@ -131,6 +139,7 @@ type call struct {
 	dryRun    bool  // nothing may be written: the answer is an error in any case
 	revision  int64 // that the answer shows; 0: none was read yet
 	wrote     bool
+	buffer    *[]byte // of answers; nil: none was taken
 }
 
 // read returns the newest State.
@@ -204,6 +213,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	_, writeErr := w.Write(body)
+	if c.buffer != nil && cap(*c.buffer) <= maxKeptAnswer {
+		answers.Put(c.buffer) // nothing refers to body any more
+	}
 	c.log(status, err, writeErr, time.Since(start))
 }
 

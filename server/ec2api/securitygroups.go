@@ -67,7 +67,9 @@ func describeSecurityGroups(
 	if err != nil {
 		return nil, err
 	}
-	out := &wire.DescribeSecurityGroupsResult{SecurityGroups: []wire.SecurityGroup{}, NextToken: token(next)}
+	out := &wire.DescribeSecurityGroupsResult{
+		SecurityGroups: make([]wire.SecurityGroup, 0, len(groups)), NextToken: token(next),
+	}
 	for _, g := range groups {
 		out.SecurityGroups = append(out.SecurityGroups, securityGroup(s, g))
 	}
@@ -90,7 +92,7 @@ func securityGroup(s *vpc.State, g *vpc.SecurityGroup) wire.SecurityGroup {
 
 // ipPermissions never returns nil: EC2 answers an empty element.
 func ipPermissions(s *vpc.State, permissions []vpc.Permission) []wire.IpPermission {
-	out := []wire.IpPermission{}
+	out := make([]wire.IpPermission, 0, len(permissions))
 	for _, p := range permissions {
 		w := wire.IpPermission{
 			FromPort:         p.From,
