@@ -86,6 +86,7 @@ func New(c Config) (http.Handler, error) {
 	a.securityGroupActions()
 	a.securityGroupRuleActions()
 	a.vpcActions()
+	a.classicLinkActions()
 	a.subnetActions()
 	a.networkInterfaceActions()
 	a.instanceActions()

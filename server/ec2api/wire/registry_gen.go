@@ -82,6 +82,7 @@ var Operations = map[string]*Operation{
 	"DescribeTags":                               DescribeTags.Operation,
 	"DescribeUsers":                              DescribeUsers.Operation,
 	"DescribeVpcAttribute":                       DescribeVpcAttribute.Operation,
+	"DescribeVpcClassicLink":                     DescribeVpcClassicLink.Operation,
 	"DescribeVpcPeeringConnections":              DescribeVpcPeeringConnections.Operation,
 	"DescribeVpcs":                               DescribeVpcs.Operation,
 	"DetachNetworkInterface":                     DetachNetworkInterface.Operation,
