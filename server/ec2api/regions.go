@@ -1,6 +1,9 @@
 package ec2api
 
 import (
+	"slices"
+	"strconv"
+
 	"github.com/sallyport/sallyport/server/ec2api/wire"
 	"github.com/sallyport/sallyport/vpc"
 )
@@ -8,6 +11,7 @@ import (
 func (a *api) regionActions() {
 	handle(a, wire.DescribeRegions, describeRegions)
 	handle(a, wire.DescribeAvailabilityZones, describeAvailabilityZones)
+	handle(a, wire.DescribeAccountAttributes, describeAccountAttributes)
 }
 
 const optInNotRequired = "opt-in-not-required"
@@ -41,10 +45,8 @@ func describeRegions(c *call, in *wire.DescribeRegionsRequest) (*wire.DescribeRe
 	r := wire.Region{
 		Endpoint: &c.host, OptInStatus: new(optInNotRequired), RegionName: &s.Installation().Region,
 	}
-	for _, name := range in.RegionNames {
-		if name != *r.RegionName {
-			return nil, vpc.Errorf(vpc.CodeInvalidParameterValue, "Invalid region name: [%s]", name)
-		}
+	if err := known(in.RegionNames, []string{*r.RegionName}, "region name"); err != nil {
+		return nil, err
 	}
 	out := &wire.DescribeRegionsResult{Regions: []wire.Region{}}
 	if where(r) {
@@ -79,16 +81,20 @@ func describeAvailabilityZones(
 		return nil, err
 	}
 	region := s.Installation().Region
-	asked := map[string]bool{} // by name or id: still to be found
-	for _, z := range append(in.ZoneNames, in.ZoneIds...) {
-		asked[z] = true
+	var names, zoneIDs []string
+	for _, z := range s.Zones() {
+		names, zoneIDs = append(names, z.Name), append(zoneIDs, z.ID)
 	}
-	all := len(asked) == 0
+	if err := known(in.ZoneNames, names, "availability zone"); err != nil {
+		return nil, err
+	}
+	if err := known(in.ZoneIds, zoneIDs, "availability zone-id"); err != nil {
+		return nil, err
+	}
 	out := &wire.DescribeAvailabilityZonesResult{AvailabilityZones: []wire.AvailabilityZone{}}
 	for _, z := range s.Zones() {
-		chosen := all || asked[z.Name] || asked[z.ID]
-		delete(asked, z.Name)
-		delete(asked, z.ID)
+		chosen := (len(in.ZoneNames) == 0 || slices.Contains(in.ZoneNames, z.Name)) &&
+			(len(in.ZoneIds) == 0 || slices.Contains(in.ZoneIds, z.ID))
 		w := wire.AvailabilityZone{
 			GroupLongName:      new(region + " 1"),
 			GroupName:          new(region + "-zg-1"),
@@ -105,9 +111,58 @@ func describeAvailabilityZones(
 			out.AvailabilityZones = append(out.AvailabilityZones, w)
 		}
 	}
-	for _, name := range append(in.ZoneNames, in.ZoneIds...) {
-		if asked[name] {
-			return nil, vpc.Errorf(vpc.CodeInvalidParameterValue, "Invalid availability zone: [%s]", name)
+	return out, nil
+}
+
+// known refuses names that are not among those that there are, and says what they are no names of.
+func known(asked, there []string, what string) error {
+	for _, name := range asked {
+		if !slices.Contains(there, name) {
+			return vpc.Errorf(vpc.CodeInvalidParameterValue, "Invalid %s: [%s]", what, name)
+		}
+	}
+	return nil
+}
+
+// describeAccountAttributes answers what there are: no Elastic IP addresses, and as many instances as
+// the hosts that run lab guests have room for.
+func describeAccountAttributes(
+	c *call, in *wire.DescribeAccountAttributesRequest,
+) (*wire.DescribeAccountAttributesResult, error) {
+	s, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	defaultVPC, instances := "none", 0
+	if id := s.Installation().DefaultVPC; id != "" {
+		defaultVPC = string(id)
+	}
+	for h := range s.Hosts() {
+		if h.Lab {
+			instances += s.Quota(vpc.InstancesPerHost)
+		}
+	}
+	attributes := []struct{ name, value string }{
+		{"supported-platforms", "VPC"},
+		{"default-vpc", defaultVPC},
+		{"vpc-max-security-groups-per-interface", strconv.Itoa(s.Quota(vpc.SecurityGroupsPerInterface))},
+		{"max-instances", strconv.Itoa(instances)},
+		{"max-elastic-ips", "0"},
+		{"vpc-max-elastic-ips", "0"},
+	}
+	var names []string
+	for _, a := range attributes {
+		names = append(names, a.name)
+	}
+	if err := known(in.AttributeNames, names, "attribute name"); err != nil {
+		return nil, err
+	}
+	out := &wire.DescribeAccountAttributesResult{}
+	for _, a := range attributes {
+		if len(in.AttributeNames) == 0 || slices.Contains(in.AttributeNames, a.name) {
+			out.AccountAttributes = append(out.AccountAttributes, wire.AccountAttribute{
+				AttributeName: &a.name, AttributeValues: []wire.AccountAttributeValue{{AttributeValue: &a.value}},
+			})
 		}
 	}
 	return out, nil
