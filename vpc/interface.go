@@ -127,28 +127,6 @@ func (d *draft) newInterface(env Env, in NewInterface, mac MAC) (*NetworkInterfa
 	return eni, nil
 }
 
-func errNoPrimaryIPv6() *Error {
-	return Errorf(CodeInvalidParameterCombination, "The network interface has no IPv6 address that could be its primary one.")
-}
-
-// validate refuses timeouts that EC2 does not allow; 0 is none.
-func (t ConnectionTracking) validate() error {
-	for _, v := range []struct {
-		name            string
-		value, min, max int32
-	}{
-		{"tcpEstablishedTimeout", t.TCPEstablished, 60, 432_000},
-		{"udpStreamTimeout", t.UDPStream, 60, 180},
-		{"udpTimeout", t.UDP, 30, 60},
-	} {
-		if v.value != 0 && (v.value < v.min || v.value > v.max) {
-			return Errorf(CodeInvalidParameterValue, "Value (%d) for parameter %s is invalid. It must be between %d and %d seconds.",
-				v.value, v.name, v.min, v.max)
-		}
-	}
-	return nil
-}
-
 func validInterfaceDescription(s string) error {
 	if len([]rune(s)) > maxText {
 		return Errorf(CodeInvalidParameterValue,
@@ -309,7 +287,7 @@ func errInterfaceInUse(id InterfaceID) *Error {
 // DetachNetworkInterface ends an attachment. The primary interface of an instance stays, and so does
 // what a host's device carries for a guest that was not started through this API.
 func (s *State) DetachNetworkInterface(id AttachmentID) (Change, error) {
-	if _, err := ParseAttachmentID(string(id)); err != nil {
+	if err := validAttachmentID(id); err != nil {
 		return Change{}, err
 	}
 	eni := s.InterfaceOfAttachment(id)
@@ -333,65 +311,6 @@ func (s *State) DetachNetworkInterface(id AttachmentID) (Change, error) {
 
 func errNoAttachment(id AttachmentID) *Error {
 	return Errorf(CodeInvalidAttachmentIDNotFound, "The network interface attachment ID '%s' does not exist", id)
-}
-
-// InterfaceChange is what ModifyNetworkInterfaceAttribute is told: exactly one field is set.
-type InterfaceChange struct {
-	Groups          []GroupID // replace the interface's
-	Description     *string
-	SourceDestCheck *bool
-	Attachment      *AttachmentChange
-}
-
-// AttachmentChange changes an attachment.
-type AttachmentChange struct {
-	ID                  AttachmentID
-	DeleteOnTermination bool
-}
-
-// ModifyNetworkInterface changes one attribute of an interface.
-func (s *State) ModifyNetworkInterface(id InterfaceID, in InterfaceChange) (Change, error) {
-	eni, err := s.findInterface(id)
-	if err != nil {
-		return Change{}, err
-	}
-	set := 0
-	for _, given := range []bool{len(in.Groups) > 0, in.Description != nil, in.SourceDestCheck != nil, in.Attachment != nil} {
-		if given {
-			set++
-		}
-	}
-	c := *eni
-	switch {
-	case set == 0:
-		return Change{}, errNoAttributes()
-	case set > 1:
-		return Change{}, errManyAttributes()
-	case in.Description != nil:
-		if err := validInterfaceDescription(*in.Description); err != nil {
-			return Change{}, err
-		}
-		c.Description = *in.Description
-	case in.SourceDestCheck != nil:
-		c.SourceDestCheck = *in.SourceDestCheck
-	case in.Attachment != nil:
-		if _, err := ParseAttachmentID(string(in.Attachment.ID)); err != nil {
-			return Change{}, err
-		}
-		if eni.Attachment == nil || eni.Attachment.ID != in.Attachment.ID {
-			return Change{}, errNoAttachment(in.Attachment.ID)
-		}
-		a := *eni.Attachment
-		a.DeleteOnTermination = in.Attachment.DeleteOnTermination
-		c.Attachment = &a
-	default:
-		if c.Groups, err = s.groupsFor(eni.VPC, in.Groups, errDifferentNetworks); err != nil {
-			return Change{}, err
-		}
-	}
-	d := s.draft()
-	d.put(&c)
-	return d.change(), nil
 }
 
 // Status returns EC2's status of the interface.

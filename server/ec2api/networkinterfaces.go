@@ -1,7 +1,6 @@
 package ec2api
 
 import (
-	"fmt"
 	"net/netip"
 
 	"github.com/sallyport/sallyport/server/ec2api/wire"
@@ -16,6 +15,8 @@ func (a *api) networkInterfaceActions() {
 	handle(a, wire.DetachNetworkInterface, detachNetworkInterface)
 	handle(a, wire.ModifyNetworkInterfaceAttribute, modifyNetworkInterfaceAttribute)
 	handle(a, wire.AdoptNetworkInterface, adoptNetworkInterface)
+	handle(a, wire.DescribeNetworkInterfaceAttribute, describeNetworkInterfaceAttribute)
+	handle(a, wire.ResetNetworkInterfaceAttribute, resetNetworkInterfaceAttribute)
 	handle(a, wire.AssignPrivateIpAddresses, assignPrivateIPAddresses)
 	handle(a, wire.UnassignPrivateIpAddresses, unassignPrivateIPAddresses)
 	handle(a, wire.AssignIpv6Addresses, assignIPv6Addresses)
@@ -105,78 +106,6 @@ func plainType(path string, interfaceType *string) error {
 	}
 }
 
-// addressMembers are the members about addresses of the two requests that make interfaces.
-type addressMembers struct {
-	primary         *string
-	list            []wire.PrivateIpAddressSpecification
-	secondaryCount  *int32
-	ipv4Prefixes    []wire.Ipv4PrefixSpecificationRequest
-	ipv4PrefixCount *int32
-	ipv6            []wire.InstanceIpv6Address
-	ipv6Count       *int32
-	ipv6Prefixes    []wire.Ipv6PrefixSpecificationRequest
-	ipv6PrefixCount *int32
-}
-
-// addresses brings the two ways to name IPv4 addresses into one: the primary one stands by itself or
-// is the marked one of the list.
-func addresses(in *addressMembers) (vpc.Addresses, error) {
-	a := vpc.Addresses{
-		Primary:         wire.Value(in.primary),
-		SecondaryCount:  int(wire.Value(in.secondaryCount)),
-		IPv4PrefixCount: int(wire.Value(in.ipv4PrefixCount)),
-		IPv6PrefixCount: int(wire.Value(in.ipv6PrefixCount)),
-	}
-	for _, p := range in.list {
-		address := wire.Value(p.PrivateIpAddress)
-		switch {
-		case !wire.Value(p.Primary):
-			a.Secondary = append(a.Secondary, address)
-		case a.Primary == "" || a.Primary == address && in.primary != nil:
-			a.Primary = address
-		default:
-			return a, vpc.Errorf(vpc.CodeInvalidParameterCombination,
-				"Only one private IP address can be designated as primary.")
-		}
-	}
-	for _, p := range in.ipv4Prefixes {
-		a.IPv4Prefixes = append(a.IPv4Prefixes, wire.Value(p.Ipv4Prefix))
-	}
-	for _, p := range in.ipv6 {
-		a.IPv6 = append(a.IPv6, wire.Value(p.Ipv6Address))
-	}
-	for _, p := range in.ipv6Prefixes {
-		a.IPv6Prefixes = append(a.IPv6Prefixes, wire.Value(p.Ipv6Prefix))
-	}
-	if in.ipv6Count != nil {
-		a.IPv6Count = new(int(*in.ipv6Count))
-	}
-	return a, nil
-}
-
-// connectionTracking returns the timeouts that were asked for. An explicit 0 is none, but a refusal's
-// business.
-func connectionTracking(in *wire.ConnectionTrackingSpecificationRequest) (vpc.ConnectionTracking, error) {
-	var t vpc.ConnectionTracking
-	if in == nil {
-		return t, nil
-	}
-	for _, v := range []struct {
-		name string
-		from *int32
-		to   *int32
-	}{
-		{"tcpEstablishedTimeout", in.TcpEstablishedTimeout, &t.TCPEstablished},
-		{"udpStreamTimeout", in.UdpStreamTimeout, &t.UDPStream},
-		{"udpTimeout", in.UdpTimeout, &t.UDP},
-	} {
-		if *v.to = wire.Value(v.from); v.from != nil && *v.from == 0 { // in vpc 0 is "not given"
-			return t, vpc.Errorf(vpc.CodeInvalidParameterValue, "Value (0) for parameter %s is invalid.", v.name)
-		}
-	}
-	return t, nil
-}
-
 func deleteNetworkInterface(
 	c *call, in *wire.DeleteNetworkInterfaceRequest,
 ) (*wire.DeleteNetworkInterfaceResult, error) {
@@ -245,11 +174,8 @@ func modifyNetworkInterfaceAttribute(
 	c *call, in *wire.ModifyNetworkInterfaceAttributeRequest,
 ) (*wire.ModifyNetworkInterfaceAttributeResult, error) {
 	if err := refuseUnsupported(
-		asked("associatePublicIpAddress", in.AssociatePublicIpAddress != nil),
 		asked("associatedSubnetId", len(in.AssociatedSubnetIds) > 0),
-		asked("connectionTrackingSpecification", in.ConnectionTrackingSpecification != nil),
 		asked("enaSrdSpecification", in.EnaSrdSpecification != nil),
-		asked("enablePrimaryIpv6", in.EnablePrimaryIpv6 != nil),
 		asked("attachment.enaQueueCount", in.Attachment != nil &&
 			(in.Attachment.EnaQueueCount != nil || in.Attachment.DefaultEnaQueueCount != nil)),
 	); err != nil {
@@ -258,6 +184,15 @@ func modifyNetworkInterfaceAttribute(
 	change := vpc.InterfaceChange{
 		Groups:          ids[vpc.GroupID](in.Groups),
 		SourceDestCheck: boolean(in.SourceDestCheck),
+		PrimaryIPv6:     in.EnablePrimaryIpv6,
+		PublicIPAddress: in.AssociatePublicIpAddress,
+	}
+	if in.ConnectionTrackingSpecification != nil {
+		t, err := connectionTracking(in.ConnectionTrackingSpecification)
+		if err != nil {
+			return nil, err
+		}
+		change.Tracking = &t
 	}
 	if in.Description != nil {
 		change.Description = new(wire.Value(in.Description.Value)) // to clear it some clients send no value
@@ -278,93 +213,53 @@ func modifyNetworkInterfaceAttribute(
 	return &wire.ModifyNetworkInterfaceAttributeResult{}, err
 }
 
-func assignPrivateIPAddresses(
-	c *call, in *wire.AssignPrivateIpAddressesRequest,
-) (*wire.AssignPrivateIpAddressesResult, error) {
-	var out *wire.AssignPrivateIpAddressesResult
-	err := c.update(func(s *vpc.State) (vpc.Change, error) {
-		given, change, err := s.AssignPrivateIPAddresses(vpc.NewAddresses{
-			Interface:         vpc.InterfaceID(wire.Value(in.NetworkInterfaceId)),
-			Addresses:         in.PrivateIpAddresses,
-			Count:             int(wire.Value(in.SecondaryPrivateIpAddressCount)),
-			Prefixes:          in.Ipv4Prefixes,
-			PrefixCount:       int(wire.Value(in.Ipv4PrefixCount)),
-			AllowReassignment: wire.Value(in.AllowReassignment),
-		})
-		out = &wire.AssignPrivateIpAddressesResult{NetworkInterfaceId: in.NetworkInterfaceId}
-		for _, a := range given.Addresses {
-			out.AssignedPrivateIpAddresses = append(out.AssignedPrivateIpAddresses,
-				wire.AssignedPrivateIpAddress{PrivateIpAddress: text(a.String())})
-		}
-		for _, p := range given.Prefixes {
-			out.AssignedIpv4Prefixes = append(out.AssignedIpv4Prefixes, wire.Ipv4PrefixSpecification{Ipv4Prefix: text(p.String())})
-		}
-		return change, err
-	})
-	return out, err
-}
-
-func unassignPrivateIPAddresses(
-	c *call, in *wire.UnassignPrivateIpAddressesRequest,
-) (*wire.UnassignPrivateIpAddressesResult, error) {
-	err := c.update(func(s *vpc.State) (vpc.Change, error) {
-		_, change, err := s.UnassignPrivateIPAddresses(vpc.OldAddresses{
-			Interface: vpc.InterfaceID(wire.Value(in.NetworkInterfaceId)),
-			Addresses: in.PrivateIpAddresses,
-			Prefixes:  in.Ipv4Prefixes,
-		})
-		return change, err
-	})
-	return &wire.UnassignPrivateIpAddressesResult{}, err
-}
-
-func assignIPv6Addresses(c *call, in *wire.AssignIpv6AddressesRequest) (*wire.AssignIpv6AddressesResult, error) {
-	var out *wire.AssignIpv6AddressesResult
-	err := c.update(func(s *vpc.State) (vpc.Change, error) {
-		given, change, err := s.AssignIPv6Addresses(vpc.NewAddresses{
-			Interface:   vpc.InterfaceID(wire.Value(in.NetworkInterfaceId)),
-			Addresses:   in.Ipv6Addresses,
-			Count:       int(wire.Value(in.Ipv6AddressCount)),
-			Prefixes:    in.Ipv6Prefixes,
-			PrefixCount: int(wire.Value(in.Ipv6PrefixCount)),
-		})
-		out = &wire.AssignIpv6AddressesResult{
-			NetworkInterfaceId:    in.NetworkInterfaceId,
-			AssignedIpv6Addresses: texts(given.Addresses),
-			AssignedIpv6Prefixes:  texts(given.Prefixes),
-		}
-		return change, err
-	})
-	return out, err
-}
-
-func unassignIPv6Addresses(
-	c *call, in *wire.UnassignIpv6AddressesRequest,
-) (*wire.UnassignIpv6AddressesResult, error) {
-	var out *wire.UnassignIpv6AddressesResult
-	err := c.update(func(s *vpc.State) (vpc.Change, error) {
-		taken, change, err := s.UnassignIPv6Addresses(vpc.OldAddresses{
-			Interface: vpc.InterfaceID(wire.Value(in.NetworkInterfaceId)),
-			Addresses: in.Ipv6Addresses,
-			Prefixes:  in.Ipv6Prefixes,
-		})
-		out = &wire.UnassignIpv6AddressesResult{
-			NetworkInterfaceId:      in.NetworkInterfaceId,
-			UnassignedIpv6Addresses: texts(taken.Addresses),
-			UnassignedIpv6Prefixes:  texts(taken.Prefixes),
-		}
-		return change, err
-	})
-	return out, err
-}
-
-// texts returns the text forms, nil if there are none.
-func texts[T fmt.Stringer](list []T) []string {
-	var out []string
-	for _, v := range list {
-		out = append(out, v.String())
+func describeNetworkInterfaceAttribute(
+	c *call, in *wire.DescribeNetworkInterfaceAttributeRequest,
+) (*wire.DescribeNetworkInterfaceAttributeResult, error) {
+	s, err := c.read()
+	if err != nil {
+		return nil, err
 	}
-	return out
+	list, _, err := s.DescribeNetworkInterfaces(vpc.InterfaceQuery{
+		IDs: []vpc.InterfaceID{vpc.InterfaceID(wire.Value(in.NetworkInterfaceId))},
+	})
+	if err != nil {
+		return nil, err
+	}
+	w := networkInterface(s, list[0])
+	out := &wire.DescribeNetworkInterfaceAttributeResult{NetworkInterfaceId: w.NetworkInterfaceId}
+	switch attribute := wire.Value(in.Attribute); attribute {
+	case "description":
+		out.Description = &wire.AttributeValue{Value: w.Description}
+	case "groupSet":
+		out.Groups = w.Groups
+	case "sourceDestCheck":
+		out.SourceDestCheck = &wire.AttributeBooleanValue{Value: w.SourceDestCheck}
+	case "attachment":
+		out.Attachment = w.Attachment
+	case "associatePublicIpAddress":
+		out.AssociatePublicIpAddress = new(false) // there are no public addresses
+	default:
+		return nil, unknownAttribute(attribute)
+	}
+	return out, nil
+}
+
+func unknownAttribute(name string) error {
+	return vpc.Errorf(vpc.CodeInvalidParameterValue, "Value (%s) for parameter attribute is invalid. Unknown attribute.", name)
+}
+
+func resetNetworkInterfaceAttribute(
+	c *call, in *wire.ResetNetworkInterfaceAttributeRequest,
+) (*wire.ResetNetworkInterfaceAttributeResult, error) {
+	var change vpc.InterfaceChange
+	if in.SourceDestCheck != nil { // whatever it says
+		change.SourceDestCheck = new(true)
+	}
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		return s.ModifyNetworkInterface(vpc.InterfaceID(wire.Value(in.NetworkInterfaceId)), change)
+	})
+	return &wire.ResetNetworkInterfaceAttributeResult{}, err
 }
 
 func networkInterface(s *vpc.State, e *vpc.NetworkInterface) wire.NetworkInterface {

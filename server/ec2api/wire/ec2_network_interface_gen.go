@@ -395,7 +395,7 @@ func (*DeleteNetworkInterfaceResult) encode(b []byte) []byte {
 
 // DescribeNetworkInterfaceAttributeRequest is the request of [DescribeNetworkInterfaceAttribute].
 type DescribeNetworkInterfaceAttributeRequest struct {
-	Attribute          *string
+	Attribute          *string // required
 	DryRun             *bool
 	NetworkInterfaceId *string // required
 }
@@ -414,6 +414,7 @@ func (v *DescribeNetworkInterfaceAttributeRequest) decode(d *decoder, n *node) {
 			d.other(k)
 		}
 	}
+	d.require(n, "Attribute", Value(v.Attribute) != "")
 	d.require(n, "NetworkInterfaceId", Value(v.NetworkInterfaceId) != "")
 }
 
