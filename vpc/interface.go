@@ -154,7 +154,7 @@ func (s *State) groupsFor(v VPCID, ids []GroupID, foreign func(GroupID) error) (
 		if err != nil {
 			return nil, err
 		}
-		if g.VPC != v {
+		if !s.canCarry(v, g) {
 			return nil, foreign(id)
 		}
 		if !slices.Contains(groups, id) {

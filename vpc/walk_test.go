@@ -48,7 +48,7 @@ func TestRandomWalk(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range []string{"modify list", "restore list", "delete list", "name list", "run", "attach", "detach", "bind", "unbind", "stopped", "terminate", "delete subnet", "delete vpc"} {
+	for _, name := range []string{"modify list", "restore list", "delete list", "name list", "run", "attach", "detach", "bind", "unbind", "stopped", "terminate", "delete subnet", "delete vpc", "assign", "reassign", "unassign"} {
 		if done[name] == 0 {
 			t.Errorf("%s never succeeded: the walk is too narrow (%v)", name, done)
 		}
@@ -96,9 +96,15 @@ func (w *walk) step() (string, vpc.Change, error) {
 	if w.r.IntN(3) == 0 {
 		addresses.Primary = fmt.Sprintf("10.0.%d.%d", w.r.IntN(3), w.r.IntN(20))
 	}
+	if w.r.IntN(4) == 0 {
+		addresses.SecondaryCount, addresses.IPv4PrefixCount = 0, 1
+		addresses.IPv6Count, addresses.IPv6PrefixCount = nil, w.r.IntN(2)
+	}
 	var c vpc.Change
 	var err error
-	switch w.r.IntN(24) {
+	switch w.r.IntN(28) {
+	case 24, 25, 26, 27:
+		return w.addressStep(enis)
 	case 20, 21, 22, 23:
 		return w.prefixListStep(aGroup())
 	case 0:
@@ -108,7 +114,7 @@ func (w *walk) step() (string, vpc.Change, error) {
 		c, err = w.DeleteVPC(w.env, aVPC())
 		return "delete vpc", c, err
 	case 2:
-		in := vpc.NewSubnet{VPC: aVPC(), CIDR: fmt.Sprintf("10.0.%d.0/28", w.r.IntN(3))}
+		in := vpc.NewSubnet{VPC: aVPC(), CIDR: fmt.Sprintf("10.0.%d.0/%d", w.r.IntN(3), 26+w.r.IntN(3))}
 		if v := w.VPC(in.VPC); v != nil && len(v.IPv6CIDRs) > 0 {
 			a := v.IPv6CIDRs[0].CIDR.Addr().As16()
 			a[7] = byte(w.r.IntN(3))
@@ -344,6 +350,7 @@ func invariants(s *vpc.State) (wrong []string) {
 				bad("%s has %s in %s", e.ID, a, n.CIDR)
 			}
 		}
+		wrong = append(wrong, wrongPrefixes(s, e, n)...)
 		for _, a := range e.IPv6 {
 			claim(e, e.VPC, a)
 			if len(n.IPv6CIDRs) == 0 || !n.IPv6CIDRs[0].CIDR.Contains(a) || slices.Contains(n.Routers(), a) {
@@ -354,7 +361,7 @@ func invariants(s *vpc.State) (wrong []string) {
 			bad("%s has addresses %v and groups %v", e.ID, e.IPv4, e.Groups)
 		}
 		for _, id := range e.Groups {
-			if g := s.SecurityGroup(id); g == nil || g.VPC != e.VPC {
+			if g := s.SecurityGroup(id); g == nil || g.VPC != e.VPC && !associated(g, e.VPC) {
 				bad("%s has the group %s", e.ID, id)
 			}
 		}
