@@ -237,9 +237,7 @@ func (s *Server) serve(ctx context.Context, api, agents net.Listener, certificat
 	}
 	handler, err := ec2api.New(ec2api.Config{
 		Store: s.store, Enforcement: fd, Verify: verifier.Verify, Log: log, Env: env,
-		Authorize: func(key vpc.AccessKeyID, action string) error {
-			return iam.Authorize(keys.User(string(key)), action)
-		},
+		Caller: keys.Caller, Authorize: iam.Authorize, Keys: keys,
 	})
 	if err != nil {
 		return err

@@ -33,6 +33,13 @@ const (
 	CodeResourceCountExceeded       Code = "ResourceCountExceeded"
 	CodeResourceLimitExceeded       Code = "ResourceLimitExceeded"
 
+	// Users and access keys, as IAM and STS spell them.
+	CodeAccessDenied        Code = "AccessDenied"
+	CodeEntityAlreadyExists Code = "EntityAlreadyExists"
+	CodeLimitExceeded       Code = "LimitExceeded"
+	CodeNoSuchEntity        Code = "NoSuchEntity"
+	CodeValidationError     Code = "ValidationError"
+
 	// The server's own trouble: the client may try again.
 	CodeInternalError                Code = "InternalError"
 	CodeRequestLimitExceeded         Code = "RequestLimitExceeded"

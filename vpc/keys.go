@@ -35,7 +35,6 @@ func prefixListVersionID(list PrefixListID, number int64) string {
 func (*Installation) indexed() []entry      { return nil }
 func (*VPC) indexed() []entry               { return nil }
 func (*Host) indexed() []entry              { return nil }
-func (k *AccessKey) indexed() []entry       { return []entry{{keysByUser, k.User}} }
 func (*User) indexed() []entry              { return nil }
 func (*PrefixListVersion) indexed() []entry { return nil }
 
@@ -49,6 +48,14 @@ func (p *InsightsPath) indexed() []entry { return tokenEntry(KindInsightsPath, p
 
 func (a *InsightsAnalysis) indexed() []entry {
 	return append(tokenEntry(KindInsightsAnalysis, a.ClientToken), entry{analysesByPath, string(a.Path)})
+}
+
+func (k *AccessKey) indexed() []entry {
+	es := []entry{{keysByUser, k.User}}
+	if !k.Expires.IsZero() {
+		es = append(es, entry{sessionsByEnd, sessionEnd(k.Expires)})
+	}
+	return es
 }
 
 // tokenEntry makes an object found by the ClientToken that it was made with, if there was one.

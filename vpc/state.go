@@ -77,7 +77,8 @@ const (
 	peeringsByVPC       indexName = "vpc>peering connection" // of either side, alive or not
 	analysesByPath      indexName = "path>analysis"
 	keysByUser          indexName = "user>access key"
-	byClientToken       indexName = "token>object" // value: kind, "/", token
+	sessionsByEnd       indexName = "end>access key" // value: see sessionEnd
+	byClientToken       indexName = "token>object"   // value: kind, "/", token
 )
 
 // State is everything the control plane knows, at one revision of the store. It is immutable and
@@ -141,6 +142,18 @@ func (s *State) lookup(name indexName, value string) iter.Seq[string] {
 		m.Ascend(prefix, func(k string, _ struct{}) bool {
 			id, ok := strings.CutPrefix(k, prefix)
 			return ok && yield(id)
+		})
+	}
+}
+
+// ascend yields the values of an index in order, each with an id that is found under it.
+func (s *State) ascend(name indexName) iter.Seq2[string, string] {
+	prefix := string(name) + "\x00"
+	return func(yield func(value, id string) bool) {
+		m := s.index
+		m.Ascend(prefix, func(k, id string) bool {
+			value, ok := strings.CutPrefix(k, prefix)
+			return ok && yield(strings.TrimSuffix(value, "\x00"+id), id)
 		})
 	}
 }

@@ -41,14 +41,24 @@ type Enforcement interface {
 	InForce(vpc.HostID) (revision int64, connected bool, problem string)
 }
 
+// Keys makes access keys and sessions, which are not stored yet, and their secrets.
+type Keys interface {
+	NewKey(user string) (key vpc.AccessKey, secret string)
+	// NewSession makes a token of at least so many bytes, and at most three more.
+	NewSession(c vpc.Caller, tokenBytes int) (key vpc.AccessKey, secret, token string)
+}
+
 // Config is what the API needs. All but Env and RequestID are required.
 type Config struct {
 	Store       Store
 	Enforcement Enforcement
 	// Verify says who signed a request: the method of a sigv4.Verifier.
 	Verify func(r *http.Request, body []byte) (sigv4.Identity, error)
-	// Authorize returns nil if the key's owner may call the action, else a *vpc.Error.
-	Authorize func(key vpc.AccessKeyID, action string) error
+	// Caller says whose an access key is; the zero Caller if it does not work any more.
+	Caller func(vpc.AccessKeyID) vpc.Caller
+	// Authorize returns nil if the caller may call the operation, else a *vpc.Error.
+	Authorize func(vpc.Caller, *wire.Operation) error
+	Keys      Keys
 	Log       *slog.Logger
 
 	Env       func() vpc.Env // of one request; nil: the clock and random ids
@@ -71,7 +81,8 @@ const maxKeptAnswer = 256 << 10 // bytes
 
 // New returns the handler of the endpoint.
 func New(c Config) (http.Handler, error) {
-	if c.Store == nil || c.Enforcement == nil || c.Verify == nil || c.Authorize == nil || c.Log == nil {
+	if c.Store == nil || c.Enforcement == nil || c.Verify == nil || c.Caller == nil || c.Authorize == nil ||
+		c.Keys == nil || c.Log == nil {
 		return nil, errors.New("ec2api: the config lacks a part")
 	}
 	if c.Env == nil {
@@ -136,6 +147,7 @@ type call struct {
 	host      string // by which the client called
 	service   *wire.Service
 	identity  sigv4.Identity
+	caller    vpc.Caller
 	action    string
 	dryRun    bool  // nothing may be written: the answer is an error in any case
 	revision  int64 // that the answer shows; 0: none was read yet
@@ -169,6 +181,7 @@ func (c *call) update(fn func(*vpc.State) (vpc.Change, error)) error {
 		change, err := fn(s)
 		if c.wrote = !change.Empty(); c.wrote {
 			change.Deletes = append(change.Deletes, gone.Deletes...)
+			change = s.ForgetSessions(c.env, change)
 		}
 		c.revision = s.Revision() // of a refusal: the State that it is about
 		return change, err
@@ -242,6 +255,9 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) (answer []byte, err
 	if c.identity, err = c.Verify(r, body); err != nil {
 		return nil, err
 	}
+	if c.caller = c.Caller(vpc.AccessKeyID(c.identity.AccessKeyID)); c.caller.User == "" { // it went a moment ago
+		return nil, &sigv4.Error{Kind: sigv4.UnknownKey, Reason: "the access key is gone"}
+	}
 	if formErr != nil {
 		return nil, formErr
 	}
@@ -257,10 +273,8 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) (answer []byte, err
 	if run == nil {
 		return nil, wire.InvalidAction(op.Name)
 	}
-	if op != wire.GetCallerIdentity.Operation { // to ask who one is needs no permission
-		if err := c.Authorize(vpc.AccessKeyID(c.identity.AccessKeyID), op.Name); err != nil {
-			return nil, err
-		}
+	if err := c.Authorize(c.caller, op); err != nil {
+		return nil, err
 	}
 	return run(c, form)
 }
@@ -295,7 +309,7 @@ func statusOf(code vpc.Code) int {
 	switch code {
 	case vpc.CodeAuthFailure:
 		return http.StatusUnauthorized
-	case vpc.CodeUnauthorizedOperation:
+	case vpc.CodeUnauthorizedOperation, vpc.CodeAccessDenied:
 		return http.StatusForbidden
 	case vpc.CodeDryRunOperation:
 		return http.StatusPreconditionFailed

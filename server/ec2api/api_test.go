@@ -192,7 +192,9 @@ func brokenAPI(t *testing.T, fail func() error) (http.Handler, *strings.Builder)
 		Verify: func(*http.Request, []byte) (sigv4.Identity, error) {
 			return sigv4.Identity{AccessKeyID: adminKey, Service: "ec2"}, nil
 		},
-		Authorize: func(vpc.AccessKeyID, string) error { return nil },
+		Caller:    func(vpc.AccessKeyID) vpc.Caller { return vpc.Caller{User: "admin"} },
+		Authorize: func(vpc.Caller, *wire.Operation) error { return nil },
+		Keys:      &keyMaker{},
 		Log:       slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {

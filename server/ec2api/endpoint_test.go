@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/server/ec2api"
 	"github.com/sallyport/sallyport/server/ec2api/sigv4"
 	"github.com/sallyport/sallyport/server/ec2api/wire"
+	"github.com/sallyport/sallyport/server/iam"
 	"github.com/sallyport/sallyport/server/store"
 	"github.com/sallyport/sallyport/server/store/storetest"
 	"github.com/sallyport/sallyport/vpc"
@@ -61,7 +63,13 @@ func newEndpointOn(t testing.TB, wrap func(ec2api.Store) ec2api.Store) *endpoint
 	verifier, err := sigv4.New(sigv4.Options{
 		Region: storetest.Region,
 		Now:    e.clock,
-		Lookup: func(id string) (string, bool) { return secret, id == adminKey || id == guestKey },
+		Lookup: func(id string) (sigv4.Key, bool) {
+			k := e.state().Usable(vpc.AccessKeyID(id))
+			if k == nil {
+				return sigv4.Key{}, false
+			}
+			return sigv4.Key{Secret: secret, Token: k.Token, Expires: k.Expires}, true
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -70,15 +78,12 @@ func newEndpointOn(t testing.TB, wrap func(ec2api.Store) ec2api.Store) *endpoint
 		Store:       wrap(e.store),
 		Enforcement: e.hosts,
 		Verify:      verifier.Verify,
-		Authorize: func(key vpc.AccessKeyID, _ string) error {
-			if key == adminKey {
-				return nil
-			}
-			return vpc.Errorf(vpc.CodeUnauthorizedOperation, "You are not authorized to perform this operation.")
-		},
-		Log:       slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Env:       e.env,
-		RequestID: func() string { return e.id("00000000-0000-0000-0000", 12) },
+		Caller:      func(id vpc.AccessKeyID) vpc.Caller { return e.state().Caller(id) },
+		Authorize:   iam.Authorize,
+		Keys:        &keyMaker{},
+		Log:         slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Env:         e.env,
+		RequestID:   func() string { return e.id("00000000-0000-0000-0000", 12) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +96,8 @@ func newEndpointOn(t testing.TB, wrap func(ec2api.Store) ec2api.Store) *endpoint
 			Account: storetest.Account, Region: storetest.Region, ULA: netip.MustParsePrefix("fd00:5a11:9007::/48"),
 		})
 		change.Puts = append(change.Puts,
-			&vpc.AccessKey{ID: adminKey, User: "admin"}, &vpc.AccessKey{ID: guestKey, User: "guest"})
+			&vpc.User{Name: "admin", Role: vpc.Administrator}, &vpc.AccessKey{ID: adminKey, User: "admin"},
+			&vpc.User{Name: "guest", Role: "none"}, &vpc.AccessKey{ID: guestKey, User: "guest"})
 		return change, err
 	})
 	return e
@@ -191,6 +197,22 @@ func (e *endpoint) send(r *http.Request) answer {
 		e.t.Fatal(err)
 	}
 	return answer{w.StatusCode, w.Header, string(body)}
+}
+
+// keyMaker counts keys and sessions. The secret of all of them is secret.
+type keyMaker struct{ keys, sessions atomic.Int64 }
+
+func (m *keyMaker) NewKey(user string) (key vpc.AccessKey, _ string) {
+	return vpc.AccessKey{ID: vpc.AccessKeyID(fmt.Sprintf("AKIA%016d", m.keys.Add(1))), User: user, Sealed: []byte("sealed")}, secret
+}
+
+func (m *keyMaker) NewSession(c vpc.Caller, tokenBytes int) (key vpc.AccessKey, _, token string) {
+	n := m.sessions.Add(1)
+	token = fmt.Sprintf("token-%0*d", max(tokenBytes-6, 4), n)
+	sum := sha256.Sum256([]byte(token))
+	return vpc.AccessKey{
+		ID: vpc.AccessKeyID(fmt.Sprintf("ASIA%016d", n)), User: c.User, Parent: c.Key, Sealed: []byte("sealed"), Token: sum[:],
+	}, secret, token
 }
 
 // hosts says what hosts have in force, as a test set it.

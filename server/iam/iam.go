@@ -7,6 +7,9 @@ package iam
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"iter"
@@ -15,11 +18,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/sallyport/sallyport/server/ec2api/sigv4"
+	"github.com/sallyport/sallyport/server/ec2api/wire"
 	"github.com/sallyport/sallyport/vpc"
 )
 
-// Administrator is the user of the access key that the first start makes. The administrator may call
-// every action.
+// Administrator is the user that the first start makes, with an access key.
 const Administrator = "admin"
 
 // Store is what this package needs of the store.
@@ -59,7 +63,7 @@ func Bootstrap(ctx context.Context, st Store, o Options) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Keys{store: st, seal: seal}
+	k := newKeys(st, seal)
 
 	file := filepath.Join(o.Dir, "credentials")
 	c, err := readCredentials(file)
@@ -73,12 +77,16 @@ func Bootstrap(ctx context.Context, st Store, o Options) (*Keys, error) {
 	ula := newULA()
 	key := seal.accessKey(c, Administrator)
 	if _, err := st.Update(ctx, func(s *vpc.State) (change vpc.Change, err error) {
+		env := o.Env()
 		if s.Installation() == nil {
-			change, err = s.Bootstrap(o.Env(), vpc.NewInstallation{Account: o.Account, Region: o.Region, ULA: ula, VPCCIDR: o.VPCCIDR})
+			change, err = s.Bootstrap(env, vpc.NewInstallation{Account: o.Account, Region: o.Region, ULA: ula, VPCCIDR: o.VPCCIDR})
 		}
 		if s.Count(vpc.KindAccessKey) == 0 {
+			key.Created = env.Now
 			change.Puts = append(change.Puts, key)
+			s = s.Apply(vpc.Change{Puts: []vpc.Object{key}}, s.Revision())
 		}
+		change.Puts = append(change.Puts, s.AdoptUsers(env).Puts...)
 		return change, err
 	}); err != nil {
 		return nil, fmt.Errorf("write the first state: %w", err)
@@ -97,7 +105,7 @@ func Bootstrap(ctx context.Context, st Store, o Options) (*Keys, error) {
 			return nil, err
 		}
 	case c.ID != "":
-		if secret, ok := k.Lookup(string(c.ID)); !ok || secret != c.Secret {
+		if key, ok := k.Lookup(string(c.ID)); !ok || key.Secret != c.Secret {
 			o.Log.Warn("the credentials file names a key that does not exist: remove the file to get the administrator's again", "file", file)
 		}
 	}
@@ -115,61 +123,93 @@ func warnOfBlock(o Options, s *vpc.State) {
 		"vpc", v.ID, "block", v.CIDRs[0].CIDR.String(), "asked", o.VPCCIDR.String())
 }
 
-// Keys looks access keys up in the newest State. It may be used by many goroutines at once.
+// Keys looks access keys up in the newest State, and makes new ones. It may be used by many goroutines
+// at once.
 type Keys struct {
 	store Store
 	seal  *seal
+	decoy *vpc.AccessKey // of nobody
 }
 
-// Lookup returns the secret of an access key.
-func (k *Keys) Lookup(id string) (secret string, ok bool) {
-	key := k.find(id)
-	if key == nil {
-		return "", false
+func newKeys(st Store, s *seal) *Keys {
+	return &Keys{st, s, s.accessKey(newCredentials(), Administrator)}
+}
+
+// Lookup returns what an access key signs with. One that does not exist, or does not work, takes as
+// long.
+func (k *Keys) Lookup(id string) (sigv4.Key, bool) {
+	s := k.newest()
+	key := s.Usable(vpc.AccessKeyID(id))
+	known := key != nil
+	if !known {
+		key = k.decoy
+		s.User(key.User)
 	}
 	secret, err := k.seal.open(key)
-	return secret, err == nil
-}
-
-// User returns the user of an access key; "" if there is no such key.
-func (k *Keys) User(id string) string {
-	if key := k.find(id); key != nil {
-		return key.User
+	if err != nil || !known {
+		return sigv4.Key{}, false
 	}
-	return ""
+	return sigv4.Key{Secret: secret, Token: key.Token, Expires: key.Expires}, true
 }
 
-// find looks in the newest State that this server has: it may be behind another server by the time
-// that a watch takes, but it never fails, which would look like a wrong key.
-func (k *Keys) find(id string) *vpc.AccessKey {
+// Caller returns who signs with an access key, the zero Caller if nobody does.
+func (k *Keys) Caller(id vpc.AccessKeyID) vpc.Caller { return k.newest().Caller(id) }
+
+// newest is the newest State that this server has: it may be behind another server by the time that a
+// watch takes, but looking never fails, which would look like a wrong key.
+func (k *Keys) newest() *vpc.State {
 	for s := range k.store.Watch(context.Background()) {
-		return s.AccessKey(vpc.AccessKeyID(id))
+		return s
 	}
-	return nil // the store is closed
+	return new(vpc.State) // the store is closed
 }
 
-// check opens every access key and returns the administrator's first one.
+// NewKey makes an access key for a user, and its secret. It is not stored yet.
+func (k *Keys) NewKey(user string) (key vpc.AccessKey, secret string) {
+	c := newCredentials()
+	return *k.seal.accessKey(c, user), c.Secret
+}
+
+// NewSession makes the access key of a session that was asked for with another key, its secret, and
+// its token of at least so many bytes. It is not stored yet.
+func (k *Keys) NewSession(caller vpc.Caller, tokenBytes int) (key vpc.AccessKey, secret, token string) {
+	c := newCredentials()
+	c.ID = "ASIA" + c.ID[4:]
+	random := make([]byte, max(48, (tokenBytes+3)/4*3))
+	rand.Read(random)
+	token = base64.StdEncoding.EncodeToString(random)
+	sum := sha256.Sum256([]byte(token))
+	key = *k.seal.accessKey(c, caller.User)
+	key.Token, key.Parent = sum[:], caller.Key
+	return key, c.Secret, token
+}
+
+// check opens every access key and returns the administrator's first one that works.
 func (k *Keys) check(s *vpc.State) (credentials, error) {
 	var first credentials
-	for o := range s.Objects() {
-		key, ok := o.(*vpc.AccessKey)
-		if !ok {
-			continue
-		}
+	for key := range s.AccessKeys() {
 		secret, err := k.seal.open(key)
 		if err != nil {
 			return first, err
 		}
-		if first.ID == "" && key.User == Administrator {
+		if c := s.Caller(key.ID); first.ID == "" && c.Role == vpc.Administrator && !c.Session {
 			first = credentials{key.ID, secret}
 		}
 	}
 	return first, nil
 }
 
-// Authorize refuses with UnauthorizedOperation what a user may not call.
-func Authorize(user, action string) error {
-	if user == Administrator && action != "" {
+// Authorize refuses with UnauthorizedOperation what a caller may not call: an administrator may call
+// everything, a reader what changes nothing. Who one is and a session of one's own need no right. What
+// is not known, the role or the operation, is refused.
+func Authorize(c vpc.Caller, op *wire.Operation) error {
+	switch {
+	case op == nil || c.User == "":
+	case op.Service == &wire.STS:
+		return nil
+	case c.Role == vpc.Administrator:
+		return nil
+	case c.Role == vpc.Reader && !op.Changes():
 		return nil
 	}
 	return vpc.Errorf(vpc.CodeUnauthorizedOperation, "You are not authorized to perform this operation.")

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/server/ec2api/wire"
 	"github.com/sallyport/sallyport/server/iam"
 	"github.com/sallyport/sallyport/server/store"
 	"github.com/sallyport/sallyport/server/store/storetest"
@@ -65,18 +66,18 @@ func TestBootstrap(t *testing.T) {
 		t.Fatalf("credentials are %q", text)
 	}
 	id, secret := m[1], m[2]
-	if got, ok := keys.Lookup(id); !ok || got != secret {
+	if got, ok := keys.Lookup(id); !ok || got.Secret != secret {
 		t.Errorf("Lookup(%s) = %q, %v; want the secret of the file", id, got, ok)
 	}
-	if got := keys.User(id); got != iam.Administrator {
-		t.Errorf("User(%s) = %q, want %q", id, got, iam.Administrator)
+	if got, want := keys.Caller(vpc.AccessKeyID(id)), (vpc.Caller{User: iam.Administrator, Role: vpc.Administrator, Key: vpc.AccessKeyID(id)}); got != want {
+		t.Errorf("Caller(%s) = %+v, want %+v", id, got, want)
 	}
 	for _, unknown := range []string{"", "AKIA", strings.ToLower(id)} {
-		if got, ok := keys.Lookup(unknown); ok || got != "" {
-			t.Errorf("Lookup(%q) = %q, %v; want nothing", unknown, got, ok)
+		if got, ok := keys.Lookup(unknown); ok || got.Secret != "" {
+			t.Errorf("Lookup(%q) = %+v, %v; want nothing", unknown, got, ok)
 		}
-		if got := keys.User(unknown); got != "" {
-			t.Errorf("User(%q) = %q, want nobody", unknown, got)
+		if got := keys.Caller(vpc.AccessKeyID(unknown)); got != (vpc.Caller{}) {
+			t.Errorf("Caller(%q) = %+v, want nobody", unknown, got)
 		}
 	}
 
@@ -103,7 +104,7 @@ func TestBootstrap(t *testing.T) {
 	if got := readFile(t, filepath.Join(dir, "credentials")); got != text {
 		t.Errorf("the credentials written again are\n%s\nwant\n%s", got, text)
 	}
-	if got, ok := keys.Lookup(id); !ok || got != secret {
+	if got, ok := keys.Lookup(id); !ok || got.Secret != secret {
 		t.Errorf("after a second start Lookup(%s) = %q, %v", id, got, ok)
 	}
 	again, err := st.Read(t.Context())
@@ -150,7 +151,7 @@ func TestBootstrapTakesUpCredentials(t *testing.T) {
 	text := readFile(t, filepath.Join(dir, "credentials"))
 	m := credentialsFile.FindStringSubmatch(text)
 	keys := bootstrap(t, storetest.New(t), options(dir))
-	if got, ok := keys.Lookup(m[1]); !ok || got != m[2] {
+	if got, ok := keys.Lookup(m[1]); !ok || got.Secret != m[2] {
 		t.Errorf("Lookup(%s) = %q, %v; want %q", m[1], got, ok, m[2])
 	}
 	if got := readFile(t, filepath.Join(dir, "credentials")); got != text {
@@ -238,8 +239,8 @@ func TestSealedSecretIsBound(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if got, ok := keys.Lookup(string(moved.ID)); ok || got != "" {
-			t.Errorf("Lookup(%s) of %s = %q, %v; want nothing", moved.ID, moved.User, got, ok)
+		if got, ok := keys.Lookup(string(moved.ID)); ok || got.Secret != "" {
+			t.Errorf("Lookup(%s) of %s = %+v, %v; want nothing", moved.ID, moved.User, got, ok)
 		}
 	}
 }
@@ -258,19 +259,114 @@ func TestCredentialsMayBeEdited(t *testing.T) {
 	}
 }
 
+// Of the operations that are described, a reader may call those that change nothing, an administrator
+// all, anybody else those of STS.
 func TestAuthorize(t *testing.T) {
-	for _, tt := range []struct {
-		user, action string
-		want         vpc.Code
-	}{
-		{iam.Administrator, "RunInstances", ""},
-		{iam.Administrator, "", vpc.CodeUnauthorizedOperation},
-		{"", "RunInstances", vpc.CodeUnauthorizedOperation},
-		{"Admin", "DescribeVpcs", vpc.CodeUnauthorizedOperation},
-		{"mallory", "DescribeVpcs", vpc.CodeUnauthorizedOperation},
-	} {
-		if got := vpc.CodeOf(iam.Authorize(tt.user, tt.action)); got != tt.want {
-			t.Errorf("Authorize(%q, %q) = %q, want %q", tt.user, tt.action, got, tt.want)
+	for _, op := range wire.Operations {
+		for role, want := range map[vpc.Role]bool{
+			vpc.Administrator: true,
+			vpc.Reader:        !op.Changes() || op == wire.GetSessionToken.Operation,
+			"":                op.Service == &wire.STS,
+			"Administrator":   op.Service == &wire.STS,
+		} {
+			err := iam.Authorize(vpc.Caller{User: "u", Role: role}, op)
+			if (err == nil) != want || err != nil && vpc.CodeOf(err) != vpc.CodeUnauthorizedOperation {
+				t.Errorf("role %q, %s: %v, want allowed: %t", role, op.Name, err, want)
+			}
 		}
+		if iam.Authorize(vpc.Caller{Role: vpc.Administrator}, op) == nil {
+			t.Errorf("%s is allowed to nobody", op.Name)
+		}
+	}
+	if iam.Authorize(vpc.Caller{User: "u", Role: vpc.Administrator}, nil) == nil {
+		t.Error("an unknown operation is allowed")
+	}
+}
+
+// A data directory of before there were users: its key's user is an administrator.
+func TestKeysWithoutUsersAreAdopted(t *testing.T) {
+	st, dir := storetest.New(t), t.TempDir()
+	keys := bootstrap(t, st, options(dir))
+	m := credentialsFile.FindStringSubmatch(readFile(t, filepath.Join(dir, "credentials")))
+	if _, err := st.Update(t.Context(), func(*vpc.State) (vpc.Change, error) {
+		return vpc.Change{Deletes: []vpc.Key{{Kind: vpc.KindUser, ID: iam.Administrator}}}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := keys.Lookup(m[1]); ok {
+		t.Errorf("without its user the key opens %+v", got)
+	}
+	keys = bootstrap(t, st, options(dir))
+	if got := keys.Caller(vpc.AccessKeyID(m[1])); got.Role != vpc.Administrator || got.User != iam.Administrator {
+		t.Errorf("after another start the key is of %+v", got)
+	}
+	if got, ok := keys.Lookup(m[1]); !ok || got.Secret != m[2] {
+		t.Errorf("Lookup = %+v, %v", got, ok)
+	}
+}
+
+// What Lookup says follows key, parent and user at once.
+func TestLookupFollowsTheState(t *testing.T) {
+	st, dir := storetest.New(t), t.TempDir()
+	keys := bootstrap(t, st, options(dir))
+	env := func() vpc.Env { return vpc.Env{Now: time.Now().UTC(), ID: vpc.RandomID} }
+	update := func(fn func(*vpc.State) (vpc.Change, error)) {
+		t.Helper()
+		if _, err := st.Update(t.Context(), fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key, secret := keys.NewKey("ann")
+	session, sessionSecret, token := keys.NewSession(vpc.Caller{User: "ann", Key: key.ID}, 100)
+	if len(token) < 100 || len(token) > 103 || secret == sessionSecret || !strings.HasPrefix(string(session.ID), "ASIA") {
+		t.Errorf("NewSession = %+v with a token of %d bytes", session, len(token))
+	}
+	update(func(s *vpc.State) (vpc.Change, error) {
+		_, c, err := s.CreateUser(env(), vpc.NewUser{Name: "ann", Role: vpc.Reader})
+		return c, err
+	})
+	update(func(s *vpc.State) (vpc.Change, error) { _, c, err := s.CreateAccessKey(env(), key); return c, err })
+	update(func(s *vpc.State) (vpc.Change, error) {
+		_, c, err := s.CreateSession(env(), session, time.Hour)
+		return c, err
+	})
+	want := func(step string, keyWorks, sessionWorks bool) {
+		t.Helper()
+		if got, ok := keys.Lookup(string(key.ID)); ok != keyWorks || ok && got.Secret != secret {
+			t.Errorf("%s: the key works: %t, want %t", step, ok, keyWorks)
+		}
+		if got, ok := keys.Lookup(string(session.ID)); ok != sessionWorks || ok && (got.Secret != sessionSecret || got.Expires.IsZero() || got.Token == nil) {
+			t.Errorf("%s: the session works: %t, want %t", step, ok, sessionWorks)
+		}
+	}
+	want("made", true, true)
+	disableUser := func(yes bool) {
+		update(func(s *vpc.State) (vpc.Change, error) {
+			_, c, err := s.ModifyUser("ann", vpc.UserChange{Disabled: &yes})
+			return c, err
+		})
+	}
+	disableUser(true)
+	want("user disabled", false, false)
+	disableUser(false)
+	want("user enabled", true, true)
+	update(func(s *vpc.State) (vpc.Change, error) { return s.ModifyAccessKey(key.ID, true) })
+	want("key disabled", false, false)
+	update(func(s *vpc.State) (vpc.Change, error) { return s.ModifyAccessKey(key.ID, false) })
+	update(func(s *vpc.State) (vpc.Change, error) { return s.ModifyAccessKey(session.ID, true) })
+	want("session disabled", true, false)
+	update(func(s *vpc.State) (vpc.Change, error) { return s.DeleteAccessKey(key.ID) })
+	want("key deleted", false, false)
+}
+
+// An unknown key takes as long as one that is known.
+func TestLookupTakesAsLong(t *testing.T) {
+	st, dir := storetest.New(t), t.TempDir()
+	keys := bootstrap(t, st, options(dir))
+	m := credentialsFile.FindStringSubmatch(readFile(t, filepath.Join(dir, "credentials")))
+	known := testing.AllocsPerRun(1000, func() { keys.Lookup(m[1]) })
+	unknown := testing.AllocsPerRun(1000, func() { keys.Lookup("AKIAAAAAAAAAAAAAAAAA") })
+	if known != unknown {
+		t.Errorf("a known key takes %v allocations, an unknown one %v", known, unknown)
 	}
 }

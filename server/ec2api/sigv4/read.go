@@ -17,8 +17,10 @@ type signature struct {
 	time                              time.Time
 	expires                           time.Duration // of a presigned request
 	presigned                         bool
-	token                             bool // a session token came along
+	token                             string // of a session; "": none came along
 }
+
+const tokenName = "X-Amz-Security-Token"
 
 // read finds the signature of r, in the header or in the query string.
 func read(r *http.Request) (*signature, error) {
@@ -75,7 +77,11 @@ func readHeader(authorization string, h http.Header) (*signature, error) {
 	if len(parts) != 3 {
 		return nil, refuse(Malformed, "The Authorization header has an unknown parameter.")
 	}
-	s := &signature{signature: parts["Signature"], token: len(h.Values("X-Amz-Security-Token")) > 0}
+	tokens := h.Values(tokenName)
+	if len(tokens) > 1 {
+		return nil, refuse(Malformed, "The request has more than one "+tokenName+" header.")
+	}
+	s := &signature{signature: parts["Signature"], token: strings.Join(tokens, "")}
 	if err := s.scopeAndHeaders(parts["Credential"], parts["SignedHeaders"]); err != nil {
 		return nil, err
 	}
@@ -113,12 +119,10 @@ func readQuery(query map[string]string, h http.Header) (*signature, error) {
 	if query["X-Amz-Algorithm"] != algorithm {
 		return nil, refuse(Malformed, "Unsupported algorithm in X-Amz-Algorithm; use "+algorithm+".")
 	}
-	_, token := query["X-Amz-Security-Token"]
-	s := &signature{
-		signature: query["X-Amz-Signature"],
-		presigned: true,
-		token:     token || len(h.Values("X-Amz-Security-Token")) > 0,
+	if len(h.Values(tokenName)) > 0 {
+		return nil, refuse(Malformed, "The "+tokenName+" of a presigned request belongs into the query string.")
 	}
+	s := &signature{signature: query["X-Amz-Signature"], presigned: true, token: query[tokenName]}
 	if err := s.scopeAndHeaders(query["X-Amz-Credential"], query["X-Amz-SignedHeaders"]); err != nil {
 		return nil, err
 	}

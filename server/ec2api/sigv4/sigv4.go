@@ -34,14 +34,22 @@ type Options struct {
 	Now      func() time.Time // nil: time.Now
 	MaxSkew  time.Duration    // between the caller's clock and ours; 0: 15 min, as EC2
 
-	// Lookup returns the secret of an access key. It is called once per request, from many goroutines.
-	Lookup func(accessKeyID string) (secret string, ok bool)
+	// Lookup returns what an access key signs with. It is called once per request, from many
+	// goroutines, and takes as long for a key that does not exist.
+	Lookup func(accessKeyID string) (key Key, ok bool)
+}
+
+// Key is what requests are signed with.
+type Key struct {
+	Secret  string
+	Token   []byte    // SHA-256 of the session token that must come along; nil: none may
+	Expires time.Time // of a session; zero: never
 }
 
 // Verifier checks signatures. It may be used by many goroutines at once.
 type Verifier struct {
 	o     Options
-	decoy string // the secret of keys that do not exist: they take as long as the others
+	decoy Key // of those that do not exist: they take as long as the others
 
 	mu   sync.Mutex
 	keys map[scope][]byte // signing keys by scope; bounded by maxCached
@@ -72,7 +80,7 @@ func New(o Options) (*Verifier, error) {
 	if o.MaxSkew == 0 {
 		o.MaxSkew = 15 * time.Minute
 	}
-	return &Verifier{o: o, decoy: rand.Text(), keys: map[scope][]byte{}}, nil
+	return &Verifier{o: o, decoy: Key{Secret: rand.Text()}, keys: map[scope][]byte{}}, nil
 }
 
 // Verify says who signed r, whose whole body is given, as raw bytes and before anything parsed them: the caller bounds
@@ -97,24 +105,25 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (Identity, error) {
 	}
 
 	// From here on an unknown key goes the way of a known one, to the same comparison.
-	secret, known := v.o.Lookup(s.accessKeyID)
-	if !known || secret == "" || s.token {
-		secret, known = v.decoy, false
+	key, known := v.o.Lookup(s.accessKeyID)
+	if !known || key.Secret == "" {
+		key, known = v.decoy, false
 	}
 	digest := sha256.Sum256([]byte(request))
 	toSign := strings.Join([]string{
 		algorithm, s.time.Format(timeLayout), s.day + "/" + s.region + "/" + s.service + "/" + terminator,
 		hex.EncodeToString(digest[:]),
 	}, "\n")
-	want := hex.EncodeToString(mac(v.key(scope{secret, s.day, s.region, s.service}), toSign))
-	equal := hmac.Equal([]byte(want), []byte(s.signature))
+	signed := v.signed(scope{key.Secret, s.day, s.region, s.service}, toSign, s.signature)
 	switch {
-	case s.token:
-		return Identity{}, refuse(UnknownKey, "session tokens are not issued here")
 	case !known:
 		return Identity{}, refuse(UnknownKey, "unknown access key")
-	case !equal:
+	case !signed:
 		return Identity{}, refuse(WrongSecret, "the signature does not match")
+	case !key.comesWith(s.token):
+		return Identity{}, refuse(WrongToken, "the session token is not that of the access key")
+	case !key.Expires.IsZero() && !v.o.Now().Before(key.Expires):
+		return Identity{}, refuse(ExpiredToken, "Request has expired.")
 	}
 	if sum := contentHash(r); sum != nil && !(len(sum) == 1 && hmac.Equal([]byte(sum[0]), []byte(hashOf(body)))) {
 		return Identity{}, refuse(WrongSecret, "X-Amz-Content-Sha256 is not the hash of the body")
@@ -167,23 +176,58 @@ func (v *Verifier) inTime(s *signature) error {
 	return nil
 }
 
-// key returns the signing key of a scope. Only existing secrets, and the few days that inTime lets pass, make scopes:
-// a stranger cannot fill the cache.
-func (v *Verifier) key(s scope) []byte {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if k, ok := v.keys[s]; ok {
-		return k
+// comesWith reports whether a request with that session token, "" for none, may be signed with the key.
+func (k Key) comesWith(token string) bool {
+	if k.Token == nil {
+		return token == ""
 	}
-	if len(v.keys) >= maxCached {
-		clear(v.keys)
+	sum := sha256.Sum256([]byte(token))
+	return hmac.Equal(sum[:], k.Token)
+}
+
+// signed reports whether the signature of a text is that of the scope. A wrong one takes as long
+// whether the signing key was at hand or not: a stranger does not learn whose it is. Only what was
+// right is kept, so that existing secrets alone, and the few days that inTime lets pass, make scopes.
+func (v *Verifier) signed(s scope, text, signature string) bool {
+	k, kept := v.kept(s)
+	if !kept {
+		k = s.key()
 	}
+	if hmac.Equal([]byte(hex.EncodeToString(mac(k, text))), []byte(signature)) {
+		if !kept {
+			v.keep(s, k)
+		}
+		return true
+	}
+	if kept {
+		s.key()
+	}
+	return false
+}
+
+// key makes the signing key of a scope.
+func (s scope) key() []byte {
 	k := []byte("AWS4" + s.secret)
 	for _, part := range []string{s.day, s.region, s.service, terminator} {
 		k = mac(k, part)
 	}
-	v.keys[s] = k
 	return k
+}
+
+func (v *Verifier) kept(s scope) ([]byte, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	k, ok := v.keys[s]
+	return k, ok
+}
+
+func (v *Verifier) keep(s scope, k []byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.keys) >= maxCached {
+		clear(v.keys)
+	}
+	v.keys[s] = k
 }
 
 func mac(key []byte, text string) []byte {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,9 +26,11 @@ import (
 )
 
 const (
-	keyID  = "AKIDEXAMPLE"
-	secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-	form   = "Action=DescribeVpcs&Version=2016-11-15"
+	keyID     = "AKIDEXAMPLE"
+	sessionID = "ASIAEXAMPLE" // of a session whose token is token, and which has an hour left
+	token     = "FwoGZXIvYXdzEXAMPLE+/="
+	secret    = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+	form      = "Action=DescribeVpcs&Version=2016-11-15"
 )
 
 var (
@@ -40,12 +43,31 @@ func verifier(t testing.TB) *sigv4.Verifier {
 	v, err := sigv4.New(sigv4.Options{
 		Region: "us-east-1",
 		Now:    func() time.Time { return now },
-		Lookup: func(id string) (string, bool) { return secret, id == keyID },
+		Lookup: lookup,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return v
+}
+
+func lookup(id string) (sigv4.Key, bool) {
+	sum := sha256.Sum256([]byte(token))
+	switch id {
+	case keyID:
+		return sigv4.Key{Secret: secret}, true
+	case sessionID:
+		return sigv4.Key{Secret: secret, Token: sum[:], Expires: now.Add(time.Hour)}, true
+	case "ASIAOVER":
+		return sigv4.Key{Secret: secret, Token: sum[:], Expires: now}, true
+	default:
+		return sigv4.Key{}, false
+	}
+}
+
+// as returns credentials of a session.
+func as(id, secret, token string) aws.Credentials {
+	return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token}
 }
 
 // call is a request as a client makes it, before it is signed.
@@ -153,6 +175,8 @@ func TestVerifyAgreesWithSDK(t *testing.T) {
 		"form":                {body: form},
 		"empty body":          {},
 		"sts":                 {body: form, service: "sts"},
+		"session":             {body: form, creds: as(sessionID, secret, token)},
+		"session presigned":   {method: "GET", target: query("a", "b"), expires: time.Minute, creds: as(sessionID, secret, token)},
 		"host without port":   {target: "http://ec2.example.com/", body: form},
 		"host with IPv6":      {target: "http://[::1]:4580/", body: form},
 		"no path":             {target: "http://localhost:4580", body: form},
@@ -187,7 +211,7 @@ func TestVerifyAgreesWithSDK(t *testing.T) {
 				t.Fatalf("Verify: %v\n%s %s\n%v", err, r.Method, r.URL, r.Header)
 			}
 			c := c.defaults()
-			want := sigv4.Identity{AccessKeyID: keyID, Service: c.service, Time: c.at, Presigned: c.expires != 0}
+			want := sigv4.Identity{AccessKeyID: c.creds.AccessKeyID, Service: c.service, Time: c.at, Presigned: c.expires != 0}
 			if got != want {
 				t.Errorf("Verify = %+v, want %+v", got, want)
 			}
@@ -222,6 +246,13 @@ func TestVerifyRefuses(t *testing.T) {
 			return r
 		}
 	}
+	sessionOf := func(change func(*http.Request)) func(testing.TB) *http.Request {
+		return func(t testing.TB) *http.Request {
+			r := call{body: form, creds: as(sessionID, secret, token)}.sign(t)
+			change(r)
+			return r
+		}
+	}
 	authorization := func(old, new string) func(testing.TB) *http.Request {
 		return signed(func(r *http.Request) {
 			a := r.Header.Get("Authorization")
@@ -231,8 +262,6 @@ func TestVerifyRefuses(t *testing.T) {
 			r.Header.Set("Authorization", strings.Replace(a, old, new, 1))
 		})
 	}
-	session := creds
-	session.SessionToken = "token"
 	for name, tt := range map[string]struct {
 		request func(testing.TB) *http.Request
 		want    sigv4.Kind
@@ -274,7 +303,17 @@ func TestVerifyRefuses(t *testing.T) {
 		"date moved":       {signed(func(r *http.Request) { r.Header.Set("X-Amz-Date", "20261122T120001Z") }), sigv4.WrongSecret},
 		"unknown key":      {call{body: form, creds: aws.Credentials{AccessKeyID: "AKIDOTHER", SecretAccessKey: secret}}.sign, sigv4.UnknownKey},
 		"wrong secret":     {call{body: form, creds: aws.Credentials{AccessKeyID: keyID, SecretAccessKey: "x"}}.sign, sigv4.WrongSecret},
-		"session token":    {call{body: form, creds: session}.sign, sigv4.UnknownKey},
+		"needless token":   {call{body: form, creds: as(keyID, secret, token)}.sign, sigv4.WrongToken},
+		"no token":         {call{body: form, creds: as(sessionID, secret, "")}.sign, sigv4.WrongToken},
+		"wrong token":      {call{body: form, creds: as(sessionID, secret, token+"x")}.sign, sigv4.WrongToken},
+		"token's secret":   {call{body: form, creds: as(sessionID, "x", token)}.sign, sigv4.WrongSecret},
+		"session over":     {call{body: form, creds: as("ASIAOVER", secret, token)}.sign, sigv4.ExpiredToken},
+		"over, no token":   {call{body: form, creds: as("ASIAOVER", secret, "")}.sign, sigv4.WrongToken},
+		"over, no secret":  {call{body: form, creds: as("ASIAOVER", "x", token)}.sign, sigv4.WrongSecret},
+		"token of nobody":  {call{body: form, creds: as("ASIAOTHER", secret, token)}.sign, sigv4.UnknownKey},
+		"two tokens":       {sessionOf(func(r *http.Request) { r.Header.Add("X-Amz-Security-Token", "a") }), sigv4.Malformed},
+		"token unsigned":   {signed(func(r *http.Request) { r.Header.Set("X-Amz-Security-Token", token) }), sigv4.Malformed},
+		"token taken off":  {sessionOf(func(r *http.Request) { r.Header.Del("X-Amz-Security-Token") }), sigv4.WrongSecret},
 		"signature bit":    {signed(flip), sigv4.WrongSecret},
 		"signature empty":  {authorization("Signature=", "Signature=, x="), sigv4.Malformed},
 		"other method":     {signed(func(r *http.Request) { r.Method = "PUT" }), sigv4.WrongSecret},
@@ -301,7 +340,9 @@ func TestVerifyRefuses(t *testing.T) {
 		"presigned: added":        {presigned(func(q url.Values) { q.Set("DryRun", "false") }), sigv4.WrongSecret},
 		"presigned: host":         {presigned(func(q url.Values) { q.Set("X-Amz-SignedHeaders", "date") }), sigv4.Malformed},
 		"presigned: hash lies":    {call{method: "GET", target: "http://localhost/?X-Amz-Content-Sha256=" + hash("x"), expires: time.Minute}.sign, sigv4.WrongSecret},
-		"presigned: token":        {call{method: "GET", creds: session, expires: time.Minute}.sign, sigv4.UnknownKey},
+		"presigned: token":        {call{method: "GET", creds: as(keyID, secret, token), expires: time.Minute}.sign, sigv4.WrongToken},
+		"presigned: wrong token":  {call{method: "GET", creds: as(sessionID, secret, "x"), expires: time.Minute}.sign, sigv4.WrongToken},
+		"presigned: two tokens":   {presigned(func(q url.Values) { q.Add("X-Amz-Security-Token", "a"); q.Add("X-Amz-Security-Token", "a") }), sigv4.Malformed},
 		"presigned: over":         {call{method: "GET", at: now.Add(-61 * time.Second), expires: time.Minute}.sign, sigv4.Expired},
 		"presigned: not yet":      {call{method: "GET", at: now.Add(16 * time.Minute), expires: time.Hour}.sign, sigv4.Expired},
 	} {
@@ -330,7 +371,7 @@ func TestVanilla(t *testing.T) {
 	v, err := sigv4.New(sigv4.Options{
 		Region: "us-east-1", Services: []string{"service"},
 		Now:    func() time.Time { return time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC) },
-		Lookup: func(id string) (string, bool) { return secret, id == keyID },
+		Lookup: lookup,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -391,6 +432,9 @@ func TestErrorFor(t *testing.T) {
 		sigv4.BadScope:    {answer{"AuthFailure", 401}, answer{"SignatureDoesNotMatch", 403}},
 		sigv4.UnknownKey:  {answer{"AuthFailure", 401}, answer{"InvalidClientTokenId", 403}},
 		sigv4.WrongSecret: {answer{"AuthFailure", 401}, answer{"SignatureDoesNotMatch", 403}},
+
+		sigv4.WrongToken:   {answer{"AuthFailure", 401}, answer{"InvalidClientTokenId", 403}},
+		sigv4.ExpiredToken: {answer{"RequestExpired", 400}, answer{"ExpiredToken", 403}},
 	} {
 		e := &sigv4.Error{Kind: kind, Reason: "because"}
 		code, message, status := e.For("ec2")
@@ -408,7 +452,6 @@ func TestErrorFor(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	lookup := func(string) (string, bool) { return "", false }
 	for name, o := range map[string]sigv4.Options{"no region": {Lookup: lookup}, "no lookup": {Region: "r"}} {
 		if _, err := sigv4.New(o); err == nil {
 			t.Errorf("%s: New returned no error", name)
@@ -420,7 +463,7 @@ func TestOptions(t *testing.T) {
 func TestEmptySecret(t *testing.T) {
 	v, err := sigv4.New(sigv4.Options{
 		Region: "us-east-1", Now: func() time.Time { return now },
-		Lookup: func(string) (string, bool) { return "", true },
+		Lookup: func(string) (sigv4.Key, bool) { return sigv4.Key{}, true },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -429,6 +472,58 @@ func TestEmptySecret(t *testing.T) {
 	if _, err := v.Verify(r, body(t, r)); kind(err) != sigv4.UnknownKey {
 		t.Errorf("Verify: %v, want UnknownKey", err)
 	}
+}
+
+// TestNoDifference: an unknown key and a wrong secret cost the same work, however well the key is known already:
+// counted in allocations, and in time, each measured in turn with the other.
+func TestNoDifference(t *testing.T) {
+	for name, warm := range map[string]bool{"key not used before": false, "key in use": true} {
+		t.Run(name, func(t *testing.T) {
+			v := verifier(t)
+			if r := (call{body: form}).sign(t); warm {
+				if _, err := v.Verify(r, []byte(form)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			attempt := func(c aws.Credentials, want sigv4.Kind) func() {
+				r := call{body: form, creds: c}.sign(t)
+				return func() {
+					if _, err := v.Verify(r, []byte(form)); kind(err) != want {
+						t.Fatalf("Verify: %v, want kind %d", err, want)
+					}
+				}
+			}
+			unknown := attempt(aws.Credentials{AccessKeyID: "AKIDEXAMPL0", SecretAccessKey: secret}, sigv4.UnknownKey)
+			wrong := attempt(aws.Credentials{AccessKeyID: keyID, SecretAccessKey: "x"}, sigv4.WrongSecret)
+			if a, b := testing.AllocsPerRun(100, unknown), testing.AllocsPerRun(100, wrong); a != b {
+				t.Errorf("an unknown key takes %v allocations, a wrong secret %v", a, b)
+			}
+			var ratio float64
+			for range 10 { // the machine may be busy with other things: one quiet moment shows it
+				a, b := medians(500, unknown, wrong)
+				if ratio = float64(a) / float64(b); ratio > 0.9 && ratio < 1.1 {
+					return
+				}
+			}
+			t.Errorf("an unknown key takes %.2f times as long as a wrong secret", ratio)
+		})
+	}
+}
+
+// medians returns how long each of two functions takes, run in turn.
+func medians(n int, a, b func()) (time.Duration, time.Duration) {
+	took := func(f func()) time.Duration {
+		start := time.Now()
+		f()
+		return time.Since(start)
+	}
+	as, bs := make([]time.Duration, n), make([]time.Duration, n)
+	for i := range n {
+		as[i], bs[i] = took(a), took(b)
+	}
+	slices.Sort(as)
+	slices.Sort(bs)
+	return as[n/2], bs[n/2]
 }
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9._-]*$`)
@@ -464,11 +559,16 @@ func FuzzAgree(f *testing.F) {
 // FuzzHostile: nobody gets in without the secret, and nothing panics.
 func FuzzHostile(f *testing.F) {
 	f.Add("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261122/us-east-1/ec2/aws4_request, SignedHeaders=host;x-amz-date, Signature=00",
-		"", "20261122T120000Z", []byte(form))
+		"", "20261122T120000Z", "", []byte(form))
+	f.Add("AWS4-HMAC-SHA256 Credential=ASIAEXAMPLE/20261122/us-east-1/ec2/aws4_request, SignedHeaders=host;x-amz-date;x-amz-security-token, Signature=00",
+		"", "20261122T120000Z", token, []byte(form))
 	f.Add("", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261122%2Fus-east-1%2Fec2%2Faws4_request"+
-		"&X-Amz-Date=20261122T120000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=00", "", []byte{})
-	f.Fuzz(func(t *testing.T, authorization, query, date string, payload []byte) {
+		"&X-Amz-Date=20261122T120000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=00", "", "", []byte{})
+	f.Fuzz(func(t *testing.T, authorization, query, date, session string, payload []byte) {
 		r := &http.Request{Method: http.MethodPost, Host: "localhost", URL: &url.URL{Path: "/", RawQuery: query}, Header: http.Header{}}
+		if session != "" {
+			r.Header.Set("X-Amz-Security-Token", session)
+		}
 		if authorization != "" {
 			r.Header.Set("Authorization", authorization)
 		}
@@ -481,6 +581,25 @@ func FuzzHostile(f *testing.F) {
 		}
 		if kind(err) == 0 {
 			t.Fatalf("not a *sigv4.Error: %v", err)
+		}
+	})
+}
+
+// FuzzSession: the secret of a session without its whole token lets nobody in, and with it everybody.
+func FuzzSession(f *testing.F) {
+	f.Add("", false)
+	f.Add(token, false)
+	f.Add(token+" ", true)
+	f.Fuzz(func(t *testing.T, given string, presign bool) {
+		if strings.ContainsFunc(given, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
+			t.Skip("no header can carry it as it is")
+		}
+		c := call{method: "POST", body: form, creds: as(sessionID, secret, given)}
+		if presign {
+			c.expires = time.Minute
+		}
+		if _, err := verifier(t).Verify(c.sign(t), []byte(form)); (err == nil) != (given == token) {
+			t.Fatalf("token %q: %v", given, err)
 		}
 	})
 }

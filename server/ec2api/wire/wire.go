@@ -13,6 +13,7 @@ package wire
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -109,6 +110,13 @@ type Operation struct {
 	newRequest, newResult func() any
 	decode                func(*Form) (any, error)
 	encode                func([]byte, string, any) []byte
+}
+
+// Changes reports whether the operation may change anything: EC2 begins the names of all others with Describe or Get,
+// and so do we. STS's GetSessionToken, which makes a session, is the one that is named otherwise.
+func (o *Operation) Changes() bool {
+	reads := strings.HasPrefix(o.Name, "Describe") || strings.HasPrefix(o.Name, "Get")
+	return !reads || o == GetSessionToken.Operation
 }
 
 // NewRequest returns a pointer to an empty value of the operation's request type.
