@@ -151,9 +151,10 @@ func (s *State) ascend(name indexName) iter.Seq2[string, string] {
 	prefix := string(name) + "\x00"
 	return func(yield func(value, id string) bool) {
 		m := s.index
-		m.Ascend(prefix, func(k, id string) bool {
-			value, ok := strings.CutPrefix(k, prefix)
-			return ok && yield(strings.TrimSuffix(value, "\x00"+id), id)
+		m.Ascend(prefix, func(k string, _ struct{}) bool {
+			k, ok := strings.CutPrefix(k, prefix)
+			value, id, _ := strings.Cut(k, "\x00")
+			return ok && yield(value, id)
 		})
 	}
 }
