@@ -73,13 +73,15 @@ type GroupAssociation struct {
 type Rule struct {
 	ID          RuleID
 	Number      uint32 // unique in the installation, never 0, never used again; how the datapath names the rule
+	First       uint32 `json:",omitempty"` // the number it was made with, if it was modified since
 	Egress      bool
 	Protocol    Protocol
 	From, To    int32 // tcp, udp: ports, inclusive; icmp, icmpv6: type and code, -1 for all; others: -1, -1
 	Peer        Peer
-	PeerVPC     VPCID  `json:",omitempty"` // of Peer.Group, if it is not the group's own: one that was peered then
-	Description string `json:",omitempty"`
-	Tags        Tags   `json:",omitempty"`
+	PeerVPC     VPCID     `json:",omitempty"` // of Peer.Group, if it is not the group's own
+	Peering     PeeringID `json:",omitempty"` // that joined PeerVPC when the rule was made; "": an association did
+	Description string    `json:",omitempty"`
+	Tags        Tags      `json:",omitempty"`
 }
 
 // Protocol is an IANA protocol number, or AllProtocols.

@@ -23,8 +23,13 @@ type PermissionPeer struct {
 	PrefixList  PrefixListID
 	Group       GroupID
 	GroupName   string    // instead of Group: of a group in the default VPC
-	Account     AccountID // of the group; "": ours
+	Account     AccountID // of the group; "" in a request: ours; in an answer: the group is gone
 	Description string
+
+	// Of a group in another VPC; in answers only.
+	VPC           VPCID
+	Peering       PeeringID // "": none was ever needed
+	PeeringStatus PeeringStatus
 }
 
 // FlatPermission is the older form of one permission, without IPv6 and descriptions.
@@ -77,6 +82,7 @@ type resolve struct {
 	group     *SecurityGroup // whose rules they are
 	egress    bool
 	mustExist bool // the groups and prefix lists: a new rule needs them, an old one is only compared
+	described bool // a description counts, and must be well-formed
 }
 
 // rules returns one rule for each peer of the permissions, canonical, without ids.
@@ -92,26 +98,52 @@ func (s *State) rules(permissions []Permission, how resolve) ([]Rule, error) {
 			return nil, errNoPeer()
 		}
 		for _, named := range p.Peers {
-			peer, err := s.peer(named, how)
+			r, err := s.rule(Rule{Egress: how.egress, Protocol: protocol, From: from, To: to}, named, how)
 			if err != nil {
 				return nil, err
 			}
-			if how.mustExist && !validText(named.Description) {
-				return nil, Errorf(CodeInvalidParameterValue,
-					"Invalid rule description. Valid descriptions are %s", textAdvice)
-			}
-			r := Rule{
-				Egress: how.egress, Protocol: protocol, From: from, To: to, Peer: peer,
-				Description: named.Description,
-			}
 			if seen[r.identity()] {
-				return nil, Errorf(CodeInvalidParameterValue, "The same permission must not appear multiple times")
+				return nil, errTwice()
 			}
 			seen[r.identity()] = true
 			rules = append(rules, r)
 		}
 	}
 	return rules, nil
+}
+
+func errTwice() *Error {
+	return Errorf(CodeInvalidParameterValue, "The same permission must not appear multiple times")
+}
+
+func errRuleDescription() *Error {
+	return Errorf(CodeInvalidParameterValue, "Invalid rule description. Valid descriptions are %s", textAdvice)
+}
+
+// rule completes a rule with its peer and description.
+func (s *State) rule(r Rule, named PermissionPeer, how resolve) (Rule, error) {
+	var err error
+	if r.Peer, err = s.peer(named, how); err != nil {
+		return Rule{}, err
+	}
+	if how.described {
+		if !validText(named.Description) {
+			return Rule{}, errRuleDescription()
+		}
+		r.Description = named.Description
+	}
+	if p := s.SecurityGroup(r.Peer.Group); how.mustExist && p != nil && p.VPC != how.group.VPC {
+		pcx := s.activePeering(how.group.VPC, p.VPC)
+		if pcx == nil && !shareVPC(how.group, p) {
+			return Rule{}, Errorf(CodeInvalidGroupNotFound,
+				"You have specified two resources that belong to different networks.")
+		}
+		r.PeerVPC = p.VPC
+		if pcx != nil {
+			r.Peering = pcx.ID
+		}
+	}
+	return r, nil
 }
 
 func errNoPeer() *Error {
@@ -219,11 +251,10 @@ func (s *State) peer(p PermissionPeer, how resolve) (Peer, error) {
 		}
 		return Peer{CIDR: c}, nil
 	case p.PrefixList != "":
-		if how.mustExist {
-			_, err := s.findPrefixList(p.PrefixList)
-			return Peer{PrefixList: p.PrefixList}, err
-		}
 		id, err := ParsePrefixListID(string(p.PrefixList))
+		if err == nil && how.mustExist && s.PrefixList(id) == nil {
+			err = Errorf(CodeInvalidPrefixListIDNotFound, "The prefix list ID '%s' does not exist", id)
+		}
 		return Peer{PrefixList: id}, err
 	case p.Group != "" || p.GroupName != "":
 		return s.groupPeer(p, how)
@@ -248,10 +279,6 @@ func (s *State) groupPeer(p PermissionPeer, how resolve) (Peer, error) {
 	if err != nil {
 		return Peer{}, err
 	}
-	if how.mustExist && g.VPC != how.group.VPC {
-		return Peer{}, Errorf(CodeInvalidGroupNotFound,
-			"You have specified two resources that belong to different networks.")
-	}
 	return Peer{Group: g.ID}, nil
 }
 
@@ -268,16 +295,21 @@ func errCIDR(s string) *Error {
 	return Errorf(CodeInvalidParameterValue, "CIDR block %s is malformed", s)
 }
 
-// Permissions returns the group's rules of one direction as EC2 shows them: what has the same
+// Permissions returns the rules of one direction of a group as EC2 shows them: what has the same
 // protocol and ports is one permission. From and To are nil for protocols without ports.
-func (g *SecurityGroup) Permissions(egress bool) []Permission {
+func (s *State) Permissions(g *SecurityGroup, egress bool) []Permission {
+	return s.permissions(g, func(r Rule) bool { return r.Egress == egress })
+}
+
+// permissions returns those rules of a group that are to be shown.
+func (s *State) permissions(g *SecurityGroup, show func(Rule) bool) []Permission {
 	type ports struct {
 		protocol Protocol
 		from, to int32
 	}
 	n := 0
 	for i := range g.Rules {
-		if g.Rules[i].Egress == egress {
+		if show(g.Rules[i]) {
 			n++
 		}
 	}
@@ -286,7 +318,7 @@ func (g *SecurityGroup) Permissions(egress bool) []Permission {
 	}
 	list, at := make([]Permission, 0, n), make(map[ports]int, n)
 	for _, r := range g.Rules {
-		if r.Egress != egress {
+		if !show(r) {
 			continue
 		}
 		k := ports{r.Protocol, r.From, r.To}
@@ -300,21 +332,31 @@ func (g *SecurityGroup) Permissions(egress bool) []Permission {
 			}
 			list = append(list, p)
 		}
-		list[i].Peers = append(list[i].Peers, r.permissionPeer())
+		list[i].Peers = append(list[i].Peers, s.permissionPeer(g, r))
 	}
 	return list
 }
 
-func (r Rule) permissionPeer() PermissionPeer {
+func (s *State) permissionPeer(g *SecurityGroup, r Rule) PermissionPeer {
 	p := PermissionPeer{PrefixList: r.Peer.PrefixList, Group: r.Peer.Group, Description: r.Description}
-	switch {
-	case !r.Peer.CIDR.IsValid():
-	case r.Peer.CIDR.Addr().Is4():
-		p.IPv4 = r.Peer.CIDR.String()
-	default:
-		p.IPv6 = r.Peer.CIDR.String()
+	p.IPv4, p.IPv6 = r.Peer.cidrs()
+	if p.Group != "" {
+		named := s.Reference(g, r)
+		p.Account, p.VPC, p.Peering, p.PeeringStatus = named.Account, named.VPC, named.Peering, named.PeeringStatus
 	}
 	return p
+}
+
+// cidrs returns the CIDR of a peer under its family.
+func (p Peer) cidrs() (ipv4, ipv6 string) {
+	switch {
+	case !p.CIDR.IsValid():
+		return "", ""
+	case p.CIDR.Addr().Is4():
+		return p.CIDR.String(), ""
+	default:
+		return "", p.CIDR.String()
+	}
 }
 
 // String returns the CIDR, or the id of the group or prefix list.

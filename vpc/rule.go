@@ -1,6 +1,7 @@
 package vpc
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -19,25 +20,37 @@ type identity struct {
 
 func (r Rule) identity() identity { return identity{r.Egress, r.Protocol, r.From, r.To, r.Peer} }
 
-// numberRules gives rules their ids and numbers.
-func (d *draft) numberRules(env Env, rules []Rule) error {
+// takeNumbers returns the first of n rule numbers that nobody had.
+func (d *draft) takeNumbers(n int) (uint32, error) {
 	old := d.Installation()
 	if old == nil {
-		return errors.New("number rules: the state has no installation")
+		return 0, errors.New("number rules: the state has no installation")
 	}
 	i := *old
-	i.NextRule = max(i.NextRule, 1)
-	if uint32(len(rules)) > math.MaxUint32-i.NextRule {
-		return errors.New("number rules: all numbers are used up")
+	first := max(i.NextRule, 1)
+	if uint32(n) > math.MaxUint32-first {
+		return 0, errors.New("number rules: all numbers are used up")
+	}
+	i.NextRule = first + uint32(n)
+	d.put(&i)
+	return first, nil
+}
+
+// numberRules gives new rules their ids and numbers.
+func (d *draft) numberRules(env Env, rules []Rule) error {
+	next, err := d.takeNumbers(len(rules))
+	if err != nil {
+		return err
 	}
 	for k := range rules {
 		rules[k].ID = RuleID(env.ID("sgr"))
-		rules[k].Number = i.NextRule
-		i.NextRule++
+		rules[k].Number = next + uint32(k)
 	}
-	d.put(&i)
 	return nil
 }
+
+// order is that of creation.
+func (r Rule) order() uint32 { return cmp.Or(r.First, r.Number) }
 
 // RuleARN returns the ARN of a rule.
 func (s *State) RuleARN(r Rule) string { return s.arn("security-group-rule", string(r.ID)) }
@@ -74,17 +87,14 @@ func (s *State) AuthorizeSecurityGroup(env Env, in NewRules) (*SecurityGroup, []
 		_, err := in.Flat.permissions()
 		return fail(err)
 	}
-	rules, err := s.rules(permissions, resolve{group: old, egress: in.Egress, mustExist: true})
+	rules, err := s.rules(permissions, resolve{group: old, egress: in.Egress, mustExist: true, described: true})
 	if err != nil {
 		return fail(err)
 	}
-	existing := map[identity]bool{}
-	for _, r := range old.Rules {
-		existing[r.identity()] = true
-	}
+	existing := old.byIdentity()
 	for i, r := range rules {
-		if existing[r.identity()] {
-			return fail(Errorf(CodeInvalidPermissionDuplicate, `the specified rule "%s" already exists`, r))
+		if existing[r.identity()] != "" {
+			return fail(errDuplicateRule(r))
 		}
 		rules[i].Tags = tags["security-group-rule"]
 	}
@@ -100,6 +110,10 @@ func (s *State) AuthorizeSecurityGroup(env Env, in NewRules) (*SecurityGroup, []
 	g.EgressModified = g.EgressModified || in.Egress
 	d.put(&g)
 	return &g, rules, d.change(), nil
+}
+
+func errDuplicateRule(r Rule) *Error {
+	return Errorf(CodeInvalidPermissionDuplicate, `the specified rule "%s" already exists`, r)
 }
 
 // eitherForm returns the permissions of a request, which come in one form or the other.
@@ -184,10 +198,11 @@ func (s *State) RevokeSecurityGroup(in OldRules) (Revoked, Change, error) {
 func (g *SecurityGroup) rulesWithIDs(ids []RuleID, egress bool) (map[RuleID]bool, error) {
 	found := map[RuleID]bool{}
 	for _, id := range ids {
-		if _, err := ParseRuleID(string(id)); err != nil {
+		n, err := g.ruleWithID(id)
+		if err != nil {
 			return nil, err
 		}
-		if !slices.ContainsFunc(g.Rules, func(r Rule) bool { return r.ID == id && r.Egress == egress }) {
+		if g.Rules[n].Egress != egress {
 			return nil, errNoRule(id)
 		}
 		found[id] = true
@@ -199,6 +214,10 @@ func errNoRule(id RuleID) *Error {
 	return Errorf(CodeInvalidSecurityGroupRuleIDNotFound, "The security group rule ID '%s' does not exist", id)
 }
 
+func errNoPermission() *Error {
+	return Errorf(CodeInvalidPermissionNotFound, "The specified rule does not exist in this security group.")
+}
+
 // rulesLike returns the rules of g that the permissions describe, and what describes none.
 func (s *State) rulesLike(g *SecurityGroup, permissions []Permission, egress bool) (
 	map[RuleID]bool, []Permission, error,
@@ -207,10 +226,7 @@ func (s *State) rulesLike(g *SecurityGroup, permissions []Permission, egress boo
 	if err != nil {
 		return nil, nil, err
 	}
-	byIdentity := map[identity]RuleID{}
-	for _, r := range g.Rules {
-		byIdentity[r.identity()] = r.ID
-	}
+	byIdentity := g.byIdentity()
 	v := s.VPC(g.VPC)
 	found := map[RuleID]bool{}
 	var unknown []Permission
@@ -224,10 +240,12 @@ func (s *State) rulesLike(g *SecurityGroup, permissions []Permission, egress boo
 			case ok:
 				found[id] = true
 			case v != nil && v.IsDefault:
+				if peer.Group != "" || peer.GroupName != "" {
+					peer.Account = cmp.Or(peer.Account, s.Installation().Account)
+				}
 				left.Peers = append(left.Peers, peer)
 			default:
-				return nil, nil, Errorf(CodeInvalidPermissionNotFound,
-					"The specified rule does not exist in this security group.")
+				return nil, nil, errNoPermission()
 			}
 		}
 		if len(left.Peers) > 0 {
@@ -235,6 +253,15 @@ func (s *State) rulesLike(g *SecurityGroup, permissions []Permission, egress boo
 		}
 	}
 	return found, unknown, nil
+}
+
+// byIdentity returns the ids of the rules by what they are.
+func (g *SecurityGroup) byIdentity() map[identity]RuleID {
+	ids := make(map[identity]RuleID, len(g.Rules))
+	for _, r := range g.Rules {
+		ids[r.identity()] = r.ID
+	}
+	return ids
 }
 
 // GroupRule is a rule with the group that it belongs to.
@@ -297,7 +324,7 @@ func (s *State) DescribeSecurityGroupRules(q RuleQuery) ([]GroupRule, string, er
 	for _, g := range groups {
 		add(g)
 	}
-	key := func(r GroupRule) string { return fmt.Sprintf("%010d", r.Rule.Number) }
+	key := func(r GroupRule) string { return fmt.Sprintf("%010d", r.Rule.order()) }
 	return paginate(rules, "security-group-rule", key, q.Page)
 }
 
@@ -310,8 +337,8 @@ var groupRuleFields = Fields[GroupRule]{
 // ruleFields are what DescribeSecurityGroups can filter by of one rule, "" if the rule has no such
 // thing.
 var ruleFields = map[string]func(*State, Rule) string{
-	"cidr":           func(_ *State, r Rule) string { return r.permissionPeer().IPv4 },
-	"ipv6-cidr":      func(_ *State, r Rule) string { return r.permissionPeer().IPv6 },
+	"cidr":           func(_ *State, r Rule) string { ipv4, _ := r.Peer.cidrs(); return ipv4 },
+	"ipv6-cidr":      func(_ *State, r Rule) string { _, ipv6 := r.Peer.cidrs(); return ipv6 },
 	"prefix-list-id": func(_ *State, r Rule) string { return string(r.Peer.PrefixList) },
 	"group-id":       func(_ *State, r Rule) string { return string(r.Peer.Group) },
 	"group-name": func(s *State, r Rule) string {
@@ -321,7 +348,7 @@ var ruleFields = map[string]func(*State, Rule) string{
 		return ""
 	},
 	"user-id": func(s *State, r Rule) string {
-		if r.Peer.Group == "" {
+		if s.SecurityGroup(r.Peer.Group) == nil {
 			return ""
 		}
 		return string(s.Installation().Account)

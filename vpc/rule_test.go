@@ -99,7 +99,7 @@ func TestAuthorizeRefuses(t *testing.T) {
 		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{IPv6: "fe80::%eth0/64"})}, "InvalidParameterValue: CIDR block fe80::%eth0/64 is malformed"},
 		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{IPv6: "::ffff:10.0.0.0/104"})}, "InvalidParameterValue: CIDR block ::ffff:10.0.0.0/104 is malformed"},
 		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{IPv4: "0.0.0.0/0", Description: "<>"})}, text},
-		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{PrefixList: "pl-12345678"})}, "InvalidPrefixListID.NotFound: The prefix list (pl-12345678) does not exist."},
+		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{PrefixList: "pl-12345678"})}, "InvalidPrefixListID.NotFound: The prefix list ID 'pl-12345678' does not exist"},
 		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{PrefixList: "pl-x"})}, `InvalidPrefixListId.Malformed: Invalid id: "pl-x" (expecting "pl-...")`},
 		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{Group: "web"})}, `InvalidGroupId.Malformed: Invalid id: "web" (expecting "sg-...")`},
 		{[]vpc.Permission{permission("-1", nil, vpc.PermissionPeer{Group: "sg-12345678"})}, "InvalidGroup.NotFound: The security group 'sg-12345678' does not exist"},
@@ -357,7 +357,7 @@ func TestPermissionsGroupRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, out := a.SecurityGroup(g.ID).Permissions(false), a.SecurityGroup(g.ID).Permissions(true)
+	in, out := a.Permissions(a.SecurityGroup(g.ID), false), a.Permissions(a.SecurityGroup(g.ID), true)
 	if len(in) != 2 || len(in[0].Peers) != 2 || *in[0].From != 22 || in[0].Peers[1].Group != g.ID || in[1].Protocol != "47" || in[1].From != nil {
 		t.Errorf("ingress: got %+v", in)
 	}

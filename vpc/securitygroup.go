@@ -126,8 +126,9 @@ func (d *draft) addDefaultGroup(env Env, v *VPC) error {
 // DefaultGroup returns the group that interfaces get which ask for none.
 func (s *State) DefaultGroup(v VPCID) *SecurityGroup { return s.GroupNamed(v, defaultGroupName) }
 
-// DeleteSecurityGroup deletes a group with its rules, if no interface carries it and no rule of
-// another group names it.
+// DeleteSecurityGroup deletes a group with its rules, if no interface carries it, it is associated with
+// no further VPC, and no rule of another group names it that is carried in the same VPC. The rules of
+// peered VPCs that name it become stale.
 func (s *State) DeleteSecurityGroup(ref GroupRef) (*SecurityGroup, Change, error) {
 	g, err := s.findGroupByRef(ref)
 	if err != nil {
@@ -141,9 +142,12 @@ func (s *State) DeleteSecurityGroup(ref GroupRef) (*SecurityGroup, Change, error
 		return nil, Change{}, errDependentObject(g.ID)
 	}
 	for other := range s.GroupsReferencing(g.ID) {
-		if other.ID != g.ID {
+		if other.ID != g.ID && shareVPC(other, g) {
 			return nil, Change{}, errDependentObject(g.ID)
 		}
+	}
+	if slices.ContainsFunc(g.Associations, func(a GroupAssociation) bool { return a.Ended.IsZero() }) {
+		return nil, Change{}, errDependentObject(g.ID)
 	}
 	d := s.draft()
 	d.delete(g.Key())

@@ -98,7 +98,8 @@ func (d *draft) freeIPv6Block() (netip.Prefix, error) {
 }
 
 // DeleteVPC removes a VPC with its default group, and with the requests to peer with it. It refuses
-// one with subnets, interfaces, other groups or active peering connections.
+// one with subnets, interfaces, other groups, those of other VPCs that are associated with it included,
+// or active peering connections.
 func (s *State) DeleteVPC(env Env, id VPCID) (Change, error) {
 	v, err := s.findVPC(id)
 	if err != nil {
@@ -113,6 +114,9 @@ func (s *State) DeleteVPC(env Env, id VPCID) (Change, error) {
 		pinned = true
 	}
 	for range d.ActivePeers(v.ID) {
+		pinned = true
+	}
+	for range d.GroupsAssociatedWith(v.ID) {
 		pinned = true
 	}
 	var groups []*SecurityGroup

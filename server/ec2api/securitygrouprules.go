@@ -11,6 +11,9 @@ func (a *api) securityGroupRuleActions() {
 	handle(a, wire.RevokeSecurityGroupIngress, revokeIngress)
 	handle(a, wire.RevokeSecurityGroupEgress, revokeEgress)
 	handle(a, wire.DescribeSecurityGroupRules, describeSecurityGroupRules)
+	handle(a, wire.ModifySecurityGroupRules, modifySecurityGroupRules)
+	handle(a, wire.UpdateSecurityGroupRuleDescriptionsIngress, updateDescriptionsIngress)
+	handle(a, wire.UpdateSecurityGroupRuleDescriptionsEgress, updateDescriptionsEgress)
 }
 
 func authorizeIngress(
@@ -106,11 +109,72 @@ func revoke(c *call, in vpc.OldRules) (
 		}
 		unknown = nil
 		if len(out.Unknown) > 0 { // otherwise the element is absent
-			unknown = ipPermissions(s, out.Unknown)
+			unknown = ipPermissions(out.Unknown)
 		}
 		return change, nil
 	})
 	return revoked, unknown, err
+}
+
+func modifySecurityGroupRules(
+	c *call, in *wire.ModifySecurityGroupRulesRequest,
+) (*wire.ModifySecurityGroupRulesResult, error) {
+	var updates []vpc.RuleUpdate
+	for _, u := range in.SecurityGroupRules {
+		to := u.SecurityGroupRule
+		if to == nil {
+			to = new(wire.SecurityGroupRuleRequest)
+		}
+		updates = append(updates, vpc.RuleUpdate{
+			Rule:     vpc.RuleID(wire.Value(u.SecurityGroupRuleId)),
+			Protocol: wire.Value(to.IpProtocol), From: to.FromPort, To: to.ToPort,
+			IPv4: wire.Value(to.CidrIpv4), IPv6: wire.Value(to.CidrIpv6),
+			PrefixList:  vpc.PrefixListID(wire.Value(to.PrefixListId)),
+			Group:       vpc.GroupID(wire.Value(to.ReferencedGroupId)),
+			Description: wire.Value(to.Description),
+		})
+	}
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		return s.ModifySecurityGroupRules(vpc.GroupID(wire.Value(in.GroupId)), updates)
+	})
+	return &wire.ModifySecurityGroupRulesResult{Return: new(true)}, err
+}
+
+func updateDescriptionsIngress(
+	c *call, in *wire.UpdateSecurityGroupRuleDescriptionsIngressRequest,
+) (*wire.UpdateSecurityGroupRuleDescriptionsIngressResult, error) {
+	err := c.updateDescriptions(vpc.NewDescriptions{
+		Group:       groupRef(in.GroupId, in.GroupName),
+		Rules:       ruleDescriptions(in.SecurityGroupRuleDescriptions),
+		Permissions: permissions(in.IpPermissions),
+	})
+	return &wire.UpdateSecurityGroupRuleDescriptionsIngressResult{Return: new(true)}, err
+}
+
+func updateDescriptionsEgress(
+	c *call, in *wire.UpdateSecurityGroupRuleDescriptionsEgressRequest,
+) (*wire.UpdateSecurityGroupRuleDescriptionsEgressResult, error) {
+	err := c.updateDescriptions(vpc.NewDescriptions{
+		Group:       groupRef(in.GroupId, in.GroupName),
+		Egress:      true,
+		Rules:       ruleDescriptions(in.SecurityGroupRuleDescriptions),
+		Permissions: permissions(in.IpPermissions),
+	})
+	return &wire.UpdateSecurityGroupRuleDescriptionsEgressResult{Return: new(true)}, err
+}
+
+func (c *call) updateDescriptions(in vpc.NewDescriptions) error {
+	return c.update(func(s *vpc.State) (vpc.Change, error) { return s.UpdateSecurityGroupRuleDescriptions(in) })
+}
+
+func ruleDescriptions(in []wire.SecurityGroupRuleDescription) []vpc.RuleDescription {
+	out := make([]vpc.RuleDescription, len(in))
+	for i, w := range in {
+		out[i] = vpc.RuleDescription{
+			Rule: vpc.RuleID(wire.Value(w.SecurityGroupRuleId)), Description: wire.Value(w.Description),
+		}
+	}
+	return out
 }
 
 func describeSecurityGroupRules(
@@ -159,7 +223,11 @@ func securityGroupRule(s *vpc.State, gr vpc.GroupRule) wire.SecurityGroupRule {
 	}
 	w.CidrIpv4, w.CidrIpv6 = cidrs(r.Peer)
 	if r.Peer.Group != "" {
-		w.ReferencedGroupInfo = &wire.ReferencedSecurityGroup{GroupId: text(r.Peer.Group), UserId: account}
+		named := s.Reference(gr.Group, r)
+		w.ReferencedGroupInfo = &wire.ReferencedSecurityGroup{
+			GroupId: text(named.Group), UserId: text(named.Account), VpcId: text(named.VPC),
+			VpcPeeringConnectionId: text(named.Peering), PeeringStatus: text(named.PeeringStatus),
+		}
 	}
 	return w
 }

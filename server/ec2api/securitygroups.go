@@ -9,6 +9,12 @@ func (a *api) securityGroupActions() {
 	handle(a, wire.CreateSecurityGroup, createSecurityGroup)
 	handle(a, wire.DeleteSecurityGroup, deleteSecurityGroup)
 	handle(a, wire.DescribeSecurityGroups, describeSecurityGroups)
+	handle(a, wire.GetSecurityGroupsForVpc, getSecurityGroupsForVpc)
+	handle(a, wire.AssociateSecurityGroupVpc, associateSecurityGroupVpc)
+	handle(a, wire.DisassociateSecurityGroupVpc, disassociateSecurityGroupVpc)
+	handle(a, wire.DescribeSecurityGroupVpcAssociations, describeSecurityGroupVpcAssociations)
+	handle(a, wire.DescribeSecurityGroupReferences, describeSecurityGroupReferences)
+	handle(a, wire.DescribeStaleSecurityGroups, describeStaleSecurityGroups)
 }
 
 func createSecurityGroup(c *call, in *wire.CreateSecurityGroupRequest) (*wire.CreateSecurityGroupResult, error) {
@@ -81,8 +87,8 @@ func securityGroup(s *vpc.State, g *vpc.SecurityGroup) wire.SecurityGroup {
 		Description:         &g.Description,
 		GroupId:             text(g.ID),
 		GroupName:           &g.Name,
-		IpPermissions:       ipPermissions(s, g.Permissions(false)),
-		IpPermissionsEgress: ipPermissions(s, g.Permissions(true)),
+		IpPermissions:       ipPermissions(s.Permissions(g, false)),
+		IpPermissionsEgress: ipPermissions(s.Permissions(g, true)),
 		OwnerId:             text(s.Installation().Account),
 		SecurityGroupArn:    text(s.SecurityGroupARN(g)),
 		Tags:                tagSet(g.Tags),
@@ -91,7 +97,7 @@ func securityGroup(s *vpc.State, g *vpc.SecurityGroup) wire.SecurityGroup {
 }
 
 // ipPermissions never returns nil: EC2 answers an empty element.
-func ipPermissions(s *vpc.State, permissions []vpc.Permission) []wire.IpPermission {
+func ipPermissions(permissions []vpc.Permission) []wire.IpPermission {
 	out := make([]wire.IpPermission, 0, len(permissions))
 	for _, p := range permissions {
 		w := wire.IpPermission{
@@ -114,15 +120,20 @@ func ipPermissions(s *vpc.State, permissions []vpc.Permission) []wire.IpPermissi
 				w.PrefixListIds = append(w.PrefixListIds,
 					wire.PrefixListId{PrefixListId: text(peer.PrefixList), Description: description})
 			default:
-				w.UserIdGroupPairs = append(w.UserIdGroupPairs, wire.UserIdGroupPair{
-					Description: description, GroupId: text(peer.Group), GroupName: text(peer.GroupName),
-					UserId: text(s.Installation().Account),
-				})
+				w.UserIdGroupPairs = append(w.UserIdGroupPairs, groupPair(peer))
 			}
 		}
 		out = append(out, w)
 	}
 	return out
+}
+
+func groupPair(p vpc.PermissionPeer) wire.UserIdGroupPair {
+	return wire.UserIdGroupPair{
+		Description: text(p.Description), GroupId: text(p.Group), GroupName: text(p.GroupName),
+		UserId: text(p.Account), VpcId: text(p.VPC),
+		VpcPeeringConnectionId: text(p.Peering), PeeringStatus: text(p.PeeringStatus),
+	}
 }
 
 func permissions(in []wire.IpPermission) []vpc.Permission {
