@@ -65,6 +65,12 @@ const (
 	CodeInsufficientFreeAddressesInSubnet Code = "InsufficientFreeAddressesInSubnet"
 	CodeInsufficientCidrBlocks            Code = "InsufficientCidrBlocks"
 
+	CodeCidrLimitExceeded                            Code = "CidrLimitExceeded"
+	CodeInvalidCidrBlockInUse                        Code = "InvalidCidrBlock.InUse"
+	CodeInvalidVpcCidrBlockAssociationIDMalformed    Code = "InvalidVpcCidrBlockAssociationId.Malformed"
+	CodeInvalidSubnetCidrBlockAssociationIDNotFound  Code = "InvalidSubnetCidrBlockAssociationID.NotFound"
+	CodeInvalidSubnetCidrBlockAssociationIDMalformed Code = "InvalidSubnetCidrBlockAssociationId.Malformed"
+
 	// Security groups, their rules and prefix lists.
 	CodeInvalidGroupNotFound                   Code = "InvalidGroup.NotFound"
 	CodeInvalidGroupIDMalformed                Code = "InvalidGroupId.Malformed"

@@ -44,7 +44,11 @@ type Subnet struct {
 	DefaultForZone              bool
 	MapPublicIPOnLaunch         bool
 	AssignIPv6AddressOnCreation bool
-	Tags                        Tags `json:",omitempty"`
+	EnableDNS64                 bool   `json:",omitempty"` // this and the next three are only stored
+	ResourceNameDNSA            bool   `json:",omitempty"` // EnableResourceNameDnsARecordOnLaunch
+	ResourceNameDNSAAAA         bool   `json:",omitempty"` // EnableResourceNameDnsAAAARecordOnLaunch
+	HostnameType                string `json:",omitempty"` // HostnameResourceName; empty: HostnameIPName
+	Tags                        Tags   `json:",omitempty"`
 }
 
 // SecurityGroup is a named set of allow rules. Name and Description never change.

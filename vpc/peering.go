@@ -2,7 +2,6 @@ package vpc
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -248,15 +247,6 @@ func (s *State) PeeringStatusMessage(p *PeeringConnection) string {
 	default:
 		return ""
 	}
-}
-
-// prefixes returns the blocks of the VPC, IPv4 first, its primary one first of all.
-func (v *VPC) prefixes() []netip.Prefix {
-	var out []netip.Prefix
-	for _, a := range slices.Concat(v.CIDRs, v.IPv6CIDRs) {
-		out = append(out, a.CIDR)
-	}
-	return out
 }
 
 // outdatedPeerings returns the pending connections whose time is up, as the expired ones that they

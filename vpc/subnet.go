@@ -47,12 +47,9 @@ func (s *State) CreateSubnet(env Env, in NewSubnet) (*Subnet, Change, error) {
 		Zone: zone.Name, CIDR: block, Tags: tags["subnet"],
 	}
 	if in.IPv6CIDR != "" {
-		block6, err := parseBlock(in.IPv6CIDR, "ipv6CidrBlock", false)
+		block6, err := s.subnetIPv6Block(v, in.IPv6CIDR)
 		if err != nil {
 			return nil, Change{}, err
-		}
-		if block6.Bits() != 64 || !within(v.IPv6CIDRs, block6) {
-			return nil, Change{}, Errorf(CodeInvalidSubnetRange, "The CIDR '%s' is invalid.", in.IPv6CIDR)
 		}
 		n.IPv6CIDRs = []CIDRAssociation{{ID: AssociationID(env.ID("subnet-cidr-assoc")), CIDR: block6}}
 	}
@@ -61,11 +58,6 @@ func (s *State) CreateSubnet(env Env, in NewSubnet) (*Subnet, Change, error) {
 		count++
 		if other.CIDR.Overlaps(block) {
 			return nil, Change{}, errSubnetConflict(in.CIDR)
-		}
-		for _, a := range other.IPv6CIDRs {
-			if len(n.IPv6CIDRs) > 0 && a.CIDR.Overlaps(n.IPv6CIDRs[0].CIDR) {
-				return nil, Change{}, errSubnetConflict(in.IPv6CIDR)
-			}
 		}
 	}
 	if count >= s.Quota(SubnetsPerVPC) {
@@ -127,10 +119,15 @@ func (s *State) DeleteSubnet(id SubnetID) (Change, error) {
 	return d.change(), nil
 }
 
-// SubnetChange is what a ModifySubnetAttribute call asks for: exactly one field is set.
+// SubnetChange is what a ModifySubnetAttribute call asks for: exactly one field is set. All but
+// AssignIPv6AddressOnCreation are kept and shown: there are no public addresses and no names to give.
 type SubnetChange struct {
-	MapPublicIPOnLaunch         *bool // kept and shown; there are no public addresses to give
+	MapPublicIPOnLaunch         *bool
 	AssignIPv6AddressOnCreation *bool
+	EnableDNS64                 *bool
+	ResourceNameDNSA            *bool
+	ResourceNameDNSAAAA         *bool
+	HostnameType                *string
 }
 
 // ModifySubnet changes one attribute of a subnet.
@@ -140,29 +137,60 @@ func (s *State) ModifySubnet(id SubnetID, in SubnetChange) (Change, error) {
 		return Change{}, err
 	}
 	c := *n
+	var given []string
+	for _, flag := range []struct {
+		name     string
+		from, to *bool
+	}{
+		{"mapPublicIpOnLaunch", in.MapPublicIPOnLaunch, &c.MapPublicIPOnLaunch},
+		{"assignIpv6AddressOnCreation", in.AssignIPv6AddressOnCreation, &c.AssignIPv6AddressOnCreation},
+		{"enableDns64", in.EnableDNS64, &c.EnableDNS64},
+		{"enableResourceNameDnsARecordOnLaunch", in.ResourceNameDNSA, &c.ResourceNameDNSA},
+		{"enableResourceNameDnsAAAARecordOnLaunch", in.ResourceNameDNSAAAA, &c.ResourceNameDNSAAAA},
+	} {
+		if flag.from != nil {
+			given = append(given, flag.name)
+			*flag.to = *flag.from
+		}
+	}
+	if in.HostnameType != nil {
+		given = append(given, "privateDnsHostnameTypeOnLaunch")
+		c.HostnameType = *in.HostnameType
+	}
 	switch {
-	case in.MapPublicIPOnLaunch == nil && in.AssignIPv6AddressOnCreation == nil:
+	case len(given) == 0:
 		return Change{}, errNoAttributes()
-	case in.MapPublicIPOnLaunch != nil && in.AssignIPv6AddressOnCreation != nil:
-		return Change{}, errManyAttributes()
-	case in.MapPublicIPOnLaunch != nil:
-		c.MapPublicIPOnLaunch = *in.MapPublicIPOnLaunch
-	case *in.AssignIPv6AddressOnCreation && len(n.IPv6CIDRs) == 0:
+	case len(given) > 1:
+		return Change{}, errManyAttributes(given...)
+	case in.HostnameType != nil && c.HostnameType != HostnameIPName && c.HostnameType != HostnameResourceName:
+		return Change{}, errValue(c.HostnameType, "privateDnsHostnameTypeOnLaunch")
+	case c.AssignIPv6AddressOnCreation && len(n.IPv6CIDRs) == 0:
 		return Change{}, errNoIPv6(n)
-	default:
-		c.AssignIPv6AddressOnCreation = *in.AssignIPv6AddressOnCreation
+	}
+	if c.HostnameType == HostnameIPName {
+		c.HostnameType = ""
 	}
 	d := s.draft()
 	d.put(&c)
 	return d.change(), nil
 }
 
-func errNoAttributes() *Error {
-	return Errorf(CodeInvalidParameterCombination, "No attributes specified.")
+// What instances of a subnet are named after.
+const (
+	HostnameIPName       = "ip-name"
+	HostnameResourceName = "resource-name"
+)
+
+// Hostnames returns the subnet's HostnameType as EC2 spells it.
+func (n *Subnet) Hostnames() string {
+	if n.HostnameType == "" {
+		return HostnameIPName
+	}
+	return n.HostnameType
 }
 
-func errManyAttributes() *Error {
-	return Errorf(CodeInvalidParameterCombination, "Fields for multiple attribute types specified")
+func errNoAttributes() *Error {
+	return Errorf(CodeInvalidParameterCombination, "No attributes specified.")
 }
 
 // findSubnet returns the subnet with that id, or InvalidSubnetID.Malformed or
@@ -231,7 +259,7 @@ var subnetFields = Fields[*Subnet]{
 	"customer-owned-ipv4-pool":        none[*Subnet],
 	"default-for-az":                  subnetDefault,
 	"defaultForAz":                    subnetDefault,
-	"enable-dns64":                    constant[*Subnet]("false"),
+	"enable-dns64":                    func(_ *State, n *Subnet) []string { return boolean(n.EnableDNS64) },
 	"enable-lni-at-device-index":      none[*Subnet],
 	"ipv6-native":                     constant[*Subnet]("false"),
 	"map-customer-owned-ip-on-launch": constant[*Subnet]("false"),
@@ -241,9 +269,13 @@ var subnetFields = Fields[*Subnet]{
 	"ipv6-cidr-block-association.state":                func(_ *State, n *Subnet) []string { return each(n.IPv6CIDRs, "associated") },
 	"outpost-arn":                                      none[*Subnet],
 	"owner-id":                                         owner[*Subnet],
-	"private-dns-name-options-on-launch.hostname-type": constant[*Subnet]("ip-name"),
-	"private-dns-name-options-on-launch.enable-resource-name-dns-a-record":    constant[*Subnet]("false"),
-	"private-dns-name-options-on-launch.enable-resource-name-dns-aaaa-record": constant[*Subnet]("false"),
+	"private-dns-name-options-on-launch.hostname-type": func(_ *State, n *Subnet) []string { return []string{n.Hostnames()} },
+	"private-dns-name-options-on-launch.enable-resource-name-dns-a-record": func(_ *State, n *Subnet) []string {
+		return boolean(n.ResourceNameDNSA)
+	},
+	"private-dns-name-options-on-launch.enable-resource-name-dns-aaaa-record": func(_ *State, n *Subnet) []string {
+		return boolean(n.ResourceNameDNSAAAA)
+	},
 	"state":      constant[*Subnet]("available"),
 	"subnet-arn": func(s *State, n *Subnet) []string { return []string{s.SubnetARN(n)} },
 	"subnet-id":  func(_ *State, n *Subnet) []string { return []string{string(n.ID)} },

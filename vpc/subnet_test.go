@@ -101,7 +101,7 @@ func TestSubnetLifetime(t *testing.T) {
 	_, err = a.ModifySubnet(n.ID, vpc.SubnetChange{})
 	refused(t, err, "InvalidParameterCombination: No attributes specified.")
 	_, err = a.ModifySubnet(n.ID, vpc.SubnetChange{AssignIPv6AddressOnCreation: on, MapPublicIPOnLaunch: on})
-	refused(t, err, "InvalidParameterCombination: Fields for multiple attribute types specified")
+	refused(t, err, "InvalidParameterCombination: Fields for multiple attribute types specified: mapPublicIpOnLaunch, assignIpv6AddressOnCreation")
 	_, err = a.ModifySubnet("subnet-1", vpc.SubnetChange{MapPublicIPOnLaunch: on})
 	refused(t, err, `InvalidSubnetID.Malformed: Invalid id: "subnet-1" (expecting "subnet-...")`)
 

@@ -3,6 +3,7 @@ package vpc
 import (
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // NewVPC is what a CreateVpc call asks for.
@@ -164,6 +165,81 @@ func parseBlock(text, parameter string, is4 bool) (netip.Prefix, error) {
 			"Value (%s) for parameter %s is invalid. This is not a valid CIDR block.", text, parameter)
 	}
 	return p.Masked(), nil
+}
+
+// VPCAttribute is the name of a VPC's attribute as DescribeVpcAttribute knows it.
+type VPCAttribute string
+
+// The attributes of a VPC.
+const (
+	EnableDNSSupport                 VPCAttribute = "enableDnsSupport"
+	EnableDNSHostnames               VPCAttribute = "enableDnsHostnames"
+	EnableNetworkAddressUsageMetrics VPCAttribute = "enableNetworkAddressUsageMetrics"
+)
+
+// DescribeVPCAttribute returns the VPC and the value of one of its attributes.
+func (s *State) DescribeVPCAttribute(id VPCID, name VPCAttribute) (*VPC, bool, error) {
+	v, err := s.findVPC(id)
+	if err != nil {
+		return nil, false, err
+	}
+	c := *v
+	at := c.attribute(name)
+	if at == nil {
+		return nil, false, Errorf(CodeInvalidParameterValue,
+			"Value (%s) for parameter attribute is invalid. Unknown attribute.", name)
+	}
+	return v, *at, nil
+}
+
+// attribute returns where the value of an attribute is, nil for an unknown one.
+func (v *VPC) attribute(name VPCAttribute) *bool {
+	switch name {
+	case EnableDNSSupport:
+		return &v.DNSSupport
+	case EnableDNSHostnames:
+		return &v.DNSHostnames
+	case EnableNetworkAddressUsageMetrics:
+		return &v.UsageMetrics
+	default:
+		return nil
+	}
+}
+
+// ModifyVPC changes attributes of a VPC: exactly one per call. They are stored and shown; there is no
+// DNS and there are no metrics.
+func (s *State) ModifyVPC(id VPCID, in map[VPCAttribute]bool) (Change, error) {
+	v, err := s.findVPC(id)
+	if err != nil {
+		return Change{}, err
+	}
+	names := make([]string, 0, len(in))
+	c := *v
+	for name, value := range in {
+		names = append(names, string(name))
+		*c.attribute(name) = value
+	}
+	switch {
+	case len(names) == 0:
+		return Change{}, errNoAttributes()
+	case len(names) > 1:
+		slices.Sort(names)
+		return Change{}, errManyAttributes(names...)
+	case c.DNSHostnames && !v.DNSHostnames && !v.DNSSupport:
+		return Change{}, Errorf(CodeInvalidParameterCombination, "DNS hostnames need DNS support: enable it first.")
+	}
+	d := s.draft()
+	d.put(&c)
+	return d.change(), nil
+}
+
+// errManyAttributes refuses more than one attribute in a call, which EC2 names.
+func errManyAttributes(names ...string) *Error {
+	text := "Fields for multiple attribute types specified"
+	if len(names) > 0 {
+		text += ": " + strings.Join(names, ", ")
+	}
+	return Errorf(CodeInvalidParameterCombination, "%s", text)
 }
 
 // VPCQuery selects VPCs: those with the ids, or all, that pass the filters.

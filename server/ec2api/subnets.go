@@ -10,6 +10,8 @@ func (a *api) subnetActions() {
 	handle(a, wire.DeleteSubnet, deleteSubnet)
 	handle(a, wire.DescribeSubnets, describeSubnets)
 	handle(a, wire.ModifySubnetAttribute, modifySubnetAttribute)
+	handle(a, wire.AssociateSubnetCidrBlock, associateSubnetCidrBlock)
+	handle(a, wire.DisassociateSubnetCidrBlock, disassociateSubnetCidrBlock)
 }
 
 func createSubnet(c *call, in *wire.CreateSubnetRequest) (*wire.CreateSubnetResult, error) {
@@ -37,6 +39,9 @@ func createSubnet(c *call, in *wire.CreateSubnetRequest) (*wire.CreateSubnetResu
 			return change, err
 		}
 		w := wireSubnet(s, n)
+		for i := range w.Ipv6CidrBlockAssociationSet { // as EC2 answers; associated by the next call
+			w.Ipv6CidrBlockAssociationSet[i].Ipv6CidrBlockState.State = new("associating")
+		}
 		out = &wire.CreateSubnetResult{Subnet: &w}
 		return change, nil
 	})
@@ -76,12 +81,8 @@ func modifySubnetAttribute(
 	if err := refuseUnsupported(
 		asked("customerOwnedIpv4Pool", in.CustomerOwnedIpv4Pool != nil),
 		asked("disableLniAtDeviceIndex", in.DisableLniAtDeviceIndex != nil),
-		asked("enableDns64", in.EnableDns64 != nil),
 		asked("enableLniAtDeviceIndex", in.EnableLniAtDeviceIndex != nil),
-		asked("enableResourceNameDnsAAAARecordOnLaunch", in.EnableResourceNameDnsAAAARecordOnLaunch != nil),
-		asked("enableResourceNameDnsARecordOnLaunch", in.EnableResourceNameDnsARecordOnLaunch != nil),
-		asked("mapCustomerOwnedIpOnLaunch", in.MapCustomerOwnedIpOnLaunch != nil),
-		asked("privateDnsHostnameTypeOnLaunch", in.PrivateDnsHostnameTypeOnLaunch != nil),
+		asked("mapCustomerOwnedIpOnLaunch", wire.Value(boolean(in.MapCustomerOwnedIpOnLaunch))),
 	); err != nil {
 		return nil, err
 	}
@@ -89,9 +90,55 @@ func modifySubnetAttribute(
 		return s.ModifySubnet(vpc.SubnetID(wire.Value(in.SubnetId)), vpc.SubnetChange{
 			MapPublicIPOnLaunch:         boolean(in.MapPublicIpOnLaunch),
 			AssignIPv6AddressOnCreation: boolean(in.AssignIpv6AddressOnCreation),
+			EnableDNS64:                 boolean(in.EnableDns64),
+			ResourceNameDNSA:            boolean(in.EnableResourceNameDnsARecordOnLaunch),
+			ResourceNameDNSAAAA:         boolean(in.EnableResourceNameDnsAAAARecordOnLaunch),
+			HostnameType:                in.PrivateDnsHostnameTypeOnLaunch,
 		})
 	})
 	return &wire.ModifySubnetAttributeResult{}, err
+}
+
+func associateSubnetCidrBlock(
+	c *call, in *wire.AssociateSubnetCidrBlockRequest,
+) (*wire.AssociateSubnetCidrBlockResult, error) {
+	if err := refuseUnsupported(
+		asked("ipv6IpamPoolId", in.Ipv6IpamPoolId != nil),
+		asked("ipv6NetmaskLength", in.Ipv6NetmaskLength != nil),
+	); err != nil {
+		return nil, err
+	}
+	var out *wire.AssociateSubnetCidrBlockResult
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		n, change, err := s.AssociateSubnetBlock(c.env, vpc.SubnetID(wire.Value(in.SubnetId)), wire.Value(in.Ipv6CidrBlock))
+		if err != nil {
+			return change, err
+		}
+		out = &wire.AssociateSubnetCidrBlockResult{
+			Ipv6CidrBlockAssociation: wireSubnetBlock(n.IPv6CIDRs[len(n.IPv6CIDRs)-1], "associating"),
+			SubnetId:                 text(n.ID),
+		}
+		return change, nil
+	})
+	return out, err
+}
+
+func disassociateSubnetCidrBlock(
+	c *call, in *wire.DisassociateSubnetCidrBlockRequest,
+) (*wire.DisassociateSubnetCidrBlockResult, error) {
+	var out *wire.DisassociateSubnetCidrBlockResult
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		n, gone, change, err := s.DisassociateSubnetBlock(vpc.AssociationID(wire.Value(in.AssociationId)))
+		if err != nil {
+			return change, err
+		}
+		out = &wire.DisassociateSubnetCidrBlockResult{
+			Ipv6CidrBlockAssociation: wireSubnetBlock(gone, "disassociating"),
+			SubnetId:                 text(n.ID),
+		}
+		return change, nil
+	})
+	return out, err
 }
 
 // boolean returns the value of an attribute, nil if it is not given.
@@ -110,15 +157,15 @@ func wireSubnet(s *vpc.State, n *vpc.Subnet) wire.Subnet {
 		AvailableIpAddressCount:     new(int32(s.AvailableAddresses(n))),
 		CidrBlock:                   text(n.CIDR.String()),
 		DefaultForAz:                &n.DefaultForZone,
-		EnableDns64:                 new(false),
+		EnableDns64:                 &n.EnableDNS64,
 		Ipv6Native:                  new(false),
 		MapCustomerOwnedIpOnLaunch:  new(false),
 		MapPublicIpOnLaunch:         &n.MapPublicIPOnLaunch,
 		OwnerId:                     text(s.Installation().Account),
 		PrivateDnsNameOptionsOnLaunch: &wire.PrivateDnsNameOptionsOnLaunch{
-			EnableResourceNameDnsAAAARecord: new(false),
-			EnableResourceNameDnsARecord:    new(false),
-			HostnameType:                    new("ip-name"),
+			EnableResourceNameDnsAAAARecord: &n.ResourceNameDNSAAAA,
+			EnableResourceNameDnsARecord:    &n.ResourceNameDNSA,
+			HostnameType:                    text(n.Hostnames()),
 		},
 		State:     new("available"),
 		SubnetArn: text(s.SubnetARN(n)),
@@ -129,11 +176,15 @@ func wireSubnet(s *vpc.State, n *vpc.Subnet) wire.Subnet {
 		Ipv6CidrBlockAssociationSet: []wire.SubnetIpv6CidrBlockAssociation{},
 	}
 	for _, a := range n.IPv6CIDRs {
-		w.Ipv6CidrBlockAssociationSet = append(w.Ipv6CidrBlockAssociationSet, wire.SubnetIpv6CidrBlockAssociation{
-			AssociationId:      text(a.ID),
-			Ipv6CidrBlock:      text(a.CIDR.String()),
-			Ipv6CidrBlockState: &wire.SubnetCidrBlockState{State: new("associated")},
-		})
+		w.Ipv6CidrBlockAssociationSet = append(w.Ipv6CidrBlockAssociationSet, *wireSubnetBlock(a, "associated"))
 	}
 	return w
+}
+
+func wireSubnetBlock(a vpc.CIDRAssociation, state string) *wire.SubnetIpv6CidrBlockAssociation {
+	return &wire.SubnetIpv6CidrBlockAssociation{
+		AssociationId:      text(a.ID),
+		Ipv6CidrBlock:      text(a.CIDR.String()),
+		Ipv6CidrBlockState: &wire.SubnetCidrBlockState{State: &state},
+	}
 }

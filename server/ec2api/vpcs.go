@@ -10,6 +10,10 @@ func (a *api) vpcActions() {
 	handle(a, wire.CreateDefaultVpc, createDefaultVpc)
 	handle(a, wire.DeleteVpc, deleteVpc)
 	handle(a, wire.DescribeVpcs, describeVpcs)
+	handle(a, wire.AssociateVpcCidrBlock, associateVpcCidrBlock)
+	handle(a, wire.DisassociateVpcCidrBlock, disassociateVpcCidrBlock)
+	handle(a, wire.DescribeVpcAttribute, describeVpcAttribute)
+	handle(a, wire.ModifyVpcAttribute, modifyVpcAttribute)
 }
 
 func createVpc(c *call, in *wire.CreateVpcRequest) (*wire.CreateVpcResult, error) {
@@ -36,8 +40,7 @@ func createVpc(c *call, in *wire.CreateVpcRequest) (*wire.CreateVpcResult, error
 		if err != nil {
 			return change, err
 		}
-		w := wireVPC(s, v)
-		w.State = new("pending") // as EC2 answers; it is available by the next call
+		w := newWireVPC(s, v)
 		out = &wire.CreateVpcResult{Vpc: &w}
 		return change, nil
 	})
@@ -51,8 +54,7 @@ func createDefaultVpc(c *call, _ *wire.CreateDefaultVpcRequest) (*wire.CreateDef
 		if err != nil {
 			return change, err
 		}
-		w := wireVPC(s, v)
-		w.State = new("pending") // as EC2 answers; it is available by the next call
+		w := newWireVPC(s, v)
 		out = &wire.CreateDefaultVpcResult{Vpc: &w}
 		return change, nil
 	})
@@ -86,6 +88,102 @@ func describeVpcs(c *call, in *wire.DescribeVpcsRequest) (*wire.DescribeVpcsResu
 	return out, nil
 }
 
+func associateVpcCidrBlock(
+	c *call, in *wire.AssociateVpcCidrBlockRequest,
+) (*wire.AssociateVpcCidrBlockResult, error) {
+	if err := refuseUnsupported(
+		asked("ipv4IpamPoolId", in.Ipv4IpamPoolId != nil),
+		asked("ipv4NetmaskLength", in.Ipv4NetmaskLength != nil),
+		asked("ipv6CidrBlock", in.Ipv6CidrBlock != nil),
+		asked("ipv6CidrBlockNetworkBorderGroup", in.Ipv6CidrBlockNetworkBorderGroup != nil),
+		asked("ipv6IpamPoolId", in.Ipv6IpamPoolId != nil),
+		asked("ipv6NetmaskLength", in.Ipv6NetmaskLength != nil),
+		asked("ipv6Pool", in.Ipv6Pool != nil),
+	); err != nil {
+		return nil, err
+	}
+	var out *wire.AssociateVpcCidrBlockResult
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		v, change, err := s.AssociateVPCBlock(c.env, vpc.NewVPCBlock{
+			VPC:  vpc.VPCID(wire.Value(in.VpcId)),
+			CIDR: wire.Value(in.CidrBlock),
+			IPv6: wire.Value(in.AmazonProvidedIpv6CidrBlock),
+		})
+		if err != nil {
+			return change, err
+		}
+		out = &wire.AssociateVpcCidrBlockResult{VpcId: text(v.ID)}
+		if wire.Value(in.AmazonProvidedIpv6CidrBlock) {
+			out.Ipv6CidrBlockAssociation = wireVPCIPv6Block(s, v.IPv6CIDRs[len(v.IPv6CIDRs)-1], "associating")
+		} else {
+			out.CidrBlockAssociation = wireVPCBlock(v.CIDRs[len(v.CIDRs)-1], "associating")
+		}
+		return change, nil
+	})
+	return out, err
+}
+
+func disassociateVpcCidrBlock(
+	c *call, in *wire.DisassociateVpcCidrBlockRequest,
+) (*wire.DisassociateVpcCidrBlockResult, error) {
+	var out *wire.DisassociateVpcCidrBlockResult
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		v, gone, change, err := s.DisassociateVPCBlock(vpc.AssociationID(wire.Value(in.AssociationId)))
+		if err != nil {
+			return change, err
+		}
+		out = &wire.DisassociateVpcCidrBlockResult{VpcId: text(v.ID)}
+		if gone.CIDR.Addr().Is4() {
+			out.CidrBlockAssociation = wireVPCBlock(gone, "disassociating")
+		} else {
+			out.Ipv6CidrBlockAssociation = wireVPCIPv6Block(s, gone, "disassociating")
+		}
+		return change, nil
+	})
+	return out, err
+}
+
+func describeVpcAttribute(
+	c *call, in *wire.DescribeVpcAttributeRequest,
+) (*wire.DescribeVpcAttributeResult, error) {
+	s, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	name := vpc.VPCAttribute(wire.Value(in.Attribute))
+	v, value, err := s.DescribeVPCAttribute(vpc.VPCID(wire.Value(in.VpcId)), name)
+	if err != nil {
+		return nil, err
+	}
+	out, w := &wire.DescribeVpcAttributeResult{VpcId: text(v.ID)}, &wire.AttributeBooleanValue{Value: &value}
+	switch name {
+	case vpc.EnableDNSSupport:
+		out.EnableDnsSupport = w
+	case vpc.EnableDNSHostnames:
+		out.EnableDnsHostnames = w
+	case vpc.EnableNetworkAddressUsageMetrics:
+		out.EnableNetworkAddressUsageMetrics = w
+	}
+	return out, nil
+}
+
+func modifyVpcAttribute(c *call, in *wire.ModifyVpcAttributeRequest) (*wire.ModifyVpcAttributeResult, error) {
+	change := map[vpc.VPCAttribute]bool{}
+	for name, v := range map[vpc.VPCAttribute]*wire.AttributeBooleanValue{
+		vpc.EnableDNSSupport:                 in.EnableDnsSupport,
+		vpc.EnableDNSHostnames:               in.EnableDnsHostnames,
+		vpc.EnableNetworkAddressUsageMetrics: in.EnableNetworkAddressUsageMetrics,
+	} {
+		if value := boolean(v); value != nil {
+			change[name] = *value
+		}
+	}
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		return s.ModifyVPC(vpc.VPCID(wire.Value(in.VpcId)), change)
+	})
+	return &wire.ModifyVpcAttributeResult{}, err
+}
+
 func wireVPC(s *vpc.State, v *vpc.VPC) wire.Vpc {
 	w := wire.Vpc{
 		CidrBlock:       text(v.CIDRs[0].CIDR.String()),
@@ -98,22 +196,41 @@ func wireVPC(s *vpc.State, v *vpc.VPC) wire.Vpc {
 		VpcId:           text(v.ID),
 	}
 	for _, a := range v.CIDRs {
-		w.CidrBlockAssociationSet = append(w.CidrBlockAssociationSet, wire.VpcCidrBlockAssociation{
-			AssociationId:  text(a.ID),
-			CidrBlock:      text(a.CIDR.String()),
-			CidrBlockState: &wire.VpcCidrBlockState{State: new("associated")},
-		})
+		w.CidrBlockAssociationSet = append(w.CidrBlockAssociationSet, *wireVPCBlock(a, "associated"))
 	}
 	for _, a := range v.IPv6CIDRs {
-		w.Ipv6CidrBlockAssociationSet = append(w.Ipv6CidrBlockAssociationSet, wire.VpcIpv6CidrBlockAssociation{
-			AssociationId:      text(a.ID),
-			Ipv6CidrBlock:      text(a.CIDR.String()),
-			Ipv6CidrBlockState: &wire.VpcCidrBlockState{State: new("associated")},
-			Ipv6Pool:           new(vpc.IPv6Pool),
-			NetworkBorderGroup: &s.Installation().Region,
-		})
+		w.Ipv6CidrBlockAssociationSet = append(w.Ipv6CidrBlockAssociationSet, *wireVPCIPv6Block(s, a, "associated"))
 	}
 	return w
+}
+
+// newWireVPC is the answer of the call that makes a VPC: as EC2 says, it and its IPv6 block come to be
+// by the next call.
+func newWireVPC(s *vpc.State, v *vpc.VPC) wire.Vpc {
+	w := wireVPC(s, v)
+	w.State = new("pending")
+	for i := range w.Ipv6CidrBlockAssociationSet {
+		w.Ipv6CidrBlockAssociationSet[i].Ipv6CidrBlockState.State = new("associating")
+	}
+	return w
+}
+
+func wireVPCBlock(a vpc.CIDRAssociation, state string) *wire.VpcCidrBlockAssociation {
+	return &wire.VpcCidrBlockAssociation{
+		AssociationId:  text(a.ID),
+		CidrBlock:      text(a.CIDR.String()),
+		CidrBlockState: &wire.VpcCidrBlockState{State: &state},
+	}
+}
+
+func wireVPCIPv6Block(s *vpc.State, a vpc.CIDRAssociation, state string) *wire.VpcIpv6CidrBlockAssociation {
+	return &wire.VpcIpv6CidrBlockAssociation{
+		AssociationId:      text(a.ID),
+		Ipv6CidrBlock:      text(a.CIDR.String()),
+		Ipv6CidrBlockState: &wire.VpcCidrBlockState{State: &state},
+		Ipv6Pool:           new(vpc.IPv6Pool),
+		NetworkBorderGroup: &s.Installation().Region,
+	}
 }
 
 // demand is a member of a request, and whether the client asks for something by it.
