@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"github.com/sallyport/sallyport/ruleset"
-	"github.com/sallyport/sallyport/vpc"
 )
 
 // Apply puts tables and members in force for the attached ENIs, all of it at one moment: it writes
@@ -62,6 +61,13 @@ func (d *Datapath) epoch() int { return int(atomic.LoadUint64(&d.state.Epoch) & 
 // build writes all that t and m say to the idle epoch.
 func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 	used := map[*table]struct{}{}
+	memberFlags := guestEniFlag(0)
+	for _, member := range m {
+		if len(member.Prefixes) > 0 {
+			memberFlags = guestEniFlagENI_MEMBER_PREFIXES
+			break
+		}
+	}
 	for slot, a := range d.slots {
 		if a.ENI == "" {
 			continue
@@ -69,9 +75,10 @@ func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 		var config guestEniConfig
 		if eni, ok := t.ENIs[a.ENI]; ok {
 			var err error
-			if config, err = d.buildENI(slot, eni, used); err != nil {
+			if config, err = d.buildENI(eni, used); err != nil {
 				return fmt.Errorf("build the tables of %s: %w", a.ENI, err)
 			}
+			config.Flags |= memberFlags
 		}
 		idle := &d.enis[slot].Config[1-d.epoch()]
 		if *idle != config {
@@ -82,13 +89,16 @@ func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 	if err := d.buildAddresses(t); err != nil {
 		return fmt.Errorf("write the addresses of ENIs: %w", err)
 	}
+	if err := d.buildLists(t.Lists); err != nil {
+		return fmt.Errorf("write prefix lists: %w", err)
+	}
 	if err := d.buildMembers(m, used); err != nil {
 		return fmt.Errorf("write members: %w", err)
 	}
 	return nil
 }
 
-func (d *Datapath) buildENI(slot uint32, eni ruleset.ENITables, used map[*table]struct{}) (guestEniConfig, error) {
+func (d *Datapath) buildENI(eni ruleset.ENITables, used map[*table]struct{}) (guestEniConfig, error) {
 	var config guestEniConfig
 	if eni.Ingress == nil || eni.Egress == nil {
 		return config, errors.New("a direction has no table")
@@ -112,13 +122,23 @@ func (d *Datapath) buildENI(slot uint32, eni ruleset.ENITables, used map[*table]
 	if eni.SourceDestCheck {
 		config.Flags |= guestEniFlagENI_SOURCE_DEST_CHECK
 	}
+	if len(eni.Prefixes) > 0 {
+		config.Flags |= guestEniFlagENI_OWN_PREFIXES
+	}
+	if len(eni.Ingress.Lists)+len(eni.Egress.Lists) > 0 {
+		config.Flags |= guestEniFlagENI_LISTS
+	}
 	return config, nil
 }
 
 // prefix64 is the /64 of the ENI's subnet in network order: that of its first address, or else of its
-// first router, that is not link-local. Zeros if there is none.
+// first delegated prefix or router, that is not link-local. Zeros if there is none.
 func prefix64(eni ruleset.ENITables) (prefix [2]uint32) {
-	for _, a := range slices.Concat(eni.Addresses, eni.Routers) {
+	known := slices.Clone(eni.Addresses)
+	for _, p := range eni.Prefixes {
+		known = append(known, p.Addr())
+	}
+	for _, a := range append(known, eni.Routers...) {
 		if a.Is6() && !a.Is4In6() && !a.IsLinkLocalUnicast() {
 			_, words := address(a)
 			return [2]uint32(words.Words[:2])
@@ -140,6 +160,13 @@ func (d *Datapath) buildAddresses(t ruleset.Tables) error {
 		}
 		for _, own := range eni.Addresses {
 			want[addressKey(d.enis[slot].Number, own)] = guestRoleROLE_OWN
+		}
+		for _, p := range eni.Prefixes {
+			key, err := delegatedKey(d.enis[slot].Number, p)
+			if err != nil {
+				return fmt.Errorf("%s: %w", a.ENI, err)
+			}
+			want[key] = guestRoleROLE_OWN
 		}
 	}
 	return assign(d.addresses, 1-d.epoch(), want)
@@ -198,7 +225,8 @@ func (d *Datapath) buildMembers(m ruleset.Members, used map[*table]struct{}) err
 }
 
 func sameMember(a, b ruleset.Member) bool {
-	return slices.Equal(a.Groups, b.Groups) && slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Domains, b.Domains)
+	return slices.Equal(a.Groups, b.Groups) && slices.Equal(a.Addresses, b.Addresses) &&
+		slices.Equal(a.Prefixes, b.Prefixes) && slices.Equal(a.Domains, b.Domains)
 }
 
 func (d *Datapath) putMember(m ruleset.Member, next int) error {
@@ -277,9 +305,9 @@ func (d *Datapath) dropUnknown(m ruleset.Members, next int) error {
 	return nil
 }
 
-// memberKeys is a member's addresses in each domain that means them.
+// memberKeys is a member's addresses and prefixes in each domain that means them.
 func (d *Datapath) memberKeys(m ruleset.Member) ([]guestAddressKey, error) {
-	keys := make([]guestAddressKey, 0, len(m.Domains)*len(m.Addresses))
+	keys := make([]guestAddressKey, 0, len(m.Domains)*(len(m.Addresses)+len(m.Prefixes)))
 	for _, domain := range m.Domains {
 		scope, err := d.names.number(guestKindKIND_DOMAIN, string(domain))
 		if err != nil {
@@ -288,14 +316,21 @@ func (d *Datapath) memberKeys(m ruleset.Member) ([]guestAddressKey, error) {
 		for _, a := range m.Addresses {
 			keys = append(keys, addressKey(scope, a))
 		}
+		for _, p := range m.Prefixes {
+			key, err := delegatedKey(scope, p)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", m.ID, err)
+			}
+			keys = append(keys, key)
+		}
 	}
 	return keys, nil
 }
 
-func setName(groups []vpc.GroupID) string {
-	parts := make([]string, len(groups))
-	for i, g := range groups {
-		parts[i] = string(g)
+func setName[ID ~string](ids []ID) string {
+	parts := make([]string, len(ids))
+	for i, id := range ids {
+		parts[i] = string(id)
 	}
 	return strings.Join(parts, " ")
 }
@@ -333,7 +368,7 @@ func (d *Datapath) settleAfter(epoch uint64) {
 func (d *Datapath) reclaim() error {
 	d.pending = true // until it is done
 	epoch := d.epoch()
-	if err := errors.Join(d.addresses.settle(epoch), d.memberOf.settle(epoch), d.memberSets.settle(epoch)); err != nil {
+	if err := errors.Join(d.addresses.settle(epoch), d.memberOf.settle(epoch), d.memberSets.settle(epoch), d.lists.settle(epoch)); err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}
 	tables := map[uint32]bool{}
@@ -350,12 +385,17 @@ func (d *Datapath) reclaim() error {
 	for _, value := range d.memberSets.have {
 		sets[value.Of[epoch]] = true
 	}
+	for _, value := range d.lists.have {
+		sets[value.Of[epoch]] = true
+	}
 	keepSet := func(number uint32) bool { return sets[number] }
 	if err := d.tables.retain(func(number uint32) bool { return tables[number] }, keepSet); err != nil {
 		return err
 	}
-	if err := d.names.retain(guestKindKIND_SET, keepSet); err != nil {
-		return err
+	for _, kind := range []guestKind{guestKindKIND_SET, guestKindKIND_LIST_SET} {
+		if err := d.names.retain(kind, keepSet); err != nil {
+			return err
+		}
 	}
 	if err := d.names.retain(guestKindKIND_MEMBER, func(number uint32) bool {
 		_, ok := d.memberSets.have[number]

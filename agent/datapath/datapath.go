@@ -67,6 +67,7 @@ type Datapath struct {
 	addresses  *epochMap[guestAddressKey]
 	memberOf   *epochMap[guestAddressKey]
 	memberSets *epochMap[uint32]
+	lists      *listIndex
 	slots      map[uint32]Attachment // of every device
 	devices    map[int]device        // by ifindex
 	timeouts   guestTimeouts
@@ -234,6 +235,9 @@ func (d *Datapath) read() error {
 		return err
 	}
 	if d.memberSets, err = loadEpochMap[uint32](o.MemberSets, &d.writes); err != nil {
+		return err
+	}
+	if d.lists, err = loadListIndex(o.Lists, &d.writes); err != nil {
 		return err
 	}
 	d.pending = true // the agent before may have died in the middle

@@ -115,13 +115,17 @@ type guestEniFlag uint32
 
 const (
 	guestEniFlagENI_SOURCE_DEST_CHECK guestEniFlag = 1
+	guestEniFlagENI_OWN_PREFIXES      guestEniFlag = 2
+	guestEniFlagENI_MEMBER_PREFIXES   guestEniFlag = 4
+	guestEniFlagENI_LISTS             guestEniFlag = 8
 )
 
 type guestFamily uint32
 
 const (
-	guestFamilyFAMILY_IPV4 guestFamily = 4
-	guestFamilyFAMILY_IPV6 guestFamily = 6
+	guestFamilyFAMILY_IPV4      guestFamily = 4
+	guestFamilyFAMILY_IPV6      guestFamily = 6
+	guestFamilyFAMILY_DELEGATED guestFamily = 256
 )
 
 type guestInterval struct {
@@ -135,12 +139,13 @@ type guestInterval struct {
 type guestKind uint32
 
 const (
-	guestKindKIND_LAST   guestKind = 0
-	guestKindKIND_ENI    guestKind = 1
-	guestKindKIND_DOMAIN guestKind = 2
-	guestKindKIND_TABLE  guestKind = 3
-	guestKindKIND_SET    guestKind = 4
-	guestKindKIND_MEMBER guestKind = 5
+	guestKindKIND_LAST     guestKind = 0
+	guestKindKIND_ENI      guestKind = 1
+	guestKindKIND_DOMAIN   guestKind = 2
+	guestKindKIND_TABLE    guestKind = 3
+	guestKindKIND_SET      guestKind = 4
+	guestKindKIND_MEMBER   guestKind = 5
+	guestKindKIND_LIST_SET guestKind = 6
 )
 
 type guestLimit uint32
@@ -155,10 +160,23 @@ const (
 	guestLimitMAX_MEMBER_ADDRESSES guestLimit = 1048576
 	guestLimitMAX_SET_PORTS        guestLimit = 262144
 	guestLimitMAX_ENI_ADDRESSES    guestLimit = 65536
+	guestLimitMAX_LIST_CIDRS       guestLimit = 1048576
 	guestLimitMAX_CONNECTIONS      guestLimit = 262144
 	guestLimitMAX_HALF_OPEN        guestLimit = 65536
 	guestLimitMAX_NAMES            guestLimit = 2097152
 )
+
+type guestListKey struct {
+	_       structs.HostLayout
+	Bits    uint32
+	Family  guestFamily
+	Address guestAddress
+}
+
+type guestListSets struct {
+	_  structs.HostLayout
+	Of [2]uint32
+}
 
 type guestName struct {
 	_      structs.HostLayout
@@ -256,6 +274,7 @@ const (
 	guestMapEnis         = "enis"
 	guestMapHalfOpen     = "half_open"
 	guestMapIntervals    = "intervals"
+	guestMapLists        = "lists"
 	guestMapMemberSets   = "member_sets"
 	guestMapMembers      = "members"
 	guestMapNames        = "names"
@@ -328,6 +347,7 @@ type guestMapSpecs struct {
 	Enis        *ebpf.MapSpec `ebpf:"enis"`
 	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	Intervals   *ebpf.MapSpec `ebpf:"intervals"`
+	Lists       *ebpf.MapSpec `ebpf:"lists"`
 	MemberSets  *ebpf.MapSpec `ebpf:"member_sets"`
 	Members     *ebpf.MapSpec `ebpf:"members"`
 	Names       *ebpf.MapSpec `ebpf:"names"`
@@ -372,6 +392,7 @@ type guestMaps struct {
 	Enis        *ebpf.Map `ebpf:"enis"`
 	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	Intervals   *ebpf.Map `ebpf:"intervals"`
+	Lists       *ebpf.Map `ebpf:"lists"`
 	MemberSets  *ebpf.Map `ebpf:"member_sets"`
 	Members     *ebpf.Map `ebpf:"members"`
 	Names       *ebpf.Map `ebpf:"names"`
@@ -390,6 +411,7 @@ func (m *guestMaps) Close() error {
 		m.Enis,
 		m.HalfOpen,
 		m.Intervals,
+		m.Lists,
 		m.MemberSets,
 		m.Members,
 		m.Names,

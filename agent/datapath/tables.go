@@ -1,7 +1,6 @@
 package datapath
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -27,9 +26,11 @@ type table struct {
 	sets     map[uint32]guestPorts // Count 0: looked at, nothing is allowed, nothing is in the map
 }
 
-// set is a member set: which of the groups that are named on this host a member is in.
+// set is a member set, which of the groups that are named on this host a member is in, or a set of
+// the prefix lists that hold an address.
 type set struct {
 	groups []vpc.GroupID // sorted
+	lists  []vpc.PrefixListID
 }
 
 // tables is all that the maps hold of tables, sets and their intervals.
@@ -136,12 +137,17 @@ func (ts *tables) known(source *ruleset.Table, t *table) *table {
 	return t
 }
 
-// add makes sure that the table says what it allows to the members of a set.
+// add makes sure that the table says what it allows to the members or addresses of a set.
 func (ts *tables) add(t *table, number uint32) error {
 	if _, ok := t.sets[number]; ok {
 		return nil
 	}
-	ports, err := ts.blocks.store(t.source.PortsOf(ts.sets[number].groups))
+	of := ts.sets[number]
+	allowed := t.source.PortsOf(of.groups)
+	if of.lists != nil {
+		allowed = t.source.PortsOfLists(of.lists)
+	}
+	ports, err := ts.blocks.store(allowed)
 	if err != nil {
 		return err
 	}
@@ -215,7 +221,11 @@ func tableName(t *ruleset.Table) string {
 		fmt.Fprintf(h, "%s\n", c.CIDR)
 		list(c.Ports)
 	}
-	for _, group := range slices.SortedFunc(maps.Keys(t.Peers), cmp.Compare) {
+	for _, id := range slices.Sorted(maps.Keys(t.Lists)) {
+		fmt.Fprintf(h, "%s\n", id)
+		list(t.Lists[id])
+	}
+	for _, group := range slices.Sorted(maps.Keys(t.Peers)) {
 		fmt.Fprintf(h, "%s\n", group)
 		list(t.Peers[group])
 	}
@@ -244,6 +254,21 @@ func address(a netip.Addr) (guestFamily, guestAddress) {
 func addressKey(scope uint32, a netip.Addr) guestAddressKey {
 	family, words := address(a)
 	return guestAddressKey{Scope: scope, Family: family, Address: words}
+}
+
+// delegatedKey is a delegated prefix as one ENI or domain means it. The programs look for two sizes,
+// one of each family.
+func delegatedKey(scope uint32, p netip.Prefix) (guestAddressKey, error) {
+	size := 80
+	if p.Addr().Is4() {
+		size = 28
+	}
+	if p.Bits() != size || p != p.Masked() {
+		return guestAddressKey{}, fmt.Errorf("the delegated prefix %s is no /%d", p, size)
+	}
+	key := addressKey(scope, p.Addr())
+	key.Family |= guestFamilyFAMILY_DELEGATED
+	return key, nil
 }
 
 // prefixBits is PREFIX_BITS: table and family are matched whole.

@@ -55,6 +55,18 @@ static __always_inline bool same_mac(const __u8 *a, const __u8 *b)
 		 (a[5] ^ b[5]));
 }
 
+/* From an address to the delegated prefix that holds it, if there is one. */
+static __always_inline void mask_to_delegated(struct address_key *key)
+{
+	if (key->family == FAMILY_IPV4) {
+		key->address.words[0] &= bpf_htonl(0xfffffff0);
+	} else {
+		key->address.words[2] &= bpf_htonl(0xffff0000);
+		key->address.words[3] = 0;
+	}
+	key->family |= FAMILY_DELEGATED;
+}
+
 /* What an address is to the packet's ENI: enum role, or 0. */
 static __always_inline __u32 role_of(const struct packet *p, __u32 family,
 				     const struct address *address)
@@ -64,7 +76,11 @@ static __always_inline __u32 role_of(const struct packet *p, __u32 family,
 		.family = family,
 		.address = *address,
 	};
+	__u32 role = value_of(p, bpf_map_lookup_elem(&addresses, &key));
 
+	if (role || !(p->config->flags & ENI_OWN_PREFIXES))
+		return role;
+	mask_to_delegated(&key);
 	return value_of(p, bpf_map_lookup_elem(&addresses, &key));
 }
 

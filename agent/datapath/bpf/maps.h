@@ -23,7 +23,8 @@ enum limit {
 	MAX_PREFIXES = 1 << 20,	 /* over all tables */
 	MAX_MEMBER_ADDRESSES = 1 << 20,
 	MAX_SET_PORTS = 1 << 18,     /* pairs of a table and a member set */
-	MAX_ENI_ADDRESSES = 1 << 16, /* own addresses and routers */
+	MAX_ENI_ADDRESSES = 1 << 16, /* own addresses, delegated prefixes and routers */
+	MAX_LIST_CIDRS = 1 << 20,    /* over all prefix lists; one that is in several counts once */
 	MAX_CONNECTIONS = 1 << 18,   /* default; Options say otherwise */
 	MAX_HALF_OPEN = 1 << 16,     /* default; Options say otherwise */
 	MAX_NAMES = 1 << 21,
@@ -32,6 +33,7 @@ enum limit {
 enum family {
 	FAMILY_IPV4 = 4,
 	FAMILY_IPV6 = 6,
+	FAMILY_DELEGATED = 1 << 8, /* beside one of them in an address_key: a prefix of an ENI */
 };
 
 /* In network order; IPv4 in the first word and zeros after it. The family is told beside it, so
@@ -63,6 +65,10 @@ struct timeouts {
 
 enum eni_flag {
 	ENI_SOURCE_DEST_CHECK = 1 << 0,
+	/* Where there is nothing to find, nothing is looked up. */
+	ENI_OWN_PREFIXES = 1 << 1,    /* prefixes are delegated to it */
+	ENI_MEMBER_PREFIXES = 1 << 2, /* … or to some member on this host */
+	ENI_LISTS = 1 << 3,	      /* its tables name prefix lists */
 };
 
 struct eni_config {
@@ -111,7 +117,9 @@ struct by_epoch {
 	struct bpf_spin_lock lock;
 };
 
-/* An address as one ENI (addresses) or one domain (members) means it. */
+/* An address as one ENI (addresses) or one domain (members) means it; or a delegated prefix, masked:
+ * /28 or /80, the only sizes that there are.
+ */
 struct address_key {
 	__u32 scope; /* number of the ENI or domain */
 	enum family family;
@@ -135,7 +143,23 @@ _Static_assert(sizeof(struct prefix_key) == 28, "shared with Go");
 
 struct set_key {
 	__u32 table;
-	__u32 set;
+	__u32 set; /* of groups or of prefix lists: their numbers differ */
+};
+
+struct list_key {
+	__u32 bits; /* LIST_BITS and those of the CIDR */
+	enum family family;
+	struct address address;
+};
+#define LIST_BITS 32
+_Static_assert(sizeof(struct list_key) == 24, "shared with Go");
+
+/* The set of prefix lists that hold a CIDR, by epoch. A trie replaces an element as a whole, and its
+ * memory after a grace period alone: there is no need of by_epoch's lock. A lookup ends at the longest
+ * CIDR, so one that only the other epoch knows says here what the next shorter one does.
+ */
+struct list_sets {
+	__u32 of[2];
 };
 
 /* A block of the intervals: sorted, disjoint. */
@@ -163,6 +187,7 @@ enum kind {
 	KIND_TABLE = 3, /* written once the table is whole */
 	KIND_SET = 4,
 	KIND_MEMBER = 5,
+	KIND_LIST_SET = 6,
 };
 
 struct name {
@@ -312,7 +337,7 @@ struct {
 	PINNED;
 } member_sets SEC(".maps");
 
-/* What a table allows the members of a set. */
+/* What a table allows the members of a set of groups, or the addresses in a set of prefix lists. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_SET_PORTS);
@@ -321,6 +346,16 @@ struct {
 	__type(value, struct ports);
 	PINNED;
 } set_ports SEC(".maps");
+
+/* Which prefix lists hold an address: one trie for all tables. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, MAX_LIST_CIDRS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct list_key);
+	__type(value, struct list_sets);
+	PINNED;
+} lists SEC(".maps");
 
 /* What a table allows a prefix; the longest stands for all that contain the address. */
 struct {

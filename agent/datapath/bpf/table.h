@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which rule lets a new flow through: the longest prefix that holds the remote address, then the
- * member set of whoever has that address. The cost depends neither on rules nor on members.
+ * Which rule lets a new flow through: the longest prefix that holds the remote address, then the set
+ * of prefix lists that hold it, then the member set of whoever has it. The cost depends neither on
+ * rules nor on the length of lists nor on members.
  * The twin of ruleset.Table.Judge.
  */
 #ifndef SALLYPORT_TABLE_H
@@ -53,6 +54,32 @@ static __always_inline __u32 rule_of_prefix(const struct packet *p, __u32 table)
 	return ports ? find_port(ports->first, ports->count, p->port) : 0;
 }
 
+/* What a table allows a set. */
+static __always_inline __u32 rule_of_set(const struct packet *p, __u32 table, __u32 set)
+{
+	struct set_key key = {.table = table, .set = set};
+	struct ports *ports = bpf_map_lookup_elem(&set_ports, &key);
+
+	return ports ? find_port(ports->first, ports->count, p->port) : 0;
+}
+
+static __always_inline __u32 rule_of_list(const struct packet *p, __u32 table)
+{
+	struct list_key key = {
+		.bits = LIST_BITS + (p->key.family == FAMILY_IPV4 ? 32 : 128),
+		.family = p->key.family,
+		.address = p->key.remote,
+	};
+	struct list_sets *sets;
+
+	if (!(p->config->flags & ENI_LISTS))
+		return 0;
+	sets = bpf_map_lookup_elem(&lists, &key);
+	if (!sets || !sets->of[index_of(p->epoch)])
+		return 0;
+	return rule_of_set(p, table, sets->of[index_of(p->epoch)]);
+}
+
 static __always_inline __u32 rule_of_member(const struct packet *p, __u32 table)
 {
 	struct address_key key = {
@@ -60,18 +87,17 @@ static __always_inline __u32 rule_of_member(const struct packet *p, __u32 table)
 		.family = p->key.family,
 		.address = p->key.remote,
 	};
-	struct set_key set_key = {.table = table};
-	struct ports *ports;
-	__u32 member;
+	__u32 member, set;
 
 	member = value_of(p, bpf_map_lookup_elem(&members, &key));
+	if (!member && (p->config->flags & ENI_MEMBER_PREFIXES)) {
+		mask_to_delegated(&key);
+		member = value_of(p, bpf_map_lookup_elem(&members, &key));
+	}
 	if (!member)
 		return 0;
-	set_key.set = value_of(p, bpf_map_lookup_elem(&member_sets, &member));
-	if (!set_key.set)
-		return 0;
-	ports = bpf_map_lookup_elem(&set_ports, &set_key);
-	return ports ? find_port(ports->first, ports->count, p->port) : 0;
+	set = value_of(p, bpf_map_lookup_elem(&member_sets, &member));
+	return set ? rule_of_set(p, table, set) : 0;
 }
 
 /* The number of the rule that allows the packet, or 0. */
@@ -80,6 +106,8 @@ static __always_inline __u32 judge(const struct packet *p, bool from_guest)
 	__u32 table = from_guest ? (__u32)p->tables : (__u32)(p->tables >> 32);
 	__u32 rule = rule_of_prefix(p, table);
 
+	if (!rule)
+		rule = rule_of_list(p, table);
 	return rule ? rule : rule_of_member(p, table);
 }
 
