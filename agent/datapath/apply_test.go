@@ -70,7 +70,17 @@ func TestApplyLeavesNothing(t *testing.T) {
 		"groups": func() *ruleset.View {
 			return groupView(sgC, map[string][]vpc.GroupID{"10.0.0.50": {sgB, sgC}, "10.0.0.51": {sgC}, "10.0.0.52": {sgB}})
 		},
-		"moved":  func() *ruleset.View { return groupView(sgB, map[string][]vpc.GroupID{"10.0.0.51": {sgB}}) },
+		"moved": func() *ruleset.View { return groupView(sgB, map[string][]vpc.GroupID{"10.0.0.51": {sgB}}) },
+		"lists": func() *ruleset.View {
+			return listView(map[vpc.PrefixListID][]string{"pl-1": {"10.0.0.0/8", "10.0.0.0/24"}, "pl-2": {"10.0.0.0/16"}}, "pl-1", "pl-2")
+		},
+		"prefixes": func() *ruleset.View {
+			v := delegatedView()
+			m := v.Members["eni-m"]
+			m.Domains = m.Domains[:1]
+			v.Members["eni-m"] = m
+			return v
+		},
 		"no ENI": func() *ruleset.View { v := view(); clear(v.ENIs); return v },
 	}
 	fresh := map[string]datapath.Leftovers{}
@@ -165,13 +175,17 @@ func TestApplyFull(t *testing.T) {
 		}
 	}
 	crowded.Groups[sgA] = ruleset.Group{ID: sgA, Rules: r}
+	crowded.Lists = map[vpc.PrefixListID][]netip.Prefix{}
+	for i := range 10 {
+		crowded.Lists["pl-1"] = append(crowded.Lists["pl-1"], netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i)}), 16))
+	}
 	eni := crowded.ENIs[eniA]
 	for i := range 10 {
 		eni.Addresses = append(eni.Addresses, netip.AddrFrom4([4]byte{10, 0, 2, byte(i)}))
 	}
 	crowded.ENIs[eniA] = eni
 
-	for name, size := range map[string]uint32{"prefixes": 5, "members": 6, "member_sets": 6, "set_ports": 5, "addresses": 8, "names": 10} {
+	for name, size := range map[string]uint32{"prefixes": 5, "members": 6, "member_sets": 6, "set_ports": 5, "addresses": 8, "names": 10, "lists": 5} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t, datapath.Options{}.WithSizes(map[string]uint32{name: size}))
 			h.attach(eniA)

@@ -143,9 +143,9 @@ func (d *Datapath) TablesOf(eni vpc.InterfaceID) (tables uint64, number uint32) 
 	return 0, 0
 }
 
-// Leftovers counts what the maps hold: prefixes, pairs of table and set, members' addresses, names,
-// and intervals that are not free.
-type Leftovers struct{ Prefixes, Sets, Members, Names, Intervals int }
+// Leftovers counts what the maps hold: prefixes, pairs of table and set, members' addresses, CIDRs of
+// prefix lists, own addresses and routers, names, and intervals that are not free.
+type Leftovers struct{ Prefixes, Sets, Members, Lists, Addresses, Names, Intervals int }
 
 // Holds reads the kernel's maps, not their mirrors.
 func (d *Datapath) Holds() (Leftovers, error) {
@@ -153,6 +153,7 @@ func (d *Datapath) Holds() (Leftovers, error) {
 	var l Leftovers
 	for m, n := range map[*ebpf.Map]*int{
 		d.objects.Prefixes: &l.Prefixes, d.objects.SetPorts: &l.Sets, d.objects.Members: &l.Members, d.objects.Names: &l.Names,
+		d.objects.Lists: &l.Lists, d.objects.Addresses: &l.Addresses,
 	} {
 		var key, value []byte
 		it := m.Iterate()
