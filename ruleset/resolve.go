@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -12,6 +13,11 @@ import (
 // the State does: it asks only for the host's interfaces, their groups, and what those name.
 // Names and addresses in the View are sorted; descriptions and tags of rules are left out.
 func Resolve(s *vpc.State, host vpc.HostID) *View {
+	return ResolveInterfaces(s, s.InterfacesOfHost(host))
+}
+
+// ResolveInterfaces is Resolve for any interfaces, on one host or not.
+func ResolveInterfaces(s *vpc.State, interfaces iter.Seq[*vpc.NetworkInterface]) *View {
 	v := &View{
 		Revision: s.Revision(),
 		ENIs:     map[vpc.InterfaceID]ENI{},
@@ -20,7 +26,7 @@ func Resolve(s *vpc.State, host vpc.HostID) *View {
 		Lists:    map[vpc.PrefixListID][]netip.Prefix{},
 	}
 	domains := map[vpc.VPCID][]vpc.VPCID{} // by VPC: those of this host that its addresses mean something in
-	for e := range s.InterfacesOfHost(host) {
+	for e := range interfaces {
 		v.ENIs[e.ID] = resolveENI(s, e)
 		addDomain(domains, s, e.VPC)
 		for _, id := range e.Groups {
