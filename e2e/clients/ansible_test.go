@@ -1,0 +1,8 @@
+package clients_test
+
+import "testing"
+
+func TestAnsible(t *testing.T) {
+	t.Parallel()
+	startServer(t).run(t, nil, ansible, "--inventory", "localhost,", "testdata/ansible.yml")
+}
