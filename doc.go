@@ -15,6 +15,7 @@
 //	    wire              generated request and result types with their codecs
 //	      gen               makes them from the files *.api
 //	    sigv4             checks a Signature Version 4; knows nothing of etcd or HTTP routing
+//	  audit             the log of what calls changed: JSON lines, rotated
 //	  iam               accounts, access keys, who may call which action
 //	  store             state in etcd, embedded or external: Read, Update, Watch
 //	    storetest         a real store in a temporary directory

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/feed"
+	"github.com/sallyport/sallyport/server/audit"
 	"github.com/sallyport/sallyport/server/ec2api"
 	"github.com/sallyport/sallyport/server/ec2api/sigv4"
 	"github.com/sallyport/sallyport/server/iam"
@@ -36,8 +37,9 @@ const account vpc.AccountID = "123456789012"
 // Config of a Server.
 type Config struct {
 	// DataDir holds, each made at the first start: etcd/ (unless Endpoints are given), pki/ (the
-	// feed's authority and certificates), credentials (the administrator's, in AWS's format) and
-	// secret.key, which seals the secrets of access keys in the store. Required.
+	// feed's authority and certificates), audit/ (the log of what calls changed), credentials (the
+	// administrator's, in AWS's format) and secret.key, which seals the secrets of access keys in the
+	// store. Required.
 	DataDir    string
 	Endpoints  []string // of an etcd cluster, as URLs; empty: run one in this process
 	Listen     string   // host:port of the API
@@ -235,16 +237,25 @@ func (s *Server) serve(ctx context.Context, api, agents net.Listener, certificat
 	if err != nil {
 		return err
 	}
+	records, err := audit.Open(audit.Options{Dir: filepath.Join(s.conf.DataDir, "audit"), Log: log})
+	if err != nil {
+		return err
+	}
 	handler, err := ec2api.New(ec2api.Config{
 		Store: s.store, Enforcement: fd, Verify: verifier.Verify, Log: log, Env: env,
-		Caller: keys.Caller, Authorize: iam.Authorize, Keys: keys,
+		Caller: keys.Caller, Authorize: iam.Authorize, Keys: keys, Audit: records,
 	})
 	if err != nil {
 		return err
 	}
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.serveAPI(ctx, api, handler, certificate) })
+	recording, stopRecords := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error { return records.Run(recording) })
+	g.Go(func() error {
+		defer stopRecords() // last: requests on their way still write
+		return s.serveAPI(ctx, api, handler, certificate)
+	})
 	g.Go(func() error { return fd.Serve(ctx, agents) })
 	g.Go(func() error { s.renew(ctx, ca); return nil })
 	log.Info("serving", "api", api.Addr().String(), "tls", certificate != nil,

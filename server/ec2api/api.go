@@ -48,7 +48,7 @@ type Keys interface {
 	NewSession(c vpc.Caller, tokenBytes int) (key vpc.AccessKey, secret, token string)
 }
 
-// Config is what the API needs. All but Env and RequestID are required.
+// Config is what the API needs. All but Audit, Env and RequestID are required.
 type Config struct {
 	Store       Store
 	Enforcement Enforcement
@@ -59,6 +59,7 @@ type Config struct {
 	// Authorize returns nil if the caller may call the operation, else a *vpc.Error.
 	Authorize func(vpc.Caller, *wire.Operation) error
 	Keys      Keys
+	Audit     Audit // nil: none is kept
 	Log       *slog.Logger
 
 	Env       func() vpc.Env // of one request; nil: the clock and random ids
@@ -233,13 +234,16 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.log(status, err, writeErr, time.Since(start))
 }
 
-// serve returns the answer, or why there is none. A panic is an error of this request alone.
+// contain makes a panic an error of this request alone.
+func contain(answer *[]byte, err *error) {
+	if p := recover(); p != nil {
+		*answer, *err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+	}
+}
+
+// serve returns the answer, or why there is none.
 func (c *call) serve(w http.ResponseWriter, r *http.Request) (answer []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			answer, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
+	defer contain(&answer, &err)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, vpc.Errorf(vpc.CodeInvalidRequest, "The request is larger than %d bytes.", maxBody)
@@ -269,14 +273,22 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) (answer []byte, err
 		return nil, &sigv4.Error{Kind: sigv4.BadScope, Reason: fmt.Sprintf(
 			"Credential should be scoped to correct service: '%s'.", op.Service.Name)}
 	}
-	run := c.actions[op]
-	if run == nil {
+	if c.actions[op] == nil {
 		return nil, wire.InvalidAction(op.Name)
 	}
+	if c.Audit != nil && op.Changes() {
+		return c.audited(r, op, form)
+	}
+	return c.act(op, form)
+}
+
+// act does what the caller asks for, if the caller may.
+func (c *call) act(op *wire.Operation, f *wire.Form) (answer []byte, err error) {
+	defer contain(&answer, &err)
 	if err := c.Authorize(c.caller, op); err != nil {
 		return nil, err
 	}
-	return run(c, form)
+	return c.actions[op](c, f)
 }
 
 // refusal says how an error is answered.

@@ -1,6 +1,7 @@
 package ec2api_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"github.com/sallyport/sallyport/server/audit"
 	"github.com/sallyport/sallyport/server/ec2api"
 	"github.com/sallyport/sallyport/server/ec2api/sigv4"
 	"github.com/sallyport/sallyport/server/ec2api/wire"
@@ -39,6 +41,7 @@ const (
 type endpoint struct {
 	t     testing.TB
 	store *store.Store
+	audit *auditLog
 	url   string
 	hosts hosts
 
@@ -60,6 +63,11 @@ func newEndpointOn(t testing.TB, wrap func(ec2api.Store) ec2api.Store) *endpoint
 		t: t, store: storetest.New(t), hosts: hosts{},
 		now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), count: map[string]int{},
 	}
+	log, err := audit.Open(audit.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.audit = &auditLog{Log: log}
 	verifier, err := sigv4.New(sigv4.Options{
 		Region: storetest.Region,
 		Now:    e.clock,
@@ -81,6 +89,7 @@ func newEndpointOn(t testing.TB, wrap func(ec2api.Store) ec2api.Store) *endpoint
 		Caller:      func(id vpc.AccessKeyID) vpc.Caller { return e.state().Caller(id) },
 		Authorize:   iam.Authorize,
 		Keys:        &keyMaker{},
+		Audit:       e.audit,
 		Log:         slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Env:         e.env,
 		RequestID:   func() string { return e.id("00000000-0000-0000-0000", 12) },
@@ -198,6 +207,16 @@ func (e *endpoint) send(r *http.Request) answer {
 	}
 	return answer{w.StatusCode, w.Header, string(body)}
 }
+
+// auditLog fails where a test tells it to.
+type auditLog struct {
+	*audit.Log
+	notReady, notWritten error
+}
+
+func (l *auditLog) Ready() error { return cmp.Or(l.notReady, l.Log.Ready()) }
+
+func (l *auditLog) Write(r audit.Record) error { return cmp.Or(l.notWritten, l.Log.Write(r)) }
 
 // keyMaker counts keys and sessions. The secret of all of them is secret.
 type keyMaker struct{ keys, sessions atomic.Int64 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/base64"
+	"iter"
 	"net/url"
 	"slices"
 	"strconv"
@@ -19,7 +20,7 @@ const (
 
 var tooMany = refuse("InvalidRequest", "The request has more than %d parameters.", maxParameters)
 
-// Form holds the parameters of one request as a tree. It is immutable.
+// Form holds the parameters of one request as a tree. It is immutable, but for what decoding it finds to be secret.
 type Form struct{ root node }
 
 // node is one segment of a parameter's name: IpPermissions.1.FromPort is three. Lists are sorted by index.
@@ -29,7 +30,9 @@ type node struct {
 	index int    // name as the index of a list entry, from 1; 0: it is none
 	value string
 	set   bool // a value was given for path itself
-	kids  []node
+	// hidden is set by decoding: the value is a secret, or of a parameter that the operation does not know.
+	hidden bool
+	kids   []node
 }
 
 // ParseForm reads the parameters of the query string and of the body of one request. Errors are of type *[Error]:
@@ -187,6 +190,37 @@ func (f *Form) top(name string) string {
 	return ""
 }
 
+// Parameters yields the names and values of the request in order, without those that only select the operation or sign
+// it. Values that decoding found to be secret, or not to belong to the operation, are left out. Decode first.
+func (f *Form) Parameters() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for i := range f.root.kids {
+			if k := &f.root.kids[i]; !common(k) && !k.each(false, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (n *node) each(hidden bool, yield func(name, value string) bool) bool {
+	hidden = hidden || n.hidden
+	if n.set {
+		value := n.value
+		if hidden {
+			value = redacted
+		}
+		if !yield(n.path, value) {
+			return false
+		}
+	}
+	for i := range n.kids {
+		if !n.kids[i].each(hidden, yield) {
+			return false
+		}
+	}
+	return true
+}
+
 // common reports whether every operation takes a parameter: what selects it, and what signs it.
 func common(n *node) bool {
 	if len(n.kids) > 0 {
@@ -225,6 +259,7 @@ func (d *decoder) other(n *node) {
 
 // unknown refuses n, naming the first whole parameter below it.
 func (d *decoder) unknown(n *node) {
+	n.hidden = true
 	for !n.set && len(n.kids) > 0 {
 		n = &n.kids[0]
 	}
@@ -285,7 +320,10 @@ func (d *decoder) choice(n *node, values ...string) *string {
 	return s
 }
 
-func (d *decoder) secret(n *node) *Secret { return (*Secret)(d.string(n)) }
+func (d *decoder) secret(n *node) *Secret {
+	n.hidden = true
+	return (*Secret)(d.string(n))
+}
 
 func (d *decoder) bool(n *node) *bool {
 	s, ok := d.text(n)
@@ -374,6 +412,7 @@ func (d *decoder) blob(n *node) []byte {
 }
 
 func (d *decoder) secretBlob(n *node) *Secret {
+	n.hidden = true
 	v := d.blob(n)
 	if v == nil {
 		return nil
