@@ -126,6 +126,7 @@ const (
 	CodeInvalidAMIIDNotFound       Code = "InvalidAMIID.NotFound"
 	CodeInvalidAMIIDMalformed      Code = "InvalidAMIID.Malformed"
 	CodeInvalidUserDataMalformed   Code = "InvalidUserData.Malformed"
+	CodeInvalidInstanceType        Code = "InvalidInstanceType"
 )
 
 // Error is a refusal: the call is wrong, or not now, and nothing was changed. Everything else that

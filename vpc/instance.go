@@ -32,6 +32,8 @@ type NewInstances struct {
 	KeyName               string
 	UserData              []byte
 	DisableAPITermination bool
+	DisableAPIStop        bool
+	TerminateOnShutdown   bool
 	TagSpecifications     []TagSpecification
 	ClientToken           string // "": none
 }
@@ -85,7 +87,8 @@ func (s *State) RunInstances(env Env, in NewInstances) ([]*Instance, Change, err
 		i := &Instance{
 			ID: InstanceID(env.ID("i")), Reservation: reservation, Image: in.Image, Type: in.Type,
 			State: Pending, LaunchIndex: n, Created: env.Now, Launched: env.Now, KeyName: in.KeyName, UserData: in.UserData,
-			DisableAPITermination: in.DisableAPITermination, Tags: tags["instance"],
+			DisableAPITermination: in.DisableAPITermination, DisableAPIStop: in.DisableAPIStop,
+			TerminateOnShutdown: in.TerminateOnShutdown, Tags: tags["instance"],
 			ClientToken: in.ClientToken, TokenHash: hash,
 		}
 		if i.Type == "" {
@@ -110,7 +113,8 @@ func (s *State) RunInstances(env Env, in NewInstances) ([]*Instance, Change, err
 // outOfRoom reports whether an error says that there is no room for one more instance.
 func outOfRoom(err error) bool {
 	switch CodeOf(err) {
-	case CodeInsufficientFreeAddressesInSubnet, CodeInsufficientInstanceCapacity, CodeNetworkInterfaceLimitExceeded:
+	case CodeInsufficientFreeAddressesInSubnet, CodeInsufficientCidrBlocks, CodeInsufficientInstanceCapacity,
+		CodeNetworkInterfaceLimitExceeded:
 		return true
 	default:
 		return false
@@ -147,8 +151,10 @@ func (s *State) validLaunch(in NewInstances) error {
 	case in.Max*(1+max(1, len(in.Interfaces))) > maxObjectsOfCall:
 		return Errorf(CodeResourceCountExceeded, "One request may make at most %d instances and network interfaces together. "+
 			"Launch fewer instances at a time.", maxObjectsOfCall)
+	case in.Type != "" && !validInstanceType(in.Type):
+		return errInstanceType(in.Type)
 	case len(in.UserData) > maxUserData:
-		return Errorf(CodeInvalidParameterValue, "User data is limited to 16384 bytes")
+		return errUserData()
 	case in.Max*len(in.UserData) > maxUserDataOfCall:
 		return Errorf(CodeResourceCountExceeded, "The instances of one request may have at most %d bytes of user data together. "+
 			"Launch fewer instances at a time.", maxUserDataOfCall)
@@ -162,6 +168,8 @@ func (s *State) validLaunch(in NewInstances) error {
 		return errInstanceLevel("an instance-level private IP address")
 	case len(in.Interfaces) > 0 && (len(p.Addresses.IPv6) > 0 || p.Addresses.IPv6Count != nil):
 		return errInstanceLevel("an instance-level IPv6 address")
+	case len(in.Interfaces) > 0 && p.PrimaryIPv6:
+		return errInstanceLevel("an instance-level primary IPv6 address")
 	case len(in.GroupNames) > 0 && p.Subnet != "":
 		return errCombination("groupName", "subnet")
 	}
@@ -242,9 +250,9 @@ func (d *draft) launchSubnet(e *LaunchENI, in NewInstances) (*Subnet, error) {
 			return nil, Errorf(CodeInvalidParameterCombination,
 				"A network interface may not be specified when launching more than one instance.")
 		}
-		if e.Subnet != "" || len(e.Groups) > 0 || e.Addresses.asks() {
-			return nil, Errorf(CodeInvalidParameterCombination,
-				"A network interface may not specify both a network interface ID and a subnet, security groups or addresses.")
+		if e.Subnet != "" || len(e.Groups) > 0 || e.Addresses.asks() || e.PrimaryIPv6 || e.Tracking != (ConnectionTracking{}) {
+			return nil, Errorf(CodeInvalidParameterCombination, "A network interface may not specify both a network interface ID "+
+				"and a subnet, security groups, addresses or connection tracking timeouts.")
 		}
 		eni, err := d.findInterface(e.Existing)
 		if err != nil {
@@ -317,59 +325,6 @@ func (d *draft) launch(env Env, i *Instance, interfaces []LaunchENI, tags Tags) 
 	i.Host = host
 	d.put(i)
 	return nil
-}
-
-// InstanceChange is what ModifyInstanceAttribute is told: exactly one field is set.
-type InstanceChange struct {
-	Groups                []GroupID // replace those of the instance's only interface
-	SourceDestCheck       *bool     // of the instance's only interface
-	DisableAPITermination *bool
-}
-
-// ModifyInstance changes one attribute of an instance.
-func (s *State) ModifyInstance(id InstanceID, in InstanceChange) (Change, error) {
-	i, err := s.findInstance(id)
-	if err != nil {
-		return Change{}, err
-	}
-	set := 0
-	for _, given := range []bool{len(in.Groups) > 0, in.SourceDestCheck != nil, in.DisableAPITermination != nil} {
-		if given {
-			set++
-		}
-	}
-	d := s.draft()
-	switch {
-	case set == 0:
-		return Change{}, errNoAttributes()
-	case set > 1:
-		return Change{}, errManyAttributes()
-	case in.DisableAPITermination != nil:
-		c := *i
-		c.DisableAPITermination = *in.DisableAPITermination
-		d.put(&c)
-		return d.change(), nil
-	}
-	if i.State != Running && i.State != Stopped {
-		return Change{}, Errorf(CodeIncorrectInstanceState,
-			"The instance '%s' is not in the 'running' or 'stopped' state.", i.ID)
-	}
-	enis := s.InterfacesByIndex(i.ID)
-	switch {
-	case len(enis) > 1:
-		return Change{}, Errorf(CodeInvalidInstanceID, "There are multiple interfaces attached to instance '%s'. "+
-			"Please specify an interface ID for the operation instead.", i.ID)
-	case len(enis) == 0:
-		return Change{}, Errorf(CodeInvalidInstanceID, "There is no interface attached to instance '%s'.", i.ID)
-	}
-	c := *enis[0]
-	if in.SourceDestCheck != nil {
-		c.SourceDestCheck = *in.SourceDestCheck
-	} else if c.Groups, err = s.groupsFor(c.VPC, in.Groups, errDifferentNetworks); err != nil {
-		return Change{}, ofInstance(err)
-	}
-	d.put(&c)
-	return d.change(), nil
 }
 
 // ofInstance says of an instance what an error says of its interface: too many groups have a code of
@@ -453,7 +408,10 @@ func (s *State) DescribeInstances(in InstanceQuery) ([]*Instance, string, error)
 		}
 	}
 	list = slices.DeleteFunc(list, func(i *Instance) bool { return !where(i) })
-	return paginate(list, "instance", func(i *Instance) string {
-		return createdKey(i.Created, i.Reservation) + fmt.Sprintf(" %04d ", i.LaunchIndex) + string(i.ID)
-	}, in.Page)
+	return paginate(list, "instance", launchKey, in.Page)
+}
+
+// launchKey orders instances by their launch, those of one reservation next to each other.
+func launchKey(i *Instance) string {
+	return createdKey(i.Created, i.Reservation) + fmt.Sprintf(" %04d ", i.LaunchIndex) + string(i.ID)
 }

@@ -181,6 +181,9 @@ func (s *State) StopInstances(env Env, ids []InstanceID) ([]StateChange, Change,
 		if i.Image == ImageExternal {
 			return errExternal(i, "stopped")
 		}
+		if i.DisableAPIStop {
+			return errProtected(i, "stopped", "disableApiStop")
+		}
 		d.setState(i, Stopping, userInitiated(env.Now))
 		return nil
 	})
@@ -198,11 +201,11 @@ func (s *State) TerminateInstances(env Env, ids []InstanceID) ([]StateChange, Ch
 		if i.State == ShuttingDown || i.State == Terminated {
 			return nil
 		}
-		if i.DisableAPITermination {
-			return Errorf(CodeOperationNotPermitted, "The instance '%s' may not be terminated. Modify its "+
-				"'disableApiTermination' instance attribute and try again.", i.ID)
-		}
 		switch {
+		case i.DisableAPITermination:
+			return errProtected(i, "terminated", "disableApiTermination")
+		case i.DisableAPIStop: // as in EC2: what may not be stopped may not be terminated
+			return errProtected(i, "terminated", "disableApiStop")
 		case i.State == Stopped:
 			c := *i
 			c.Reason = userInitiated(env.Now)
@@ -238,6 +241,12 @@ func (d *draft) eachInstance(ids []InstanceID, do func(*Instance) error) ([]Stat
 
 func errIncorrectInstanceState(i *Instance, verb string) *Error {
 	return Errorf(CodeIncorrectInstanceState, "The instance '%s' is not in a state from which it can be %s.", i.ID, verb)
+}
+
+// errProtected refuses what an attribute of an instance forbids.
+func errProtected(i *Instance, verb, attribute string) *Error {
+	return Errorf(CodeOperationNotPermitted,
+		"The instance '%s' may not be %s. Modify its '%s' instance attribute and try again.", i.ID, verb, attribute)
 }
 
 func errExternal(i *Instance, verb string) *Error {

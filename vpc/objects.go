@@ -287,6 +287,8 @@ type Instance struct {
 	KeyName               string    `json:",omitempty"`
 	UserData              []byte    `json:",omitempty"` // decoded
 	DisableAPITermination bool      `json:",omitempty"`
+	DisableAPIStop        bool      `json:",omitempty"`
+	TerminateOnShutdown   bool      `json:",omitempty"` // only stored: no lab guest can shut itself down
 	ClientToken           string    `json:",omitempty"`
 	TokenHash             string    `json:",omitempty"`
 	Tags                  Tags      `json:",omitempty"`

@@ -16,6 +16,9 @@ func (a *api) instanceActions() {
 	handle(a, wire.StopInstances, stopInstances)
 	handle(a, wire.TerminateInstances, terminateInstances)
 	handle(a, wire.ModifyInstanceAttribute, modifyInstanceAttribute)
+	handle(a, wire.DescribeInstanceAttribute, describeInstanceAttribute)
+	handle(a, wire.DescribeInstanceStatus, describeInstanceStatus)
+	handle(a, wire.DescribeInstanceTypes, describeInstanceTypes)
 }
 
 func runInstances(c *call, in *wire.RunInstancesRequest) (*wire.Reservation, error) {
@@ -37,7 +40,6 @@ func runInstances(c *call, in *wire.RunInstancesRequest) (*wire.Reservation, err
 
 func newInstances(in *wire.RunInstancesRequest) (vpc.NewInstances, error) {
 	if err := refuseUnsupported(
-		asked("disableApiStop", wire.Value(in.DisableApiStop)),
 		asked("iamInstanceProfile", in.IamInstanceProfile != nil),
 		asked("launchTemplate", in.LaunchTemplate != nil),
 		asked("operator", in.Operator != nil),
@@ -69,6 +71,8 @@ func newInstances(in *wire.RunInstancesRequest) (vpc.NewInstances, error) {
 		KeyName:               wire.Value(in.KeyName),
 		UserData:              userData,
 		DisableAPITermination: wire.Value(in.DisableApiTermination),
+		DisableAPIStop:        wire.Value(in.DisableApiStop),
+		TerminateOnShutdown:   wire.Value(in.InstanceInitiatedShutdownBehavior) == "terminate",
 		TagSpecifications:     tagSpecifications(in.TagSpecifications),
 		ClientToken:           wire.Value(in.ClientToken),
 	}
@@ -180,48 +184,6 @@ func changeStates(
 		return change, nil
 	})
 	return out, err
-}
-
-func modifyInstanceAttribute(
-	c *call, in *wire.ModifyInstanceAttributeRequest,
-) (*wire.ModifyInstanceAttributeResult, error) {
-	if err := refuseUnsupported(
-		asked("blockDeviceMapping", len(in.BlockDeviceMappings) > 0),
-		asked("disableApiStop", in.DisableApiStop != nil),
-		asked("ebsOptimized", in.EbsOptimized != nil),
-		asked("enaSupport", in.EnaSupport != nil),
-		asked("enclaveOptions", in.EnclaveOptions != nil),
-		asked("instanceInitiatedShutdownBehavior", in.InstanceInitiatedShutdownBehavior != nil),
-		asked("instanceType", in.InstanceType != nil),
-		asked("kernel", in.Kernel != nil),
-		asked("ramdisk", in.Ramdisk != nil),
-		asked("sriovNetSupport", in.SriovNetSupport != nil),
-		asked("userData", in.UserData != nil),
-	); err != nil {
-		return nil, err
-	}
-	change := vpc.InstanceChange{
-		Groups:                ids[vpc.GroupID](in.Groups),
-		SourceDestCheck:       boolean(in.SourceDestCheck),
-		DisableAPITermination: boolean(in.DisableApiTermination),
-	}
-	if in.Value != nil { // the older form: the attribute's name and its value
-		v, err := strconv.ParseBool(string(*in.Value))
-		switch attribute := wire.Value(in.Attribute); {
-		case attribute != "sourceDestCheck" && attribute != "disableApiTermination":
-			return nil, refuseUnsupported(asked("attribute", true))
-		case err != nil:
-			return nil, vpc.Errorf(vpc.CodeInvalidParameterValue, "Value for parameter value is invalid. It is not a boolean.")
-		case attribute == "sourceDestCheck":
-			change.SourceDestCheck = &v
-		default:
-			change.DisableAPITermination = &v
-		}
-	}
-	err := c.update(func(s *vpc.State) (vpc.Change, error) {
-		return s.ModifyInstance(vpc.InstanceID(wire.Value(in.InstanceId)), change)
-	})
-	return &wire.ModifyInstanceAttributeResult{}, err
 }
 
 // reservations puts instances that are next to each other and of one reservation into one item.
