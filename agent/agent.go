@@ -200,7 +200,7 @@ func labGuests(guests map[vpc.InstanceID]feed.Guest) []lab.Guest {
 		for _, i := range g.Interfaces {
 			l.Interfaces = append(l.Interfaces, lab.Interface{
 				ENI: i.ENI, Index: i.DeviceIndex, MAC: i.MAC, Addresses: i.Addresses,
-				VPC: i.VPC, Subnet: i.Subnet, Routers: i.Routers, VPCCIDRs: i.VPCCIDRs,
+				VPC: i.VPC, Subnet: i.Subnet, Routers: i.Routers, VPCCIDRs: i.VPCCIDRs, Peers: i.Peers,
 			})
 		}
 		gs = append(gs, l)

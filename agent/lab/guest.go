@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -173,7 +174,7 @@ func (l *Lab) ensureInterface(ctx context.Context, id vpc.InstanceID, i Interfac
 	if err := netlink.LinkSetUp(host); err != nil {
 		return fmt.Errorf("set %s up: %w", name, err)
 	}
-	if err := configure(i, ns); err != nil {
+	if err := l.configure(id, i, ns); err != nil {
 		return err
 	}
 	if bindErr != nil {
@@ -210,9 +211,10 @@ func addVeth(name string, id vpc.InstanceID, i Interface, ns netns.NsHandle, br 
 	return netlink.LinkByName(name)
 }
 
-// configure gives the guest's end its addresses and routes. A secondary interface has a table of
-// its own, as EC2's own images set it up: answers leave by the interface that was asked.
-func configure(i Interface, ns netns.NsHandle) error {
+// configure gives the guest's end its addresses and routes, and takes away the addresses that it gave
+// before. A secondary interface has a table of its own, as EC2's own images set it up: answers leave
+// by the interface that was asked.
+func (l *Lab) configure(id vpc.InstanceID, i Interface, ns netns.NsHandle) error {
 	h, err := netlink.NewHandleAt(ns)
 	if err != nil {
 		return fmt.Errorf("enter namespace: %w", err)
@@ -223,10 +225,37 @@ func configure(i Interface, ns netns.NsHandle) error {
 	if err != nil {
 		return fmt.Errorf("find %s: %w", name, err)
 	}
+	given := givenFile(filepath.Join(l.dir(id), name+".addresses"))
+	before, err := given.read()
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(before, i.Addresses) {
+		// Both, until the change is done: an agent that dies in it leaves nothing that nobody takes away.
+		if err := given.write(slices.Concat(before, i.Addresses)); err != nil {
+			return err
+		}
+	}
 	for _, a := range i.Addresses {
 		if err := h.AddrReplace(eth, &netlink.Addr{IPNet: ipNet(a), Flags: unix.IFA_F_NODAD}); err != nil {
 			return fmt.Errorf("give %s to %s: %w", a, name, err)
 		}
+	}
+	for _, a := range before {
+		if slices.Contains(i.Addresses, a) {
+			continue
+		}
+		if err := ignoreGone(h.AddrDel(eth, &netlink.Addr{IPNet: ipNet(a)})); err != nil {
+			return fmt.Errorf("take %s from %s: %w", a, name, err)
+		}
+		if i.Index > 0 {
+			if err := ignoreGone(h.RuleDel(sourceRule(i, a))); err != nil {
+				return fmt.Errorf("take the rule of %s from %s: %w", a, name, err)
+			}
+		}
+	}
+	if err := given.write(i.Addresses); err != nil {
+		return err
 	}
 	if err := h.LinkSetUp(eth); err != nil {
 		return fmt.Errorf("set %s up: %w", name, err)
@@ -249,12 +278,46 @@ func configure(i Interface, ns netns.NsHandle) error {
 		return nil
 	}
 	for _, a := range i.Addresses {
-		r := netlink.NewRule()
-		r.Family, r.Table, r.Priority = family(a.Addr()), 1000+i.Index, 1000+i.Index
-		r.Src = ipNet(netip.PrefixFrom(a.Addr(), a.Addr().BitLen()))
-		if err := h.RuleAdd(r); err != nil && !errors.Is(err, unix.EEXIST) {
+		if err := h.RuleAdd(sourceRule(i, a)); err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("route by source %s: %w", a.Addr(), err)
 		}
+	}
+	return nil
+}
+
+// sourceRule sends what a secondary interface's address says to the interface's own table.
+func sourceRule(i Interface, a netip.Prefix) *netlink.Rule {
+	r := netlink.NewRule()
+	r.Family, r.Table, r.Priority = family(a.Addr()), 1000+i.Index, 1000+i.Index
+	r.Src = ipNet(netip.PrefixFrom(a.Addr(), a.Addr().BitLen()))
+	return r
+}
+
+// givenFile says which addresses the lab gave an interface, one a line. Others that stand there are
+// somebody else's, who tries something, and stay.
+type givenFile string
+
+func (f givenFile) read() ([]netip.Prefix, error) {
+	b, err := os.ReadFile(string(f))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read which addresses were given: %w", err)
+	}
+	var all []netip.Prefix
+	for _, line := range strings.Fields(string(b)) {
+		if a, err := netip.ParsePrefix(line); err == nil { // a line may be cut short
+			all = append(all, a)
+		}
+	}
+	return all, nil
+}
+
+func (f givenFile) write(all []netip.Prefix) error {
+	var b strings.Builder
+	for _, a := range all {
+		fmt.Fprintln(&b, a)
+	}
+	if err := os.WriteFile(string(f), []byte(b.String()), 0o600); err != nil {
+		return fmt.Errorf("record which addresses were given: %w", err)
 	}
 	return nil
 }

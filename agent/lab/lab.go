@@ -38,11 +38,12 @@ type Interface struct {
 	ENI       vpc.InterfaceID
 	Index     int // eth<Index> in the guest
 	MAC       vpc.MAC
-	Addresses []netip.Prefix // each with its subnet's length
+	Addresses []netip.Prefix // each with its subnet's length; of a delegated prefix the first
 	VPC       vpc.VPCID
 	Subnet    vpc.SubnetID
 	Routers   []netip.Prefix // the subnet's router of each family, with the subnet's length
 	VPCCIDRs  []netip.Prefix // all blocks of the VPC
+	Peers     []vpc.VPCID    // whose guests it reaches, too
 }
 
 // Options of a Lab.
@@ -131,6 +132,9 @@ func (l *Lab) Reconcile(ctx context.Context, guests []Guest) error {
 	// First what goes: its addresses may be those of a guest that comes.
 	each(false)
 	if err := removeNetworks(subnets); err != nil {
+		fail(err)
+	}
+	if err := l.joinPeers(guests); err != nil {
 		fail(err)
 	}
 	if len(subnets) > 0 {

@@ -21,7 +21,7 @@ import (
 
 // The host side of a lab: one bridge per subnet, which holds the subnet's router addresses; routes
 // to the subnets that prefer the outside addresses as source; and one rule per bridge, so that a
-// guest reaches its own VPC and the host, and no other network.
+// guest reaches its own VPC, the peers of that and the host, and no other network.
 
 const (
 	bridgePrefix = "spb-"
@@ -202,12 +202,16 @@ func ensureOutside(i Interface) error {
 	return nil
 }
 
-// ensureRoutes writes the routes to a subnet into the main table, for the host, and into the VPC's
-// table, for its guests; whatever else a guest asks for is unreachable.
+// ensureRoutes writes the routes to a subnet into the main table, for the host, and into the tables of
+// the VPC and its peers, for their guests; whatever else a guest asks for is unreachable.
 func ensureRoutes(br netlink.Link, i Interface) error {
 	tbl := table(i.VPC)
+	tables := []int{unix.RT_TABLE_MAIN, tbl}
+	for _, peer := range i.Peers {
+		tables = append(tables, table(peer))
+	}
 	for _, r := range i.Routers {
-		for _, t := range []int{unix.RT_TABLE_MAIN, tbl} {
+		for _, t := range tables {
 			route := &netlink.Route{
 				LinkIndex: br.Attrs().Index, Dst: ipNet(r.Masked()), Src: outside(r.Addr()).AsSlice(),
 				Table: t, Protocol: routeProtocol, Scope: netlink.SCOPE_LINK,
@@ -231,6 +235,47 @@ func ensureRoutes(br netlink.Link, i Interface) error {
 		}
 	}
 	return nil
+}
+
+// joinPeers makes the routes between VPCs those of the peers that there are now. Of a subnet without
+// a bridge they come with the bridge.
+func (l *Lab) joinPeers(guests []Guest) error {
+	l.network.Lock()
+	defer l.network.Unlock()
+	tables := map[int][]int{} // by ifindex of a bridge: of those who may have a route to it
+	var errs []error
+	for _, g := range guests {
+		for _, i := range g.Interfaces {
+			br, err := netlink.LinkByName(BridgeName(i.Subnet))
+			if err != nil || !g.Run || tables[br.Attrs().Index] != nil {
+				continue
+			}
+			if got := aliased(br); len(got) != 2 || got[1] != string(i.Subnet) {
+				continue // not ours: the guest is refused
+			}
+			may := []int{unix.RT_TABLE_MAIN, table(i.VPC)}
+			for _, peer := range i.Peers {
+				may = append(may, table(peer))
+			}
+			tables[br.Attrs().Index] = may
+			errs = append(errs, ensureRoutes(br, i))
+		}
+	}
+	for _, f := range []int{unix.AF_INET, unix.AF_INET6} {
+		routes, err := dump.Whole(func() ([]netlink.Route, error) {
+			return netlink.RouteListFiltered(f, &netlink.Route{Table: unix.RT_TABLE_UNSPEC, Protocol: routeProtocol},
+				netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
+		})
+		if err != nil {
+			return errors.Join(append(errs, fmt.Errorf("list routes: %w", err))...)
+		}
+		for _, r := range routes {
+			if may := tables[r.LinkIndex]; may != nil && !slices.Contains(may, r.Table) {
+				errs = append(errs, ignoreGone(netlink.RouteDel(&r)))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func bridgeRule(bridge string, tbl int, family netip.Addr) *netlink.Rule {
