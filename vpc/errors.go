@@ -70,6 +70,12 @@ const (
 	CodeInvalidVpcCidrBlockAssociationIDMalformed    Code = "InvalidVpcCidrBlockAssociationId.Malformed"
 	CodeInvalidSubnetCidrBlockAssociationIDNotFound  Code = "InvalidSubnetCidrBlockAssociationID.NotFound"
 	CodeInvalidSubnetCidrBlockAssociationIDMalformed Code = "InvalidSubnetCidrBlockAssociationId.Malformed"
+	CodeInvalidRouteTableIDNotFound                  Code = "InvalidRouteTableID.NotFound"
+	CodeInvalidRouteTableIDMalformed                 Code = "InvalidRouteTableId.Malformed"
+	CodeInvalidNetworkACLIDNotFound                  Code = "InvalidNetworkAclID.NotFound"
+	CodeInvalidNetworkACLIDMalformed                 Code = "InvalidNetworkAclId.Malformed"
+	CodeInvalidInternetGatewayIDNotFound             Code = "InvalidInternetGatewayID.NotFound"
+	CodeInvalidInternetGatewayIDMalformed            Code = "InvalidInternetGatewayId.Malformed"
 
 	// Security groups, their rules and prefix lists.
 	CodeInvalidGroupNotFound                   Code = "InvalidGroup.NotFound"

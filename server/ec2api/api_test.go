@@ -276,10 +276,17 @@ DescribeAuditRecords
 DescribeInstanceAttribute
 DescribeInstanceStatus
 DescribeInstanceTypes
-DescribeInternetGateways
-DescribeNetworkAcls
 DescribeNetworkInsightsAnalyses
 DescribeNetworkInsightsPaths
+<<<<<<< HEAD
 DescribeRouteTables
+=======
+DescribeNetworkInterfaceAttribute
+DescribeUsers
+GetSessionToken
+ModifyAccessKey
+ModifyUser
+ResetNetworkInterfaceAttribute
+>>>>>>> d977e7e (vpc, server/ec2api: show route tables and network ACLs)
 StartNetworkInsightsAnalysis
 `)

@@ -181,22 +181,22 @@ func (v *InternetGatewayAttachment) encode(b []byte) []byte {
 }
 
 type NetworkAcl struct {
-	Associations []NetworkAclAssociation
+	Associations []NetworkAclAssociation // nil is answered as empty
 	Entries      []NetworkAclEntry
 	IsDefault    *bool
 	NetworkAclId *string
 	OwnerId      *string
-	Tags         []Tag
+	Tags         []Tag // nil is answered as empty
 	VpcId        *string
 }
 
 func (v *NetworkAcl) encode(b []byte) []byte {
-	b = putObjects(b, "associationSet", "item", v.Associations, (*NetworkAclAssociation).encode)
+	b = putObjects(b, "associationSet", "item", orEmpty(v.Associations), (*NetworkAclAssociation).encode)
 	b = putObjects(b, "entrySet", "item", v.Entries, (*NetworkAclEntry).encode)
 	b = putBool(b, "default", v.IsDefault)
 	b = putString(b, "networkAclId", v.NetworkAclId)
 	b = putString(b, "ownerId", v.OwnerId)
-	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", orEmpty(v.Tags), (*Tag).encode)
 	b = putString(b, "vpcId", v.VpcId)
 	return b
 }
@@ -292,20 +292,20 @@ func (v *Route) encode(b []byte) []byte {
 type RouteTable struct {
 	Associations    []RouteTableAssociation
 	OwnerId         *string
-	PropagatingVgws []PropagatingVgw
+	PropagatingVgws []PropagatingVgw // nil is answered as empty
 	RouteTableId    *string
 	Routes          []Route
-	Tags            []Tag
+	Tags            []Tag // nil is answered as empty
 	VpcId           *string
 }
 
 func (v *RouteTable) encode(b []byte) []byte {
 	b = putObjects(b, "associationSet", "item", v.Associations, (*RouteTableAssociation).encode)
 	b = putString(b, "ownerId", v.OwnerId)
-	b = putObjects(b, "propagatingVgwSet", "item", v.PropagatingVgws, (*PropagatingVgw).encode)
+	b = putObjects(b, "propagatingVgwSet", "item", orEmpty(v.PropagatingVgws), (*PropagatingVgw).encode)
 	b = putString(b, "routeTableId", v.RouteTableId)
 	b = putObjects(b, "routeSet", "item", v.Routes, (*Route).encode)
-	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", orEmpty(v.Tags), (*Tag).encode)
 	b = putString(b, "vpcId", v.VpcId)
 	return b
 }
