@@ -83,7 +83,7 @@ type Rule struct {
 	From, To    int32 // tcp, udp: ports, inclusive; icmp, icmpv6: type and code, -1 for all; others: -1, -1
 	Peer        Peer
 	PeerVPC     VPCID     `json:",omitempty"` // of Peer.Group, if it is not the group's own
-	Peering     PeeringID `json:",omitempty"` // that joined PeerVPC when the rule was made; "": an association did
+	Peering     PeeringID `json:",omitempty"` // that joined it when the rule was made; "": an association did
 	Description string    `json:",omitempty"`
 	Tags        Tags      `json:",omitempty"`
 }

@@ -133,7 +133,7 @@ func (s *State) rule(r Rule, named PermissionPeer, how resolve) (Rule, error) {
 		r.Description = named.Description
 	}
 	if p := s.SecurityGroup(r.Peer.Group); how.mustExist && p != nil && p.VPC != how.group.VPC {
-		pcx := s.activePeering(how.group.VPC, p.VPC)
+		pcx := s.peering(how.group, p.reach())
 		if pcx == nil && !shareVPC(how.group, p) {
 			return Rule{}, Errorf(CodeInvalidGroupNotFound,
 				"You have specified two resources that belong to different networks.")

@@ -1,10 +1,6 @@
 package vpc
 
-import (
-	"maps"
-	"net/netip"
-	"slices"
-)
+import "net/netip"
 
 // QuotaName names a bound on what an account may have, as the operator sets it.
 type QuotaName string
@@ -57,79 +53,6 @@ func (s *State) Quota(name QuotaName) int {
 		}
 	}
 	return quotas[name].initial
-}
-
-// maxRulesPerInterface is what RulesPerSecurityGroup times SecurityGroupsPerInterface may come to.
-// Source: VPC user guide, "Amazon VPC quotas", "Security groups".
-const maxRulesPerInterface = 1000
-
-// QuotaInForce is a quota as operators see it.
-type QuotaInForce struct {
-	Name                    QuotaName
-	Value, Default, Maximum int
-}
-
-func (s *State) quotaInForce(name QuotaName) (QuotaInForce, error) {
-	q, ok := quotas[name]
-	if !ok {
-		return QuotaInForce{}, Errorf(CodeInvalidParameterValue, "The quota '%s' does not exist", name)
-	}
-	return QuotaInForce{name, s.Quota(name), q.initial, q.most}, nil
-}
-
-// DescribeQuotas returns the quotas of those names, or all, in order of their names.
-func (s *State) DescribeQuotas(names []QuotaName) ([]QuotaInForce, error) {
-	if len(names) == 0 {
-		names = slices.Collect(maps.Keys(quotas))
-	}
-	names = slices.Sorted(slices.Values(names))
-	var out []QuotaInForce
-	for _, name := range slices.Compact(names) {
-		q, err := s.quotaInForce(name)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, q)
-	}
-	return out, nil
-}
-
-// ModifyQuota sets a quota, or, without a value, makes it EC2's default again. What is in use and
-// beyond it stays.
-func (s *State) ModifyQuota(name QuotaName, value *int) (QuotaInForce, Change, error) {
-	fail := func(err error) (QuotaInForce, Change, error) { return QuotaInForce{}, Change{}, err }
-	q, err := s.quotaInForce(name)
-	if err != nil {
-		return fail(err)
-	}
-	self := *s.Installation()
-	self.Quotas = maps.Clone(self.Quotas)
-	if value == nil {
-		q.Value = q.Default
-		delete(self.Quotas, name)
-	} else {
-		q.Value = *value
-		if q.Value < 0 || q.Value > q.Maximum {
-			return fail(Errorf(CodeInvalidParameterValue,
-				"Value (%d) for parameter value is invalid. Expecting a value between 0 and %d.", q.Value, q.Maximum))
-		}
-		if self.Quotas == nil {
-			self.Quotas = map[QuotaName]int{}
-		}
-		self.Quotas[name] = q.Value
-	}
-	if q.Value == s.Quota(name) && len(self.Quotas) == len(s.Installation().Quotas) {
-		return q, Change{}, nil
-	}
-	d := s.draft()
-	d.put(&self)
-	rules, groups := d.Quota(RulesPerSecurityGroup), d.Quota(SecurityGroupsPerInterface)
-	if (name == RulesPerSecurityGroup || name == SecurityGroupsPerInterface) && rules*groups > maxRulesPerInterface {
-		return fail(Errorf(CodeInvalidParameterValue,
-			"%d rules per security group and %d security groups per network interface are more than %d rules per network interface.",
-			rules, groups, maxRulesPerInterface))
-	}
-	return q, d.change(), nil
 }
 
 // underRuleQuota refuses rules that are more than one direction of a group may have. A CIDR counts in

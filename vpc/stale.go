@@ -1,12 +1,39 @@
 package vpc
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
-// A rule may name a group of its own VPC, of a VPC that is peered with it, and of one that shares a
-// VPC with it by an association. When what joined them ends the rule stays, stale: it matches nobody,
-// counts for the quota, and works again once they are joined again. Inside one VPC there is no stale
-// rule, since a group that is named there cannot be deleted. Source: VPC peering guide, "Identify and
-// delete stale security group rules".
+// A rule may name a group whose members can be in reach of its own group's: both are carried in one VPC,
+// or in VPCs that are peered. When what joined them ends the rule stays, stale: it matches nobody, counts
+// for the quota, and works again once they are joined again. Inside one VPC there is no stale rule, since
+// a group that is named there cannot be deleted. Source: VPC peering guide, "Identify and delete stale
+// security group rules".
+
+// reach yields the VPCs whose interfaces may carry the group, its own first.
+func (g *SecurityGroup) reach() iter.Seq[VPCID] {
+	return func(yield func(VPCID) bool) {
+		if !yield(g.VPC) {
+			return
+		}
+		for _, a := range g.Associations {
+			if a.Ended.IsZero() && !yield(a.VPC) {
+				return
+			}
+		}
+	}
+}
+
+// shareVPC reports whether there is a VPC whose interfaces may carry both groups.
+func shareVPC(a, b *SecurityGroup) bool {
+	for v := range a.reach() {
+		if b.reaches(v) {
+			return true
+		}
+	}
+	return false
+}
 
 // activePeering returns the active peering connection of two VPCs, nil if there is none.
 func (s *State) activePeering(a, b VPCID) *PeeringConnection {
@@ -18,11 +45,17 @@ func (s *State) activePeering(a, b VPCID) *PeeringConnection {
 	return nil
 }
 
-// shareVPC reports whether there is a VPC whose interfaces may carry both groups.
-func shareVPC(a, b *SecurityGroup) bool {
-	return b.reaches(a.VPC) || slices.ContainsFunc(a.Associations, func(with GroupAssociation) bool {
-		return with.Ended.IsZero() && b.reaches(with.VPC)
-	})
+// peering returns an active peering connection from a VPC that carries g to one of the others, nil if
+// there is none.
+func (s *State) peering(g *SecurityGroup, others iter.Seq[VPCID]) *PeeringConnection {
+	for mine := range g.reach() {
+		for other := range others {
+			if p := s.activePeering(mine, other); p != nil {
+				return p
+			}
+		}
+	}
+	return nil
 }
 
 // Reference is what is known of the group that a rule names.
@@ -46,8 +79,14 @@ func (s *State) Reference(g *SecurityGroup, r Rule) Reference {
 	if r.PeerVPC == "" {
 		return out
 	}
-	pcx := s.activePeering(g.VPC, r.PeerVPC)
-	out.Stale = named == nil || pcx == nil && !shareVPC(g, named)
+	var pcx *PeeringConnection
+	if named == nil {
+		pcx = s.peering(g, slices.Values([]VPCID{r.PeerVPC}))
+		out.Stale = true
+	} else {
+		pcx = s.peering(g, named.reach())
+		out.Stale = pcx == nil && !shareVPC(g, named)
+	}
 	if pcx == nil {
 		pcx = s.Peering(r.Peering)
 	}
@@ -110,12 +149,11 @@ func (s *State) DescribeSecurityGroupReferences(ids []GroupID) ([]GroupReference
 			return nil, err
 		}
 		for other := range s.GroupsReferencing(g.ID) {
-			if other.VPC == g.VPC {
-				continue
-			}
-			if pcx := s.activePeering(g.VPC, other.VPC); pcx != nil {
-				if ref := (GroupReference{g.ID, other.VPC, pcx.ID}); !slices.Contains(out, ref) {
-					out = append(out, ref)
+			for v := range other.reach() {
+				if pcx := s.activePeering(g.VPC, v); pcx != nil {
+					if ref := (GroupReference{g.ID, v, pcx.ID}); !slices.Contains(out, ref) {
+						out = append(out, ref)
+					}
 				}
 			}
 		}

@@ -237,3 +237,47 @@ func TestRulesThatNamePrefixLists(t *testing.T) {
 		t.Errorf("got %+v, %v", out, err)
 	}
 }
+
+// A rule is stale exactly if none of the VPCs that carry its group reaches one that carries the named
+// group.
+func TestRulesOverAnAssociationAndAPeer(t *testing.T) {
+	a := newAccount(t)
+	a.apply(vpc.Change{Puts: []vpc.Object{&vpc.VPC{ID: thirdVPC}}})
+	g, there := a.create(otherVPC, "g"), a.create(defaultVPC, "there")
+	all := permission("-1", nil, vpc.PermissionPeer{Group: there.ID})
+	a.peer("pcx-11111111", vpc.PeeringActive, thirdVPC, defaultVPC)
+	_, err := a.authorize(g.ID, false, all)
+	refused(t, err, "InvalidGroup.NotFound: You have specified two resources that belong to different networks.")
+	if err := a.associate(g.ID, thirdVPC); err != nil {
+		t.Fatal(err)
+	}
+	rules, err := a.authorize(g.ID, false, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, stale bool) {
+		t.Helper()
+		if got := a.Reference(a.SecurityGroup(g.ID), rules[0]); got.Stale != stale || got.Peering == "" {
+			t.Errorf("%s: got %+v, want stale %t", what, got, stale)
+		}
+	}
+	check("associated, and peered there", false)
+	references, err := a.DescribeSecurityGroupReferences([]vpc.GroupID{there.ID})
+	if want := (vpc.GroupReference{Group: there.ID, Referring: thirdVPC, Peering: "pcx-11111111"}); err != nil || len(references) != 1 || references[0] != want {
+		t.Errorf("got %+v, %v; want %+v", references, err, want)
+	}
+	if err := a.disassociate(g.ID, thirdVPC); err != nil {
+		t.Fatal(err)
+	}
+	check("no longer associated", true)
+	a.peer("pcx-22222222", vpc.PeeringActive, otherVPC, defaultVPC)
+	check("peered at home", false)
+	a.peer("pcx-22222222", vpc.PeeringDeleted, otherVPC, defaultVPC)
+	check("no longer peered", true)
+	if err := a.associate(g.ID, thirdVPC); err != nil {
+		t.Fatal(err)
+	}
+	check("associated again", false)
+	a.peer("pcx-11111111", vpc.PeeringDeleted, thirdVPC, defaultVPC)
+	check("no longer peered there", true)
+}
