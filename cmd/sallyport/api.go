@@ -108,6 +108,26 @@ func ask[In, Out any](cmd *cobra.Command, call wire.Call[In, Out], in *In, show 
 	return show(out).print(cmd, out)
 }
 
+// all is ask for every page of the answer: add puts what out holds into sum, and the token of the next page
+// into in, and says whether there is one.
+func all[In, Out any](
+	cmd *cobra.Command, call wire.Call[In, Out], in *In, add func(in *In, out, sum *Out) bool, show func(*Out) table,
+) error {
+	c, err := newAPIClient(cmd)
+	if err != nil {
+		return err
+	}
+	sum := new(Out)
+	for more := true; more; {
+		out, err := do(cmd.Context(), c, call, in)
+		if err != nil {
+			return err
+		}
+		more = add(in, out, sum)
+	}
+	return show(sum).print(cmd, sum)
+}
+
 // print prints the table, or with --output json the answer that it was made of.
 func (t table) print(cmd *cobra.Command, answer any) error {
 	if o, _ := cmd.Flags().GetString("output"); o == "json" {

@@ -90,7 +90,7 @@ func rootCommand() *cobra.Command {
 	for _, c := range []*cobra.Command{
 		devCommand(), serverCommand(), agentCommand(),
 		bindCommand(), unbindCommand(), bindingsCommand(), doctorCommand(), envCommand(), enforcementCommand(),
-		quotasCommand(),
+		quotasCommand(), usersCommand(), keysCommand(), auditCommand(),
 	} {
 		c.Args = usageArgs(c.Args)
 		root.AddCommand(c)

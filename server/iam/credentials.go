@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"syscall"
 
 	"github.com/sallyport/sallyport/vpc"
 )
@@ -56,6 +57,46 @@ func readCredentials(file string) (credentials, error) {
 	return credentials{vpc.AccessKeyID(m[1]), m[2]}, nil
 }
 
+// ReplaceCredentials puts another key into a credentials file in the place of the one with the id old,
+// and leaves the rest of the file as it is. The file is replaced whole: a reader sees the old or the new
+// one. It is refused if old is not in it, once.
+func ReplaceCredentials(file, old, id, secret string) error {
+	text, err := readPrivate(file)
+	if err != nil {
+		return err
+	}
+	place := regexp.MustCompile(`(?m)^(aws_access_key_id *= *)` + regexp.QuoteMeta(old) + `( *\n(?:[^\[\n].*\n|\n)*?aws_secret_access_key *= *)\S+`)
+	if found := place.FindAllStringIndex(text, -1); len(found) != 1 {
+		return fmt.Errorf("%s holds the key %s with its secret %d times, want once", file, old, len(found))
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	defer os.Remove(f.Name())
+	if info, statErr := os.Stat(file); statErr == nil { // root may have been asked to do it for the server's user
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+			err = f.Chown(int(owner.Uid), int(owner.Gid))
+		}
+	}
+	if err == nil {
+		_, err = f.WriteString(place.ReplaceAllString(text, "${1}"+id+"${2}"+secret))
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return syncDir(file)
+}
+
 // readPrivate reads a file that nobody but its owner may read or write.
 func readPrivate(file string) (string, error) {
 	f, err := os.Open(file)
@@ -95,12 +136,17 @@ func writePrivate(file, text string) error {
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
+	return syncDir(file)
+}
+
+// syncDir brings the name of a file to disk.
+func syncDir(file string) error {
 	dir, err := os.Open(filepath.Dir(file))
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	defer dir.Close()
-	if err := dir.Sync(); err != nil { // the name, too, is on disk
+	if err := dir.Sync(); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil
