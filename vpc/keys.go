@@ -69,11 +69,11 @@ func tokenEntry(kind Kind, token string) []entry {
 func (n *Subnet) indexed() []entry { return []entry{{subnetsByVPC, string(n.VPC)}} }
 
 func (g *SecurityGroup) indexed() []entry {
-	es := []entry{
-		{groupsByVPC, string(g.VPC)},
-		{groupByName, string(g.VPC) + "/" + strings.ToLower(g.Name)},
-	}
-	for _, r := range g.Rules {
+	es := append(make([]entry, 0, 4+len(g.Rules)),
+		entry{groupsByVPC, string(g.VPC)},
+		entry{groupByName, string(g.VPC) + "/" + strings.ToLower(g.Name)})
+	for i := range g.Rules {
+		r := &g.Rules[i]
 		es = append(es, entry{groupByRule, string(r.ID)})
 		if r.Peer.Group != "" {
 			es = append(es, entry{groupsByReference, string(r.Peer.Group)})

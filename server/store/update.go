@@ -138,7 +138,10 @@ func (s *Store) encode(on *vpc.State, c vpc.Change) (next *vpc.State, writes map
 		if err != nil {
 			return nil, nil, 0, fmt.Errorf("encode %s %s: %w", k.Kind, k.ID, err)
 		}
-		stored, err := decode(k, value)
+		stored, err := vpc.New(k.Kind)
+		if err == nil {
+			err = json.Unmarshal(value, stored) // there can be no field that is unknown
+		}
 		if err != nil {
 			return nil, nil, 0, fmt.Errorf("%s %s cannot be read back: %w", k.Kind, k.ID, err)
 		}
