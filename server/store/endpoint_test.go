@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/server/ec2api"
 	"github.com/sallyport/sallyport/server/ec2api/ec2apitest"
 	"github.com/sallyport/sallyport/server/ec2api/sigv4"
+	"github.com/sallyport/sallyport/server/ec2api/wire"
 	"github.com/sallyport/sallyport/server/store"
 	"github.com/sallyport/sallyport/server/store/storetest"
 	"github.com/sallyport/sallyport/vpc"
@@ -31,18 +32,23 @@ type nowhere struct{}
 
 func (nowhere) InForce(vpc.HostID) (int64, bool, string) { return 0, false, "" }
 
+// noKeys: nobody asks for any.
+type noKeys struct{ ec2api.Keys }
+
 // serveAPI serves the API on a store until the test ends and returns its address.
 func serveAPI(t *testing.T, s *store.Store) string {
 	t.Helper()
-	verifier, err := sigv4.New(sigv4.Options{Region: storetest.Region, Lookup: func(id string) (string, bool) {
-		return administrator.SecretAccessKey, id == administrator.AccessKeyID
+	verifier, err := sigv4.New(sigv4.Options{Region: storetest.Region, Lookup: func(id string) (sigv4.Key, bool) {
+		return sigv4.Key{Secret: administrator.SecretAccessKey}, id == administrator.AccessKeyID
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	handler, err := ec2api.New(ec2api.Config{
 		Store: s, Enforcement: nowhere{}, Verify: verifier.Verify, Log: slog.New(slog.DiscardHandler),
-		Authorize: func(vpc.AccessKeyID, string) error { return nil },
+		Caller:    func(id vpc.AccessKeyID) vpc.Caller { return vpc.Caller{User: "admin", Role: vpc.Administrator, Key: id} },
+		Authorize: func(vpc.Caller, *wire.Operation) error { return nil },
+		Keys:      noKeys{},
 	})
 	if err != nil {
 		t.Fatal(err)
