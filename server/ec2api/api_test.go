@@ -272,21 +272,7 @@ var toCome = strings.Fields(`
 CreateNetworkInsightsPath
 DeleteNetworkInsightsAnalysis
 DeleteNetworkInsightsPath
-DescribeAuditRecords
-DescribeInstanceAttribute
-DescribeInstanceStatus
-DescribeInstanceTypes
 DescribeNetworkInsightsAnalyses
 DescribeNetworkInsightsPaths
-<<<<<<< HEAD
-DescribeRouteTables
-=======
-DescribeNetworkInterfaceAttribute
-DescribeUsers
-GetSessionToken
-ModifyAccessKey
-ModifyUser
-ResetNetworkInterfaceAttribute
->>>>>>> d977e7e (vpc, server/ec2api: show route tables and network ACLs)
 StartNetworkInsightsAnalysis
 `)
