@@ -242,7 +242,7 @@ func (s *Server) serve(ctx context.Context, api, agents net.Listener, certificat
 		return err
 	}
 	handler, err := ec2api.New(ec2api.Config{
-		Store: s.store, Enforcement: fd, Verify: verifier.Verify, Log: log, Env: env,
+		Store: s.store, Enforcement: fd, Verify: iam.NewAttempts(verifier.Verify).Verify, Log: log, Env: env,
 		Caller: keys.Caller, Authorize: iam.Authorize, Keys: keys, Audit: records,
 	})
 	if err != nil {

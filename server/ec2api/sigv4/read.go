@@ -55,6 +55,16 @@ func read(r *http.Request) (*signature, error) {
 	return nil, refuse(Unsigned, "the request is not signed")
 }
 
+// ClaimedKey returns the access key that a request says it is signed with, "" if it says none. Nothing of it
+// is checked.
+func ClaimedKey(r *http.Request) string {
+	s, err := read(r)
+	if err != nil {
+		return ""
+	}
+	return s.accessKeyID
+}
+
 // readHeader reads: AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…
 func readHeader(authorization string, h http.Header) (*signature, error) {
 	scheme, rest, _ := strings.Cut(authorization, " ")
