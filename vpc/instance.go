@@ -12,6 +12,7 @@ const defaultInstanceType = "m1.small"
 
 const (
 	maxUserData        = 16 << 10 // bytes, decoded; source: EC2 user guide, "Instance user data"
+	maxToken           = 64       // characters; source: EC2 API reference, RunInstances
 	maxInstancesOfCall = 1000
 
 	// What one call may make: half of what the store writes at once. The rest is for the terminated
@@ -55,6 +56,9 @@ type LaunchENI struct {
 // The same ClientToken with the same request returns the instances that it made the first time.
 func (s *State) RunInstances(env Env, in NewInstances) ([]*Instance, Change, error) {
 	hash := requestHash(in)
+	if err := validToken(in.ClientToken, maxToken); err != nil {
+		return nil, Change{}, err
+	}
 	if in.ClientToken != "" {
 		made := slices.Collect(via(s, byClientToken, string(KindInstance)+"/"+in.ClientToken, s.instanceByID))
 		if len(made) > 0 {

@@ -195,6 +195,11 @@ func TestRunInstancesRefuses(t *testing.T) {
 			"ResourceCountExceeded: The instances of one request may have at most 2097152 bytes of user data together. Launch fewer instances at a time.",
 		},
 		{
+			vpc.NewInstances{ClientToken: strings.Repeat("t", 65)},
+			"InvalidParameterValue: Value (" + strings.Repeat("t", 65) + ") for parameter clientToken is invalid. It may have 64 ASCII characters.",
+		},
+		{vpc.NewInstances{Type: "huge"}, "InvalidParameterValue: Invalid value 'huge' for InstanceType."},
+		{
 			vpc.NewInstances{TagSpecifications: tagged("vpc", "a", "b")},
 			"InvalidParameterValue: 'vpc' is not a valid taggable resource type for this operation.",
 		},
@@ -452,40 +457,6 @@ func TestAttachAndDetach(t *testing.T) {
 	l.do(l.DeleteNetworkInterface(e.ID))
 }
 
-func TestModifyInstance(t *testing.T) {
-	l := newLAN(t)
-	i := l.run(vpc.NewInstances{Primary: vpc.LaunchENI{Subnet: l.dual.ID}})[0]
-	groups := vpc.InstanceChange{Groups: []vpc.GroupID{l.group.ID}}
-	_, err := l.ModifyInstance(i.ID, groups)
-	refused(t, err, "IncorrectInstanceState: The instance '"+string(i.ID)+"' is not in the 'running' or 'stopped' state.")
-	l.do(l.GuestRunning(l.env, i.ID))
-	l.do(l.ModifyInstance(i.ID, groups))
-	l.do(l.ModifyInstance(i.ID, vpc.InstanceChange{SourceDestCheck: new(false)}))
-	if e := l.PrimaryInterface(i.ID); !slices.Equal(e.Groups, groups.Groups) || e.SourceDestCheck {
-		t.Errorf("got %+v", e)
-	}
-	_, err = l.ModifyInstance(i.ID, vpc.InstanceChange{Groups: []vpc.GroupID{l.DefaultGroup(l.Installation().DefaultVPC).ID}})
-	refused(t, err, "InvalidGroup.NotFound: You have specified two resources that belong to different networks.")
-	var six []vpc.GroupID
-	for n := range 6 {
-		six = append(six, l.create(l.vpc.ID, fmt.Sprint("g", n)).ID)
-	}
-	_, err = l.ModifyInstance(i.ID, vpc.InstanceChange{Groups: six})
-	refused(t, err, "SecurityGroupsPerInstanceLimitExceeded: The maximum number of security groups per instance has been reached.")
-	_, _, err = l.RunInstances(l.env, one(vpc.NewInstances{Primary: vpc.LaunchENI{Subnet: l.dual.ID, Groups: six}}))
-	refused(t, err, "SecurityGroupsPerInstanceLimitExceeded: The maximum number of security groups per instance has been reached.")
-	_, err = l.ModifyInstance(i.ID, vpc.InstanceChange{})
-	refused(t, err, "InvalidParameterCombination: No attributes specified.")
-	_, err = l.ModifyInstance(i.ID, vpc.InstanceChange{SourceDestCheck: new(true), DisableAPITermination: new(true)})
-	refused(t, err, "InvalidParameterCombination: Fields for multiple attribute types specified")
-
-	two := l.running(vpc.NewInstances{Interfaces: []vpc.LaunchENI{
-		{DeviceIndex: new(0), Subnet: l.dual.ID}, {DeviceIndex: new(1), Subnet: l.dual.ID},
-	}})
-	_, err = l.ModifyInstance(two.ID, groups)
-	refused(t, err, "InvalidInstanceID: There are multiple interfaces attached to instance '"+string(two.ID)+"'. Please specify an interface ID for the operation instead.")
-}
-
 func TestDescribeInstances(t *testing.T) {
 	l := newLAN(t)
 	first := l.run(vpc.NewInstances{
@@ -513,6 +484,8 @@ func TestDescribeInstances(t *testing.T) {
 		"key-name=k":                                                one,
 		"launch-time=2026-01-02T*":                                  both,
 		"owner-id=123456789012":                                     both,
+		"platform=*":                                                nil,
+		"root-device-type=instance-store":                           both,
 		"private-dns-name=ip-10-0-2-5.ec2.internal":                 one,
 		"private-ip-address=10.0.2.5":                               one,
 		"reservation-id=" + string(first.Reservation):               one,

@@ -46,8 +46,28 @@ var instanceFields = func() Fields[*Instance] {
 		"tenancy":             constant[I]("default"),
 		"vpc-id":              primary(common["vpc-id"]),
 	}
-	for _, name := range []string{"dns-name", "ip-address", "requester-id"} { // nothing has a public address
+	for _, name := range []string{
+		"dns-name", "ip-address", "requester-id", // nothing has a public address
+		"block-device-mapping.attach-time", "block-device-mapping.delete-on-termination", "block-device-mapping.device-name",
+		"block-device-mapping.status", "block-device-mapping.volume-id", "capacity-reservation-id", "host-id",
+		"iam-instance-profile.arn", "iam-instance-profile.id", "iam-instance-profile.name", "instance-lifecycle", "kernel-id",
+		"outpost-arn", "placement-group-name", "placement-partition-number", "platform", "product-code", "product-code.type",
+		"ramdisk-id", "root-device-name", "spot-instance-request-id", "operator.principal",
+	} {
 		f[name] = none[I]
+	}
+	for name, value := range map[string]string{ // as DescribeInstances shows them
+		"ebs-optimized":                  "false",
+		"ena-support":                    "false",
+		"hibernation-options.configured": "false",
+		"hypervisor":                     "xen",
+		"metadata-options.http-endpoint": "disabled",
+		"monitoring-state":               "disabled",
+		"operator.managed":               "false",
+		"root-device-type":               "instance-store",
+		"virtualization-type":            "hvm",
+	} {
+		f[name] = constant[I](value)
 	}
 	any := func(value func(*State, *NetworkInterface) []string) func(*State, I) []string {
 		return func(s *State, i I) []string {
@@ -70,6 +90,8 @@ var instanceFields = func() Fields[*Instance] {
 	})
 	f["network-interface.attachment.network-card-index"] = any(constant[*NetworkInterface]("0"))
 	f["network-interface.ipv6-address"] = any(interfaceIPv6)
+	f["network-interface.operator.managed"] = any(constant[*NetworkInterface]("false"))
+	f["network-interface.operator.principal"] = none[I]
 	f["network-interface.ipv6-addresses.ipv6-address"] = any(interfaceIPv6)
 	f["network-interface.tag-key"] = any(func(_ *State, e *NetworkInterface) []string {
 		var keys []string

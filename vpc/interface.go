@@ -60,6 +60,9 @@ func (s *State) createInterface(env Env, in NewInterface, mac MAC) (*NetworkInte
 		NewInterface
 		MAC MAC
 	}{in, mac})
+	if err := validToken(in.ClientToken, maxText); err != nil {
+		return nil, Change{}, err
+	}
 	if in.ClientToken != "" {
 		if made := s.eni(s.one(byClientToken, string(KindInterface)+"/"+in.ClientToken)); made != nil {
 			if made.TokenHash != hash {
@@ -180,6 +183,15 @@ func requestHash(in any) string {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
+}
+
+// validToken refuses a ClientToken that EC2 would not take: it is of printable ASCII. "" is none.
+func validToken(token string, most int) error {
+	if len(token) > most || strings.ContainsFunc(token, func(c rune) bool { return c < ' ' || c > '~' }) {
+		return Errorf(CodeInvalidParameterValue,
+			"Value (%s) for parameter clientToken is invalid. It may have %d ASCII characters.", token, most)
+	}
+	return nil
 }
 
 func errTokenReused() *Error {

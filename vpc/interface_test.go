@@ -165,6 +165,10 @@ func TestInterfaceTokenIsIdempotent(t *testing.T) {
 	if err != nil || again.ID != first.ID || !c.Empty() {
 		t.Errorf("the same token: got %v %v, want %s and no change", again, err, first.ID)
 	}
+	for _, token := range []string{strings.Repeat("t", 256), "t\x00", "tök"} {
+		_, _, err = l.CreateNetworkInterface(l.env, vpc.NewInterface{Subnet: l.small.ID, ClientToken: token})
+		refused(t, err, "InvalidParameterValue: Value ("+token+") for parameter clientToken is invalid. It may have 255 ASCII characters.")
+	}
 	in.Description = "other"
 	_, _, err = l.CreateNetworkInterface(l.env, in)
 	refused(t, err, "IdempotentParameterMismatch: The client token you have provided is associated with a resource that was made with different parameters.")
@@ -200,6 +204,15 @@ func TestModifyNetworkInterface(t *testing.T) {
 	if !slices.Equal(now.Groups, []vpc.GroupID{l.group.ID}) || now.Description != "x" || now.SourceDestCheck {
 		t.Errorf("got %+v", now)
 	}
+	dual := l.newInterface(vpc.NewInterface{Subnet: l.dual.ID, Addresses: vpc.Addresses{IPv6Count: new(1)}})
+	l.do(l.ModifyNetworkInterface(dual.ID, vpc.InterfaceChange{PrimaryIPv6: new(false)}))
+	l.do(l.ModifyNetworkInterface(dual.ID, vpc.InterfaceChange{PrimaryIPv6: new(true)}))
+	l.do(l.ModifyNetworkInterface(dual.ID, vpc.InterfaceChange{Tracking: &vpc.ConnectionTracking{TCPEstablished: 60, UDP: 30}}))
+	l.do(l.ModifyNetworkInterface(dual.ID, vpc.InterfaceChange{Tracking: &vpc.ConnectionTracking{UDP: 60, UDPStream: 180}}))
+	l.do(l.ModifyNetworkInterface(dual.ID, vpc.InterfaceChange{PublicIPAddress: new(false)}))
+	if now, want := l.NetworkInterface(dual.ID), (vpc.ConnectionTracking{TCPEstablished: 60, UDP: 60, UDPStream: 180}); now.Tracking != want || !now.PrimaryIPv6 {
+		t.Errorf("got %+v", now)
+	}
 	foreign := l.DefaultGroup(l.Installation().DefaultVPC)
 	for _, tt := range []struct {
 		id   vpc.InterfaceID
@@ -209,6 +222,25 @@ func TestModifyNetworkInterface(t *testing.T) {
 		{"eni-12345678", vpc.InterfaceChange{}, "InvalidNetworkInterfaceID.NotFound: The networkInterface ID 'eni-12345678' does not exist"},
 		{"eni", vpc.InterfaceChange{}, `InvalidNetworkInterfaceId.Malformed: Invalid id: "eni" (expecting "eni-...")`},
 		{e.ID, vpc.InterfaceChange{}, "InvalidParameterCombination: No attributes specified."},
+		{e.ID, vpc.InterfaceChange{Tracking: &vpc.ConnectionTracking{}}, "InvalidParameterCombination: No attributes specified."},
+		{
+			e.ID,
+			vpc.InterfaceChange{Tracking: &vpc.ConnectionTracking{TCPEstablished: 432_001}},
+			"InvalidParameterValue: Value (432001) for parameter tcpEstablishedTimeout is invalid. It must be between 60 and 432000 seconds.",
+		},
+		{
+			e.ID,
+			vpc.InterfaceChange{Tracking: &vpc.ConnectionTracking{UDP: -1}},
+			"InvalidParameterValue: Value (-1) for parameter udpTimeout is invalid. It must be between 30 and 60 seconds.",
+		},
+		{e.ID, vpc.InterfaceChange{PublicIPAddress: new(true)}, "UnsupportedOperation: The value given for parameter associatePublicIpAddress is not supported."},
+		{e.ID, vpc.InterfaceChange{PrimaryIPv6: new(true)}, "InvalidParameterCombination: The network interface has no IPv6 address that could be its primary one."},
+		{
+			dual.ID,
+			vpc.InterfaceChange{PrimaryIPv6: new(false)},
+			"OperationNotPermitted: The primary IPv6 address of the network interface '" + string(dual.ID) + "' cannot be disabled once it was enabled.",
+		},
+		{e.ID, vpc.InterfaceChange{Attachment: &vpc.AttachmentChange{ID: "ela-attach-1"}}, "OperationNotPermitted: You are not allowed to manage 'ela-attach' attachments."},
 		{
 			e.ID,
 			vpc.InterfaceChange{Description: new(""), SourceDestCheck: new(true)},
