@@ -323,3 +323,28 @@ func TestDescribeNetworkInterfaces(t *testing.T) {
 	_, _, err := l.DescribeNetworkInterfaces(vpc.InterfaceQuery{IDs: both, Page: vpc.Page{Max: new(int32(5))}})
 	refused(t, err, "InvalidParameterCombination: The parameter networkInterfaceIds cannot be used with the parameter maxResults")
 }
+
+// An interface may carry a group of another VPC as long as that is associated with its own.
+func TestInterfaceCarriesAssociatedGroup(t *testing.T) {
+	l := newLAN(t)
+	other := l.newVPC("10.9.0.0/16", false)
+	shared := l.create(other.ID, "shared")
+	e := l.interfaceIn(l.small.ID)
+	foreign := "InvalidGroup.NotFound: You have specified two resources that belong to different networks."
+	change := vpc.InterfaceChange{Groups: []vpc.GroupID{shared.ID, l.group.ID}}
+	_, err := l.ModifyNetworkInterface(e.ID, change)
+	refused(t, err, foreign)
+	_, c, err := l.AssociateSecurityGroupVPC(l.env, shared.ID, l.vpc.ID)
+	l.do(c, err)
+	l.do(l.ModifyNetworkInterface(e.ID, change))
+	made := l.newInterface(vpc.NewInterface{Subnet: l.dual.ID, Groups: []vpc.GroupID{shared.ID}})
+	if got := l.NetworkInterface(e.ID).Groups; !slices.Equal(got, change.Groups) || !slices.Equal(made.Groups, change.Groups[:1]) {
+		t.Errorf("got %v and %v, want %v and its first", got, made.Groups, change.Groups)
+	}
+	l.do(l.ModifyNetworkInterface(e.ID, vpc.InterfaceChange{Groups: []vpc.GroupID{l.group.ID}}))
+	l.do(l.DeleteNetworkInterface(made.ID))
+	_, c, err = l.DisassociateSecurityGroupVPC(l.env, shared.ID, l.vpc.ID)
+	l.do(c, err)
+	_, err = l.ModifyNetworkInterface(e.ID, change)
+	refused(t, err, foreign)
+}
