@@ -46,7 +46,9 @@ func serveAPI(t *testing.T, s *store.Store) string {
 	}
 	handler, err := ec2api.New(ec2api.Config{
 		Store: s, Enforcement: nowhere{}, Verify: verifier.Verify, Log: slog.New(slog.DiscardHandler),
-		Caller:    func(id vpc.AccessKeyID) vpc.Caller { return vpc.Caller{User: "admin", Role: vpc.Administrator, Key: id} },
+		Caller: func(id vpc.AccessKeyID) vpc.Caller {
+			return vpc.Caller{User: "admin", Role: vpc.Administrator, Key: id}
+		},
 		Authorize: func(vpc.Caller, *wire.Operation) error { return nil },
 		Keys:      noKeys{},
 	})
