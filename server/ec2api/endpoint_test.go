@@ -59,8 +59,36 @@ func newEndpoint(t testing.TB) *endpoint {
 // newEndpointOn lets the API see the store through what wrap returns.
 func newEndpointOn(t testing.TB, wrap func(ec2api.Store) ec2api.Store) *endpoint {
 	t.Helper()
+	return newEndpointOf(t, []*store.Store{storetest.New(t)}, wrap)
+}
+
+// newTwoServers starts one whose requests go to two servers by turns, each with a store of its own on
+// one etcd.
+func newTwoServers(t testing.TB) *endpoint {
+	t.Helper()
+	etcd := storetest.Etcd(t)
+	stores := []*store.Store{
+		storetest.Start(t, store.Options{Endpoints: etcd}), storetest.Start(t, store.Options{Endpoints: etcd}),
+	}
+	return newEndpointOf(t, stores, func(s ec2api.Store) ec2api.Store { return upToDate{s} })
+}
+
+// upToDate learns of the other server's writes before it writes: otherwise an action may run twice, and
+// use up ids that the sessions count on.
+type upToDate struct{ ec2api.Store }
+
+func (s upToDate) Update(ctx context.Context, fn func(*vpc.State) (vpc.Change, error)) (int64, error) {
+	if _, err := s.Read(ctx); err != nil {
+		return 0, err
+	}
+	return s.Store.Update(ctx, fn)
+}
+
+// newEndpointOf starts one that sends each request to the next of the stores' servers.
+func newEndpointOf(t testing.TB, stores []*store.Store, wrap func(ec2api.Store) ec2api.Store) *endpoint {
+	t.Helper()
 	e := &endpoint{
-		t: t, store: storetest.New(t), hosts: hosts{},
+		t: t, store: stores[0], hosts: hosts{},
 		now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), count: map[string]int{},
 	}
 	log, err := audit.Open(audit.Options{Dir: t.TempDir()})
@@ -82,22 +110,30 @@ func newEndpointOn(t testing.TB, wrap func(ec2api.Store) ec2api.Store) *endpoint
 	if err != nil {
 		t.Fatal(err)
 	}
-	api, err := ec2api.New(ec2api.Config{
-		Store:       wrap(e.store),
-		Enforcement: e.hosts,
-		Verify:      verifier.Verify,
-		Caller:      func(id vpc.AccessKeyID) vpc.Caller { return e.state().Caller(id) },
-		Authorize:   iam.Authorize,
-		Keys:        &keyMaker{},
-		Audit:       e.audit,
-		Log:         slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Env:         e.env,
-		RequestID:   func() string { return e.id("00000000-0000-0000-0000", 12) },
-	})
-	if err != nil {
-		t.Fatal(err)
+	keys := &keyMaker{}
+	var servers []http.Handler
+	for _, st := range stores {
+		api, err := ec2api.New(ec2api.Config{
+			Store:       wrap(st),
+			Enforcement: e.hosts,
+			Verify:      verifier.Verify,
+			Caller:      func(id vpc.AccessKeyID) vpc.Caller { return e.state().Caller(id) },
+			Authorize:   iam.Authorize,
+			Keys:        keys,
+			Audit:       e.audit,
+			Log:         slog.New(slog.NewTextHandler(t.Output(), nil)),
+			Env:         e.env,
+			RequestID:   func() string { return e.id("00000000-0000-0000-0000", 12) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, api)
 	}
-	server := httptest.NewServer(api)
+	var turn atomic.Uint64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		servers[turn.Add(1)%uint64(len(servers))].ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
 	e.url = server.URL
 	e.update(func(s *vpc.State) (vpc.Change, error) {

@@ -37,18 +37,31 @@ func TestGolden(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			golden(t, file)
+			golden(t, file, newEndpoint(t), *update)
 		})
 	}
 }
 
-func golden(t *testing.T, file string) {
+// TestGoldenOnTwoServers plays them to two servers by turns, which answer to the letter as one does.
+func TestGoldenOnTwoServers(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no golden files: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			golden(t, file, newTwoServers(t), false)
+		})
+	}
+}
+
+func golden(t *testing.T, file string, e *endpoint, update bool) {
 	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	archive := txtar.Parse(want)
-	e := newEndpoint(t)
 	got := &txtar.Archive{Comment: archive.Comment}
 	add := func(name, data string) {
 		if data != "" {
@@ -83,7 +96,7 @@ func golden(t *testing.T, file string) {
 	if string(now) == string(want) {
 		return
 	}
-	if *update {
+	if update {
 		if err := os.WriteFile(file, now, 0o644); err != nil {
 			t.Fatal(err)
 		}
