@@ -233,7 +233,9 @@ type InsightsAnalysis struct {
 	ID          InsightsAnalysisID
 	Path        InsightsPathID
 	Started     time.Time
-	Revision    int64 // of the State that was looked at
+	Revision    int64    // of the State that was looked at
+	Through     []string `json:",omitempty"` // ARNs that the way had to pass
+	Without     []string `json:",omitempty"` // ARNs that it could not
 	Found       bool
 	Findings    json.RawMessage // who may pass, or why not; the analysis' own form
 	ClientToken string          `json:",omitempty"`
