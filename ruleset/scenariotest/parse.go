@@ -88,7 +88,7 @@ func Parse(file string, data []byte) ([]*Scenario, error) {
 				Except: map[string]string{},
 				labels: map[uint32]string{},
 			},
-			w: &World{Revision: 1}, flows: map[string]*Flow{}, written: map[vpc.GroupID]int{}, port: 40000,
+			w: &World{Revision: 1}, flows: map[string]*Flow{}, written: map[vpc.GroupID]int{}, joined: map[Peering]bool{}, port: 40000,
 		}
 		for i, line := range strings.Split(string(f.Data), "\n") {
 			p.line = fmt.Sprintf("%s:%d: %s", file, at+1+i, strings.TrimSpace(line))
@@ -115,7 +115,8 @@ type parser struct {
 	group   vpc.GroupID         // the one that indented lines belong to
 	written map[vpc.GroupID]int // rules written so far
 	flows   map[string]*Flow
-	port    uint16 // of the next flow
+	joined  map[Peering]bool // VPCs that ever were peers, either way round
+	port    uint16           // of the next flow
 }
 
 // words takes a line apart from the left.
@@ -171,8 +172,30 @@ func (p *parser) parse(line string) error {
 		return p.authorize(w)
 	case "revoke":
 		return p.revoke(w)
+	case "modify":
+		return p.modifyRule(w)
+	case "describe":
+		return p.describe(w)
 	case "groups":
 		return p.setGroups(w)
+	case "list":
+		return p.newList(w)
+	case "modify-list":
+		return p.modifyList(w)
+	case "restore-list":
+		return p.restoreList(w)
+	case "peering":
+		return p.newPeering(w)
+	case "create-peering", "accept-peering", "delete-peering":
+		return p.changePeering(verb, w)
+	case "associate", "disassociate":
+		return p.associate(verb, w)
+	case "assign", "unassign":
+		return p.assign(verb, w)
+	case "source-dest-check":
+		return p.sourceDestCheck(w)
+	case "block":
+		return p.block(w)
 	case "open":
 		name, ok := strings.CutSuffix(w.next(), ":")
 		if !ok || name == "" || p.flows[name] != nil {
@@ -205,8 +228,9 @@ func (p *parser) peers() error {
 			if named == "" {
 				continue
 			}
-			if peer := p.w.group(named); peer == nil || peer.VPC != g.VPC {
-				return fmt.Errorf("%s names %s, which is no group of %s", r.Label, named, g.VPC)
+			peer := p.w.group(named)
+			if peer == nil || peer.VPC != g.VPC && !p.joined[Peering{Requester: g.VPC, Accepter: peer.VPC}] {
+				return fmt.Errorf("%s names %s, which is no group of %s or a peer of it", r.Label, named, g.VPC)
 			}
 		}
 	}
@@ -250,6 +274,14 @@ var mainVPC = VPC{
 	IPv6: netip.MustParsePrefix("fd00:1:2:100::/56"),
 }
 
+// network returns the VPC with that id; the main one is there as soon as it is named.
+func (p *parser) network(id vpc.VPCID) *VPC {
+	if id == mainVPC.ID && p.w.vpc(id) == nil && !p.loaded() {
+		p.w.VPCs = append(p.w.VPCs, mainVPC)
+	}
+	return p.w.vpc(id)
+}
+
 func (p *parser) newGroup(w words) error {
 	g := Group{ID: vpc.GroupID(w.next()), VPC: mainVPC.ID, DefaultEgress: true}
 	if p.loaded() || p.w.group(g.ID) != nil || !strings.HasPrefix(string(g.ID), "sg-") {
@@ -257,10 +289,15 @@ func (p *parser) newGroup(w words) error {
 	}
 	if w.take("in") {
 		g.VPC = vpc.VPCID(w.next())
-	} else if p.w.vpc(g.VPC) == nil {
-		p.w.VPCs = append(p.w.VPCs, mainVPC)
+		for len(w) > 0 {
+			with := vpc.VPCID(w.next())
+			if p.network(with) == nil || with == g.VPC || slices.Contains(g.Associated, with) {
+				return fmt.Errorf("%s is no further VPC of %s", with, g.ID)
+			}
+			g.Associated = append(g.Associated, with)
+		}
 	}
-	v := p.w.vpc(g.VPC)
+	v := p.network(g.VPC)
 	if v == nil {
 		return fmt.Errorf("there is no VPC %q", g.VPC)
 	}
@@ -329,11 +366,15 @@ func (p *parser) parseRule(w words) (r vpc.Rule, err error) {
 		return r, err
 	}
 	if !w.take(towards) {
-		return r, fmt.Errorf("a rule ends with %q and a CIDR or group", towards)
+		return r, fmt.Errorf("a rule ends with %q and a CIDR, prefix list or group", towards)
 	}
 	peer := w.next()
 	if strings.HasPrefix(peer, "sg-") {
 		r.Peer.Group = vpc.GroupID(peer)
+	} else if strings.HasPrefix(peer, "pl-") {
+		if r.Peer.PrefixList = vpc.PrefixListID(peer); p.w.list(r.Peer.PrefixList) == nil {
+			return r, fmt.Errorf("there is no prefix list %q", peer)
+		}
 	} else if r.Peer.CIDR, err = netip.ParsePrefix(peer); err != nil {
 		return r, err
 	} else if r.Peer.CIDR != r.Peer.CIDR.Masked() {
@@ -413,34 +454,26 @@ func (p *parser) eni(w words) error {
 	}
 	n := len(p.w.ENIs) + 1
 	e.MAC = vpc.MAC{2, 0, 0x5e, 0, 0x53, byte(n)}
-	for len(w) > 0 && !strings.HasPrefix(w[0], "sg-") {
-		a, err := netip.ParseAddr(w.next())
-		if err != nil {
-			return err
-		}
-		if a.Is4() {
-			e.IPv4 = append(e.IPv4, a)
-		} else {
-			e.IPv6 = append(e.IPv6, a)
-		}
+	if w.take("in") {
+		e.VPC = vpc.VPCID(w.next())
 	}
+	var own words
+	for len(w) > 0 && !strings.HasPrefix(w[0], "sg-") {
+		own = append(own, w.next())
+	}
+	has, err := addresses(own)
+	if err != nil {
+		return err
+	}
+	e.assign(has)
 	if len(e.IPv4) == 0 {
 		return errors.New("an interface has an IPv4 address")
 	}
-	var err error
-	if e.Groups, e.VPC, err = p.groups(w); err != nil {
+	if e.Groups, e.VPC, err = p.groups(w, e.VPC); err != nil {
 		return err
 	}
-	v := p.w.vpc(e.VPC)
-	for _, a := range slices.Concat(e.IPv4, e.IPv6) {
-		if !v.IPv4.Contains(a) && !v.IPv6.Contains(a) {
-			return fmt.Errorf("%s is not in %s", a, v.ID)
-		}
-		for _, o := range p.w.ENIs {
-			if o.VPC == e.VPC && slices.Contains(slices.Concat(o.IPv4, o.IPv6), a) {
-				return fmt.Errorf("%s has %s already", o.ID, a)
-			}
-		}
+	if err := p.free(e.VPC, has); err != nil {
+		return err
 	}
 	if p.loaded() {
 		return p.change(Change{Launch: &e})
@@ -449,16 +482,19 @@ func (p *parser) eni(w words) error {
 	return nil
 }
 
-func (p *parser) groups(w words) (ids []vpc.GroupID, in vpc.VPCID, err error) {
+// groups reads what an interface of a VPC carries; without one it is in the VPC of its groups.
+func (p *parser) groups(w words, in vpc.VPCID) (ids []vpc.GroupID, _ vpc.VPCID, err error) {
 	for _, word := range w {
 		g := p.w.group(vpc.GroupID(word))
 		if g == nil {
 			return nil, "", fmt.Errorf("there is no group %q", word)
 		}
-		if in != "" && in != g.VPC {
+		if in == "" {
+			in = g.VPC
+		}
+		if in != g.VPC && !slices.Contains(g.Associated, in) {
 			return nil, "", fmt.Errorf("%s is in another VPC", word)
 		}
-		in = g.VPC
 		ids = append(ids, g.ID)
 	}
 	if len(ids) == 0 {
@@ -525,12 +561,9 @@ func (p *parser) setGroups(w words) error {
 		return errors.New("groups wants an interface and groups: groups eni-a sg-web sg-ssh")
 	}
 	n := *e
-	groups, in, err := p.groups(w)
+	groups, _, err := p.groups(w, e.VPC)
 	if err != nil {
 		return err
-	}
-	if in != e.VPC {
-		return fmt.Errorf("%s is in %s", e.ID, e.VPC)
 	}
 	n.Groups = groups
 	return p.change(Change{SetGroups: &n})
@@ -586,10 +619,24 @@ func (p *parser) packet(w words, name string, allow bool) error {
 	return p.expect(w, Step{Flow: &f, Allow: allow})
 }
 
-// end reads an interface, or outside, with its first address of the family or one after an @.
+// end reads an interface, or outside, with its first address of the family, one of its own after an
+// @, or one that is not its own after a !.
 func (p *parser) end(word string, family int) (End, error) {
+	if name, address, foreign := strings.Cut(word, "!"); foreign {
+		a, err := netip.ParseAddr(address)
+		eni := p.w.eni(vpc.InterfaceID(name))
+		if err != nil || eni == nil || eni.owns(a) {
+			return End{}, fmt.Errorf("%s is no interface with an address that is not its own", word)
+		}
+		return End{ENI: eni.ID, Addr: a}, nil
+	}
 	name, address, given := strings.Cut(word, "@")
 	var e End
+	if a, err := netip.ParseAddr(address); err == nil {
+		if eni := p.w.eni(vpc.InterfaceID(name)); eni != nil && eni.owns(a) {
+			return End{ENI: eni.ID, Addr: a}, nil
+		}
+	}
 	var own []netip.Addr
 	if eni := p.w.eni(vpc.InterfaceID(name)); eni != nil {
 		e.ENI, own = eni.ID, slices.Concat(eni.IPv4, eni.IPv6)
