@@ -32,17 +32,20 @@ type packets struct {
 	vpcs  map[vpc.VPCID]*network
 
 	// Of the scenario that is played.
-	played   int // so far; makes names of groups unique
-	world    *scenariotest.World
-	groups   map[vpc.GroupID]string
-	rules    map[string]string // label → sgr-…
-	guests   map[vpc.InterfaceID]scenarioGuest
-	taps     map[string]*tap  // by guest, or by bridge
-	talks    map[string]talk  // by name of the flow
-	words    uint64           // said so far
-	probed   map[channel]bool // by probes that passed
-	silent   []*watch         // what was taken for dropped
-	borrowed []netip.Addr
+	played    int // so far; makes names of groups unique
+	world     *scenariotest.World
+	groups    map[vpc.GroupID]string
+	lists     map[vpc.PrefixListID]*madeList
+	longLists bool // which quotas were changed for
+	peerings  []madePeering
+	rules     map[string]string // label → sgr-…
+	guests    map[vpc.InterfaceID]scenarioGuest
+	taps      map[string]*tap  // by guest, or by bridge
+	talks     map[string]talk  // by name of the flow
+	words     uint64           // said so far
+	probed    map[channel]bool // by probes that passed
+	silent    []*watch         // what was taken for dropped
+	borrowed  []netip.Addr
 }
 
 // network is a VPC that was made, and its subnets by IPv4 block.
@@ -51,6 +54,7 @@ type network struct {
 	scenario     scenariotest.VPC
 	ipv6         netip.Prefix // the /56 that stands for the scenario's; invalid: none
 	subnets      map[netip.Prefix]string
+	more         []string                // associations of further blocks
 	defaultRules map[string]netip.Prefix // by end of label
 }
 
@@ -78,7 +82,7 @@ func (e *packets) Load(w *scenariotest.World) error {
 	}
 	e.played++
 	e.world = w
-	e.groups, e.rules = map[vpc.GroupID]string{}, map[string]string{}
+	e.groups, e.rules, e.lists = map[vpc.GroupID]string{}, map[string]string{}, map[vpc.PrefixListID]*madeList{}
 	e.guests, e.taps = map[vpc.InterfaceID]scenarioGuest{}, map[string]*tap{}
 	e.talks, e.probed = map[string]talk{}, map[channel]bool{}
 	for _, v := range w.VPCs {
@@ -91,9 +95,24 @@ func (e *packets) Load(w *scenariotest.World) error {
 			return err
 		}
 	}
+	for _, p := range w.Peerings {
+		if err := errors.Join(e.createPeering(p), e.act(scenariotest.Change{AcceptPeering: &p})); err != nil {
+			return err
+		}
+	}
+	for _, l := range w.Lists {
+		if err := e.list(l); err != nil {
+			return err
+		}
+	}
 	for _, g := range w.Groups { // all of them before a rule names one
 		if err := e.group(g); err != nil {
 			return err
+		}
+		for _, v := range g.Associated {
+			if err := e.associate(scenariotest.Association{Group: g.ID, VPC: v}); err != nil {
+				return err
+			}
 		}
 	}
 	for _, g := range w.Groups {
@@ -128,8 +147,15 @@ func (e *packets) Change(w *scenariotest.World, c scenariotest.Change) error {
 		}
 	case c.Launch != nil:
 		return e.launch(*c.Launch)
+	default:
+		if err := e.act(c); err != nil {
+			return err
+		}
 	}
-	return e.inForce(e.ctx)
+	if err := e.inForce(e.ctx); err != nil {
+		return err
+	}
+	return e.labFollows()
 }
 
 // unload ends what the last scenario left: flows, guests, addresses. Its groups stay: nobody is in them.
@@ -153,6 +179,7 @@ func (e *packets) unload() error {
 		errs = append(errs, e.states(ids, types.InstanceStateNameTerminated))
 	}
 	e.guests = nil
+	errs = append(errs, e.undo())
 	for _, a := range e.borrowed {
 		errs = append(errs, netlink.AddrDel(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: "lo", Index: 1}}, hostAddr(a)))
 	}
@@ -163,7 +190,7 @@ func (e *packets) unload() error {
 // network makes a VPC like v, unless there is one.
 func (e *packets) network(v scenariotest.VPC) error {
 	if n := e.vpcs[v.ID]; n != nil {
-		if n.scenario != v {
+		if n.scenario.IPv4 != v.IPv4 || n.scenario.IPv6 != v.IPv6 {
 			return fmt.Errorf("%s was another VPC in an earlier scenario: %v, now %v", v.ID, n.scenario, v)
 		}
 		return nil
@@ -289,7 +316,8 @@ func (e *packets) group(g scenariotest.Group) error {
 	return err
 }
 
-func (e *packets) authorize(r scenariotest.RuleOf) error {
+// permission is what a rule allows, as the calls want it.
+func (e *packets) permission(r scenariotest.RuleOf) (types.IpPermission, error) {
 	p := types.IpPermission{IpProtocol: aws.String(fmt.Sprint(r.Rule.Protocol))}
 	if r.Rule.Protocol.HasPorts() {
 		p.FromPort, p.ToPort = aws.Int32(r.Rule.From), aws.Int32(r.Rule.To)
@@ -297,10 +325,12 @@ func (e *packets) authorize(r scenariotest.RuleOf) error {
 	switch peer := r.Rule.Peer; {
 	case peer.Group != "":
 		p.UserIdGroupPairs = []types.UserIdGroupPair{{GroupId: aws.String(e.groups[peer.Group])}}
+	case peer.PrefixList != "":
+		p.PrefixListIds = []types.PrefixListId{{PrefixListId: aws.String(e.lists[peer.PrefixList].id)}}
 	case peer.CIDR.IsValid():
 		cidr, err := e.realCIDR(peer.CIDR)
 		if err != nil {
-			return fmt.Errorf("%s: %w", r.Rule.Label, err)
+			return p, fmt.Errorf("%s: %w", r.Rule.Label, err)
 		}
 		if cidr.Addr().Is4() {
 			p.IpRanges = []types.IpRange{{CidrIp: aws.String(cidr.String())}}
@@ -308,7 +338,15 @@ func (e *packets) authorize(r scenariotest.RuleOf) error {
 			p.Ipv6Ranges = []types.Ipv6Range{{CidrIpv6: aws.String(cidr.String())}}
 		}
 	default:
-		return fmt.Errorf("%s: the lab knows no such peer: %+v", r.Rule.Label, peer)
+		return p, fmt.Errorf("%s: the lab knows no such peer: %+v", r.Rule.Label, peer)
+	}
+	return p, nil
+}
+
+func (e *packets) authorize(r scenariotest.RuleOf) error {
+	p, err := e.permission(r)
+	if err != nil {
+		return err
 	}
 	id, permissions := aws.String(e.groups[r.Group]), []types.IpPermission{p}
 	var made []types.SecurityGroupRule
@@ -397,7 +435,15 @@ func (e *packets) launch(enis ...scenariotest.ENI) error {
 	if err := e.states(ids, types.InstanceStateNameRunning); err != nil {
 		return fmt.Errorf("start guests: %w", err)
 	}
+	for _, eni := range enis {
+		if err := e.assign(scenariotest.Addresses{ENI: eni.ID, Prefixes: eni.Prefixes}); err != nil {
+			return err
+		}
+	}
 	if err := e.inForce(e.ctx, bound...); err != nil {
+		return err
+	}
+	if err := e.labFollows(); err != nil {
 		return err
 	}
 	return e.listen()

@@ -63,6 +63,9 @@ func (e *packets) Start(f scenariotest.Flow) (o scenariotest.Outcome, err error)
 	if portless && e.probed[c] {
 		return o, fmt.Errorf("an earlier probe of protocol %d may have left a connection: this one shows nothing", c.proto)
 	}
+	if err := errors.Join(e.hold(f.From), e.hold(f.To)); err != nil {
+		return o, fmt.Errorf("hold the addresses: %w", err)
+	}
 	t, err := r.open()
 	if err != nil {
 		return o, fmt.Errorf("open sockets: %w", err)

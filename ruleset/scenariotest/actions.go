@@ -26,8 +26,18 @@ func (p *parser) modifyRule(w words) error {
 	if r.Egress != old.Rule.Egress {
 		return fmt.Errorf("%s keeps its direction", old.Rule.Label)
 	}
-	r.ID, r.Number, r.Description = old.Rule.ID, old.Rule.Number, old.Rule.Description
+	if kind(r.Peer) != kind(old.Rule.Peer) {
+		return fmt.Errorf("%s keeps the kind of its peer", old.Rule.Label)
+	}
+	p.w.rules++ // what it allows now, it allows under a number of its own
+	r.ID, r.Number, r.Description = old.Rule.ID, p.w.rules, old.Rule.Description
+	p.s.labels[r.Number] = old.Rule.Label
 	return p.change(Change{ModifyRule: &RuleOf{old.Group, Rule{old.Rule.Label, r}}})
+}
+
+// kind is what EC2 does not let a rule change: IPv4 and IPv6 CIDRs, lists and groups are four.
+func kind(p vpc.Peer) [3]bool {
+	return [3]bool{p.Group != "", p.PrefixList != "", p.CIDR.Addr().Is4()}
 }
 
 // describe reads "sg-web/1 the office".
