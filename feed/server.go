@@ -99,6 +99,19 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
+// Connected returns how many hosts are connected to this server.
+func (s *Server) Connected() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, h := range s.hosts {
+		if h.stream != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // InForce returns the newest revision that a host is known to enforce, whether it is connected to
 // this server, and what it last reported to stand in the way of a newer one. A State that changes
 // nothing for the host is in force as soon as that is found out.

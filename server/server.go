@@ -51,6 +51,8 @@ type Config struct {
 	// HTTP, on loopback addresses alone unless InsecureHTTP is set.
 	TLSCert, TLSKey string
 	InsecureHTTP    bool
+	// MetricsListen is host:port for Prometheus, and on loopback for Go's profiles; empty: neither.
+	MetricsListen string
 	// LocalAgent is the host id for which pki/agent.crt is issued and renewed; empty: none.
 	LocalAgent vpc.HostID
 	Log        *slog.Logger // nil: discard
@@ -70,23 +72,19 @@ func DefaultConfig() Config {
 	}
 }
 
-// Timeouts of the API. A request is a form of at most 1 MB; the longest answers are lists.
 const (
-	readHeaderTimeout = 10 * time.Second
-	readTimeout       = 30 * time.Second
-	writeTimeout      = time.Minute
-	idleTimeout       = 2 * time.Minute // longer than SDKs keep a connection that they do not use
-	shutdownTimeout   = 5 * time.Second // for requests on their way
-	maxHeader         = 64 << 10        // bytes; a session token has some kilobytes
-	renewInterval     = 24 * time.Hour  // between looks at the local agent's certificate
+	shutdownTimeout = 5 * time.Second // for requests on their way
+	maxHeader       = 64 << 10        // bytes; a session token has some kilobytes
+	renewInterval   = 24 * time.Hour  // between looks at the local agent's certificate
 )
 
 var regions = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 // Server is the control plane.
 type Server struct {
-	conf  Config
-	store *store.Store
+	conf   Config
+	store  *store.Store
+	limits limits
 }
 
 // New checks the configuration. It starts nothing and writes nothing.
@@ -116,8 +114,14 @@ func New(c Config) (*Server, error) {
 	if _, _, err := net.SplitHostPort(c.FeedListen); err != nil {
 		return nil, fmt.Errorf("--feed-listen: %w", err)
 	}
-	for flag, addr := range map[string]string{"--listen": c.Listen, "--feed-listen": c.FeedListen} {
+	if _, _, err := net.SplitHostPort(c.MetricsListen); err != nil && c.MetricsListen != "" {
+		return nil, fmt.Errorf("--metrics-listen: %w", err)
+	}
+	for flag, addr := range map[string]string{"--listen": c.Listen, "--feed-listen": c.FeedListen, "--metrics-listen": c.MetricsListen} {
 		_, port, _ := net.SplitHostPort(addr)
+		if addr == "" {
+			continue
+		}
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 			return nil, fmt.Errorf("%s %q: want a port up to 65535", flag, addr)
 		}
@@ -150,7 +154,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{conf: c, store: st}, nil
+	return &Server{c, st, defaultLimits()}, nil
 }
 
 func loopback(host string) bool {
@@ -181,6 +185,13 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	defer agents.Close()
+	var watchers net.Listener
+	if s.conf.MetricsListen != "" {
+		if watchers, err = listen(s.conf.MetricsListen, "--metrics-listen"); err != nil {
+			return err
+		}
+		defer watchers.Close()
+	}
 	if err := os.MkdirAll(s.conf.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
@@ -199,7 +210,7 @@ func (s *Server) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		return s.serve(ctx, api, agents, certificate)
+		return s.serve(ctx, listeners{api, agents, watchers}, certificate)
 	})
 	return g.Wait()
 }
@@ -212,8 +223,11 @@ func listen(addr, flag string) (net.Listener, error) {
 	return l, err
 }
 
+// listeners are where a server is asked; metrics is nil if nobody may ask for them.
+type listeners struct{ api, feed, metrics net.Listener }
+
 // serve serves API and feed from a store that is ready, until ctx ends.
-func (s *Server) serve(ctx context.Context, api, agents net.Listener, certificate *certificate) error {
+func (s *Server) serve(ctx context.Context, on listeners, certificate *certificate) error {
 	log := s.conf.Log
 	keys, err := iam.Bootstrap(ctx, s.store, iam.Options{
 		Dir: s.conf.DataDir, Account: account, Region: s.conf.Region, VPCCIDR: s.conf.DefaultVPCCIDR, Env: env, Log: log,
@@ -241,9 +255,10 @@ func (s *Server) serve(ctx context.Context, api, agents net.Listener, certificat
 	if err != nil {
 		return err
 	}
+	m := newMetrics(keys.Newest, fd.Connected)
 	handler, err := ec2api.New(ec2api.Config{
 		Store: s.store, Enforcement: fd, Verify: iam.NewAttempts(verifier.Verify).Verify, Log: log, Env: env,
-		Caller: keys.Caller, Authorize: iam.Authorize, Keys: keys, Audit: records,
+		Caller: keys.Caller, Authorize: iam.Authorize, Keys: keys, Audit: records, Observe: m.observe,
 	})
 	if err != nil {
 		return err
@@ -254,12 +269,16 @@ func (s *Server) serve(ctx context.Context, api, agents net.Listener, certificat
 	g.Go(func() error { return records.Run(recording) })
 	g.Go(func() error {
 		defer stopRecords() // last: requests on their way still write
-		return s.serveAPI(ctx, api, handler, certificate)
+		return s.serveAPI(ctx, on.api, newBodies(s.limits.bodies).limit(handler), certificate)
 	})
-	g.Go(func() error { return fd.Serve(ctx, agents) })
+	g.Go(func() error { return fd.Serve(ctx, on.feed) })
+	if on.metrics != nil {
+		g.Go(func() error { return s.serveMetrics(ctx, on.metrics, m) })
+		log.Info("serving metrics", "address", on.metrics.Addr().String())
+	}
 	g.Go(func() error { s.renew(ctx, ca); return nil })
-	log.Info("serving", "api", api.Addr().String(), "tls", certificate != nil,
-		"feed", agents.Addr().String(), "region", s.conf.Region)
+	log.Info("serving", "api", on.api.Addr().String(), "tls", certificate != nil,
+		"feed", on.feed.Addr().String(), "region", s.conf.Region)
 	s.conf.Ready()
 	return g.Wait()
 }
@@ -268,10 +287,10 @@ func (s *Server) serve(ctx context.Context, api, agents net.Listener, certificat
 func (s *Server) serveAPI(ctx context.Context, l net.Listener, handler http.Handler, certificate *certificate) error {
 	srv := &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
+		ReadHeaderTimeout: s.limits.readHeader,
+		ReadTimeout:       s.limits.read,
+		WriteTimeout:      s.limits.write,
+		IdleTimeout:       s.limits.idle,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.conf.Log.Handler(), slog.LevelDebug), // what strangers get wrong
 	}

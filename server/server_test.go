@@ -51,11 +51,20 @@ func config(t testing.TB, dir string) server.Config {
 // start runs a server until the test ends or stop is called. It is ready when start returns.
 func start(t testing.TB, c server.Config) (stop func()) {
 	t.Helper()
+	return startLimited(t, c, nil)
+}
+
+// startLimited is start with the limits that set sets.
+func startLimited(t testing.TB, c server.Config, set func(*server.Server)) (stop func()) {
+	t.Helper()
 	ready := make(chan struct{})
 	c.Ready = func() { close(ready) }
 	s, err := server.New(c)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if set != nil {
+		set(s)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -175,6 +184,7 @@ func TestBadConfig(t *testing.T) {
 		"no certificate":           {func(c *server.Config) { c.TLSCert, c.TLSKey = "none", "none" }, "certificate"},
 		"endpoint no URL":          {func(c *server.Config) { c.Endpoints = []string{"etcd:2379"} }, "--endpoints"},
 		"endpoint of nothing":      {func(c *server.Config) { c.Endpoints = []string{"http://"} }, "--endpoints"},
+		"metrics without a port":   {func(c *server.Config) { c.MetricsListen = "127.0.0.1" }, "--metrics-listen"},
 		"host id":                  {func(c *server.Config) { c.LocalAgent = "a b" }, "--local-agent"},
 		"default VPC not a prefix": {func(c *server.Config) { c.DefaultVPCCIDR = netip.MustParsePrefix("10.1.2.3/16") }, "IPv4"},
 	} {
@@ -255,6 +265,8 @@ func TestPortTaken(t *testing.T) {
 	for name, set := range map[string]func(*server.Config, string){
 		"--listen":      func(c *server.Config, addr string) { c.Listen = addr },
 		"--feed-listen": func(c *server.Config, addr string) { c.FeedListen = addr },
+
+		"--metrics-listen": func(c *server.Config, addr string) { c.MetricsListen = addr },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")

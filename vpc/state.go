@@ -103,6 +103,9 @@ func (s *State) Installation() *Installation { return s.installation }
 // Count returns the number of objects of a kind.
 func (s *State) Count(k Kind) int { return s.counts[k] }
 
+// Counts yields the number of objects of each kind that there is or was.
+func (s *State) Counts() iter.Seq2[Kind, int] { return maps.All(s.counts) }
+
 func (k Key) path() string { return string(k.Kind) + "\x00" + k.ID }
 
 // Get returns the object with that key, or nil.

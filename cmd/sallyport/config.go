@@ -23,6 +23,9 @@ func configFlags(cmd *cobra.Command) {
 	cmd.Flags().Bool("check-config", false, "check flags and file, then exit")
 	cmd.Flags().Bool("print-config", false, "print the configuration in force (YAML, or --output json), then exit")
 	cmd.Flags().String("log-level", "info", "debug, info, warn or error")
+	cmd.Flags().String("log-format", "json", "json or text, one line per event")
+	_ = cmd.RegisterFlagCompletionFunc("log-format",
+		cobra.FixedCompletions([]string{"json", "text"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("log-level",
 		cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -128,7 +131,7 @@ func printConfig(cmd *cobra.Command) error {
 	return yaml.NewEncoder(cmd.OutOrStdout()).Encode(values)
 }
 
-// logger returns the log that --log-level asks for, as JSON lines.
+// logger returns the log that --log-level and --log-format ask for.
 func logger(cmd *cobra.Command) (*slog.Logger, error) {
 	name, _ := cmd.Flags().GetString("log-level")
 	level, ok := map[string]slog.Level{
@@ -137,5 +140,13 @@ func logger(cmd *cobra.Command) (*slog.Logger, error) {
 	if !ok {
 		return nil, usagef("--log-level is debug, info, warn or error, not %q", name)
 	}
-	return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level})), nil
+	o := &slog.HandlerOptions{Level: level}
+	switch format, _ := cmd.Flags().GetString("log-format"); format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), o)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), o)), nil
+	default:
+		return nil, usagef("--log-format is json or text, not %q", format)
+	}
 }

@@ -73,7 +73,7 @@ func completeAttach(cmd *cobra.Command) {
 
 // dev is one run of `sallyport dev`.
 type dev struct {
-	dataDir, listen, feedListen, region, attach, labCIDR, logLevel string
+	dataDir, listen, feedListen, region, attach, labCIDR, logLevel, logFormat string
 
 	log            *slog.Logger
 	stdout, stderr io.Writer
@@ -82,7 +82,7 @@ type dev struct {
 func (d *dev) read(cmd *cobra.Command) {
 	for name, to := range map[string]*string{
 		"data-dir": &d.dataDir, "listen": &d.listen, "feed-listen": &d.feedListen, "region": &d.region,
-		"attach": &d.attach, "lab-cidr": &d.labCIDR, "log-level": &d.logLevel,
+		"attach": &d.attach, "lab-cidr": &d.labCIDR, "log-level": &d.logLevel, "log-format": &d.logFormat,
 	} {
 		*to, _ = cmd.Flags().GetString(name)
 	}
@@ -151,13 +151,13 @@ func (d *dev) run(ctx context.Context) error {
 		name: "server", log: d.log, stderr: d.stderr,
 		command: []string{
 			self, "server", "--data-dir", d.dataDir, "--listen", d.listen, "--feed-listen", d.feedListen,
-			"--region", d.region, "--default-vpc-cidr", d.labCIDR, "--log-level", d.logLevel,
+			"--region", d.region, "--default-vpc-cidr", d.labCIDR, "--log-level", d.logLevel, "--log-format", d.logFormat,
 		},
 	}
 	agt := &child{
 		name: "agent", log: d.log, stderr: d.stderr,
 		command: []string{
-			self, "agent", "--server", d.feedListen, "--lab", "--attach", d.attach, "--log-level", d.logLevel,
+			self, "agent", "--server", d.feedListen, "--lab", "--attach", d.attach, "--log-level", d.logLevel, "--log-format", d.logFormat,
 			"--ca-file", filepath.Join(pki, "ca.crt"),
 			"--cert-file", filepath.Join(pki, "agent.crt"), "--key-file", filepath.Join(pki, "agent.key"),
 		},

@@ -57,6 +57,7 @@ state is in an etcd that it runs itself, or in the cluster that --endpoints name
 	f.String("tls-cert", "", "`file` (PEM) with the API's certificate; read again when it changes")
 	f.String("tls-key", "", "`file` (PEM) with its key")
 	f.Bool("insecure-http", false, "serve the API without TLS on an address that is not loopback")
+	f.String("metrics-listen", "", "`address` for Prometheus (/metrics) and, on loopback, Go's profiles (/debug/pprof/); without it there are neither")
 	f.String("local-agent", string(d.LocalAgent), "host `name` for which pki/agent.crt is issued")
 	configFlags(cmd)
 	return cmd
@@ -66,7 +67,7 @@ func readServer(cmd *cobra.Command, c *server.Config) (err error) {
 	f := cmd.Flags()
 	for name, to := range map[string]*string{
 		"data-dir": &c.DataDir, "listen": &c.Listen, "feed-listen": &c.FeedListen, "region": &c.Region,
-		"tls-cert": &c.TLSCert, "tls-key": &c.TLSKey,
+		"tls-cert": &c.TLSCert, "tls-key": &c.TLSKey, "metrics-listen": &c.MetricsListen,
 	} {
 		*to, _ = f.GetString(name)
 	}

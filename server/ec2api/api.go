@@ -48,7 +48,7 @@ type Keys interface {
 	NewSession(c vpc.Caller, tokenBytes int) (key vpc.AccessKey, secret, token string)
 }
 
-// Config is what the API needs. All but Audit, Env and RequestID are required.
+// Config is what the API needs. All but Audit, Observe, Env and RequestID are required.
 type Config struct {
 	Store       Store
 	Enforcement Enforcement
@@ -61,6 +61,8 @@ type Config struct {
 	Keys      Keys
 	Audit     Audit // nil: none is kept
 	Log       *slog.Logger
+	// Observe is told of every answer: code is "" for success, op nil if none was found. nil: nothing.
+	Observe func(op *wire.Operation, code string, took time.Duration)
 
 	Env       func() vpc.Env // of one request; nil: the clock and random ids
 	RequestID func() string  // nil: random
@@ -150,8 +152,9 @@ type call struct {
 	identity  sigv4.Identity
 	caller    vpc.Caller
 	action    string
-	dryRun    bool  // nothing may be written: the answer is an error in any case
-	revision  int64 // that the answer shows; 0: none was read yet
+	op        *wire.Operation // nil until it is known whether there is one
+	dryRun    bool            // nothing may be written: the answer is an error in any case
+	revision  int64           // that the answer shows; 0: none was read yet
 	wrote     bool
 	buffer    *[]byte // of answers; nil: none was taken
 }
@@ -212,9 +215,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		api: a, ctx: r.Context(), env: a.Env(), requestID: a.RequestID(), host: r.Host, service: &wire.EC2,
 	}
 	body, err := c.serve(w, r)
-	status := http.StatusOK
+	status, code := http.StatusOK, ""
 	if err != nil {
-		var code, message string
+		var message string
 		code, message, status = c.refusal(err)
 		body = c.service.AppendError(nil, c.requestID, code, message, status)
 	}
@@ -231,7 +234,11 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.buffer != nil && cap(*c.buffer) <= maxKeptAnswer {
 		answers.Put(c.buffer) // nothing refers to body any more
 	}
-	c.log(status, err, writeErr, time.Since(start))
+	took := time.Since(start)
+	c.log(status, err, writeErr, took)
+	if a.Observe != nil {
+		a.Observe(c.op, code, took)
+	}
 }
 
 // contain makes a panic an error of this request alone.
@@ -247,6 +254,8 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) (answer []byte, err
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, vpc.Errorf(vpc.CodeInvalidRequest, "The request is larger than %d bytes.", maxBody)
+	} else if vpc.CodeOf(err) != "" { // whoever handed the body over refuses it
+		return nil, err
 	} else if err != nil {
 		return nil, vpc.Errorf(vpc.CodeInvalidRequest, "The request received was invalid.")
 	}
@@ -269,6 +278,7 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) (answer []byte, err
 	if err != nil {
 		return nil, err
 	}
+	c.op = op
 	if (c.identity.Service == wire.STS.Name) != (op.Service == &wire.STS) {
 		return nil, &sigv4.Error{Kind: sigv4.BadScope, Reason: fmt.Sprintf(
 			"Credential should be scoped to correct service: '%s'.", op.Service.Name)}

@@ -138,7 +138,7 @@ func newKeys(st Store, s *seal) *Keys {
 // Lookup returns what an access key signs with. One that does not exist, or does not work, takes as
 // long.
 func (k *Keys) Lookup(id string) (sigv4.Key, bool) {
-	s := k.newest()
+	s := k.Newest()
 	key := s.Usable(vpc.AccessKeyID(id))
 	known := key != nil
 	if !known {
@@ -153,11 +153,11 @@ func (k *Keys) Lookup(id string) (sigv4.Key, bool) {
 }
 
 // Caller returns who signs with an access key, the zero Caller if nobody does.
-func (k *Keys) Caller(id vpc.AccessKeyID) vpc.Caller { return k.newest().Caller(id) }
+func (k *Keys) Caller(id vpc.AccessKeyID) vpc.Caller { return k.Newest().Caller(id) }
 
-// newest is the newest State that this server has: it may be behind another server by the time that a
+// Newest returns the newest State that this server has: it may be behind another server by the time that a
 // watch takes, but looking never fails, which would look like a wrong key.
-func (k *Keys) newest() *vpc.State {
+func (k *Keys) Newest() *vpc.State {
 	for s := range k.store.Watch(context.Background()) {
 		return s
 	}
