@@ -403,12 +403,51 @@ func (w *walk) addressStep(enis []*vpc.NetworkInterface) (string, vpc.Change, er
 	}
 }
 
-// wrongPrefixes returns what is wrong with the prefixes of an interface, and with its numbers.
-func wrongPrefixes(s *vpc.State, e *vpc.NetworkInterface, n *vpc.Subnet) (wrong []string) {
+// interfaceChange is a change of one attribute, sensible or not.
+func (w *walk) interfaceChange(groups []vpc.GroupID) vpc.InterfaceChange {
+	flag := new(w.r.IntN(2) == 0)
+	switch w.r.IntN(6) {
+	case 0:
+		return vpc.InterfaceChange{PrimaryIPv6: flag}
+	case 1:
+		return vpc.InterfaceChange{Tracking: &vpc.ConnectionTracking{UDP: int32(w.r.IntN(70)), UDPStream: int32(w.r.IntN(200))}}
+	case 2:
+		return vpc.InterfaceChange{SourceDestCheck: flag}
+	default:
+		return vpc.InterfaceChange{Groups: groups}
+	}
+}
+
+// instanceChange is a change of one attribute, sensible or not.
+func (w *walk) instanceChange(groups []vpc.GroupID) vpc.InstanceChange {
+	flag := new(w.r.IntN(4) == 0)
+	switch w.r.IntN(6) {
+	case 0:
+		return vpc.InstanceChange{DisableAPIStop: flag}
+	case 1:
+		return vpc.InstanceChange{DisableAPITermination: flag}
+	case 2:
+		return vpc.InstanceChange{Type: new([]string{"t3.nano", "nano"}[w.r.IntN(2)])}
+	case 3:
+		return vpc.InstanceChange{UserData: new([]byte("#!"))}
+	default:
+		return vpc.InstanceChange{Groups: groups}
+	}
+}
+
+// wrongAddresses returns what is wrong with an interface's prefixes, the number of its addresses, its
+// primary IPv6 address and its timeouts.
+func wrongAddresses(s *vpc.State, e *vpc.NetworkInterface, n *vpc.Subnet) (wrong []string) {
 	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	quota := s.Quota(vpc.AddressesPerInterface)
 	if len(e.IPv4)+len(e.IPv4Prefixes) > quota || len(e.IPv6)+len(e.IPv6Prefixes) > quota {
 		bad("%s has %d, %d, %d and %d addresses and prefixes", e.ID, len(e.IPv4), len(e.IPv4Prefixes), len(e.IPv6), len(e.IPv6Prefixes))
+	}
+	if t := e.Tracking; t.TCPEstablished < 0 || t.TCPEstablished > 432_000 || t.UDP < 0 || t.UDP > 60 || t.UDPStream < 0 || t.UDPStream > 180 {
+		bad("%s has the timeouts %+v", e.ID, t)
+	}
+	if e.PrimaryIPv6 && len(e.IPv6) == 0 {
+		bad("%s has lost its primary IPv6 address", e.ID)
 	}
 	for _, p := range slices.Concat(e.IPv4Prefixes, e.IPv6Prefixes) {
 		block, bits := n.CIDR, 28

@@ -48,7 +48,7 @@ func TestRandomWalk(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range []string{"modify list", "restore list", "delete list", "name list", "run", "attach", "detach", "bind", "unbind", "stopped", "terminate", "delete subnet", "delete vpc", "assign", "reassign", "unassign",
+	for _, name := range []string{"modify list", "restore list", "delete list", "name list", "run", "attach", "detach", "bind", "unbind", "stopped", "terminate", "delete subnet", "delete vpc", "assign", "reassign", "unassign", "modify interface", "modify instance",
 		"peer", "accept peering", "delete peering", "associate", "disassociate", "authorize", "revoke", "modify rules", "describe rule", "carry"} {
 		if done[name] == 0 {
 			t.Errorf("%s never succeeded: the walk is too narrow (%v)", name, done)
@@ -103,7 +103,11 @@ func (w *walk) step() (string, vpc.Change, error) {
 	}
 	var c vpc.Change
 	var err error
-	switch w.r.IntN(40) {
+	token := []string{"", "", "", "t1", "t2"}[w.r.IntN(5)]
+	switch w.r.IntN(42) {
+	case 40, 41:
+		c, err = w.ModifyInstance(anInstance(), w.instanceChange(someGroups()))
+		return "modify instance", c, err
 	case 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39:
 		return w.groupStep(aGroup(), aGroup(), aVPC())
 	case 24, 25, 26, 27:
@@ -135,16 +139,18 @@ func (w *walk) step() (string, vpc.Change, error) {
 		_, c, err = w.DeleteSecurityGroup(vpc.GroupRef{ID: aGroup()})
 		return "delete group", c, err
 	case 6:
-		_, c, err = w.CreateNetworkInterface(w.env, vpc.NewInterface{Subnet: aSubnet(), Groups: someGroups(), Addresses: addresses})
+		_, c, err = w.CreateNetworkInterface(w.env, vpc.NewInterface{
+			Subnet: aSubnet(), Groups: someGroups(), Addresses: addresses, PrimaryIPv6: w.r.IntN(6) == 0, ClientToken: token,
+		})
 		return "create interface", c, err
 	case 7:
 		c, err = w.DeleteNetworkInterface(anENI())
 		return "delete interface", c, err
 	case 8:
-		c, err = w.ModifyNetworkInterface(anENI(), vpc.InterfaceChange{Groups: someGroups()})
+		c, err = w.ModifyNetworkInterface(anENI(), w.interfaceChange(someGroups()))
 		return "modify interface", c, err
 	case 9:
-		in := one(vpc.NewInstances{Min: 1, Max: 1 + w.r.IntN(3)})
+		in := one(vpc.NewInstances{Min: 1, Max: 1 + w.r.IntN(3), ClientToken: token})
 		switch w.r.IntN(3) {
 		case 0:
 			in.Primary = vpc.LaunchENI{Subnet: aSubnet(), Groups: someGroups()}
@@ -328,6 +334,7 @@ func invariants(s *vpc.State) (wrong []string) {
 		taken[k] = e.ID
 	}
 	bound := map[vpc.InstanceID]int{}
+	launches := map[string]vpc.ReservationID{} // by token
 	for e := range s.NetworkInterfaces() {
 		n := s.Subnet(e.Subnet)
 		if n == nil || n.VPC != e.VPC {
@@ -335,13 +342,16 @@ func invariants(s *vpc.State) (wrong []string) {
 			continue
 		}
 		claim(e, "MAC ", e.MAC)
+		if e.ClientToken != "" {
+			claim(e, "token ", e.ClientToken)
+		}
 		for _, a := range e.IPv4 {
 			claim(e, e.VPC, a)
 			if !n.CIDR.Contains(a) || slices.Contains(n.Routers(), a) {
 				bad("%s has %s in %s", e.ID, a, n.CIDR)
 			}
 		}
-		wrong = append(wrong, wrongPrefixes(s, e, n)...)
+		wrong = append(wrong, wrongAddresses(s, e, n)...)
 		for _, a := range e.IPv6 {
 			claim(e, e.VPC, a)
 			if len(n.IPv6CIDRs) == 0 || !n.IPv6CIDRs[0].CIDR.Contains(a) || slices.Contains(n.Routers(), a) {
@@ -370,6 +380,11 @@ func invariants(s *vpc.State) (wrong []string) {
 		}
 	}
 	for i := range s.Instances() {
+		if other, ok := launches[i.ClientToken]; ok && other != i.Reservation {
+			bad("%s and %s both have the token %s", i.Reservation, other, i.ClientToken)
+		} else if i.ClientToken != "" {
+			launches[i.ClientToken] = i.Reservation
+		}
 		primary := s.PrimaryInterface(i.ID)
 		switch {
 		case i.State == vpc.Terminated:
