@@ -4,5 +4,5 @@ import "testing"
 
 func TestAnsible(t *testing.T) {
 	t.Parallel()
-	startServer(t).run(t, nil, ansible, "--inventory", "localhost,", "testdata/ansible.yml")
+	startServer(t).run(t, ansible, "--inventory", "localhost,", "testdata/ansible.yml")
 }

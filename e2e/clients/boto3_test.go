@@ -4,5 +4,5 @@ import "testing"
 
 func TestBoto3(t *testing.T) {
 	t.Parallel()
-	startServer(t).run(t, nil, python, "testdata/boto3_test.py")
+	startServer(t).run(t, python, "testdata/boto3_test.py")
 }

@@ -21,17 +21,18 @@ import (
 
 // The clients; others of the same names may stand before them in PATH.
 const (
-	awsCLI   = "/usr/bin/aws"              // Debian's awscli
-	python   = "/usr/bin/python3"          // for which python3-boto3 is installed
-	ansible  = "/usr/bin/ansible-playbook" // Debian's ansible
-	jsFolder = "../../.cache/clients"      // where `make test-clients` installs package-lock.json
+	awsCLI  = "/usr/bin/aws"              // Debian's awscli
+	python  = "/usr/bin/python3"          // for which python3-boto3 is installed
+	ansible = "/usr/bin/ansible-playbook" // Debian's ansible
 )
 
 // nobody is as whom the server runs if the tests run as root: it must not need to.
 const nobody = 65534
 
-// sallyport is the binary, where every user may execute it.
-var sallyport string
+var (
+	sallyport  string // the binary, where every user may execute it
+	javascript string // the folder with the SDK
+)
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -62,7 +63,11 @@ func check(dir string) error {
 	if _, err := exec.LookPath("node"); err != nil {
 		return fmt.Errorf("needs Node.js 18 or newer (%s): %w", remedy, err)
 	}
-	if _, err := os.Stat(filepath.Join(jsFolder, "node_modules/@aws-sdk/client-ec2/package.json")); err != nil {
+	var err error
+	if javascript, err = filepath.Abs("../../.cache/clients/node_modules"); err != nil { // of `make test-clients`
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(javascript, "@aws-sdk/client-ec2/package.json")); err != nil {
 		return fmt.Errorf("needs the SDK of package-lock.json (%s): %w", remedy, err)
 	}
 	binary, err := os.ReadFile("../../bin/sallyport")
@@ -164,17 +169,18 @@ func (s *server) env(t *testing.T) []string {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LANG=C.UTF-8",
 		"AWS_ENDPOINT_URL=" + s.url, "AWS_SHARED_CREDENTIALS_FILE=" + filepath.Join(s.dir, "credentials"),
 		"AWS_DEFAULT_REGION=us-east-1", "AWS_REGION=us-east-1", "AWS_PAGER=", "AWS_EC2_METADATA_DISABLED=true",
-		"PYTHONDONTWRITEBYTECODE=1",
+		"PYTHONDONTWRITEBYTECODE=1", "ANSIBLE_REMOTE_TEMP=" + t.TempDir(), "NODE_PATH=" + javascript,
+		"https_proxy=http://127.0.0.1:9", // nobody there: a client that turns to Amazon ends at once
 	}
 }
 
 // run runs a client's program to its end. It must succeed; if not, or in a verbose run, the test shows what
 // the program printed.
-func (s *server) run(t *testing.T, env []string, program string, args ...string) {
+func (s *server) run(t *testing.T, program string, args ...string) {
 	t.Helper()
 	var output bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = append(s.env(t), env...), &output, &output
+	cmd.Env, cmd.Stdout, cmd.Stderr = s.env(t), &output, &output
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s: %v\n%s", filepath.Base(program), err, output.String())
 	}
