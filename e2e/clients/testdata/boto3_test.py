@@ -327,6 +327,93 @@ class NetworkInterfaces(Case):
             ec2.create_network_interface(SubnetId=self.subnet, Groups=[foreign["GroupId"]])
 
 
+    def test_addresses(self):
+        eni = ec2.create_network_interface(SubnetId=self.subnet)["NetworkInterface"]["NetworkInterfaceId"]
+        self.addCleanup(ec2.delete_network_interface, NetworkInterfaceId=eni)
+        answer = ec2.assign_private_ip_addresses(NetworkInterfaceId=eni, PrivateIpAddresses=["10.8.1.77"])
+        self.assertEqual(answer["AssignedPrivateIpAddresses"], [{"PrivateIpAddress": "10.8.1.77"}])
+        self.assertEqual(answer["NetworkInterfaceId"], eni)
+        [found] = ec2.describe_network_interfaces(Filters=[
+            {"Name": "addresses.private-ip-address", "Values": ["10.8.1.77"]}])["NetworkInterfaces"]
+        self.assertEqual([a["Primary"] for a in found["PrivateIpAddresses"]], [True, False])
+        ec2.unassign_private_ip_addresses(NetworkInterfaceId=eni, PrivateIpAddresses=["10.8.1.77"])
+        with self.assertRaises(ClientError):
+            ec2.unassign_private_ip_addresses(NetworkInterfaceId=eni, PrivateIpAddresses=[found["PrivateIpAddress"]])
+        attribute = ec2.describe_network_interface_attribute(NetworkInterfaceId=eni, Attribute="description")
+        self.assertEqual(attribute["NetworkInterfaceId"], eni)
+
+
+class Networks(Case):
+    def test_ipv6_comes_later(self):
+        untouched, touched = self.group("untouched"), self.group("touched")
+        ec2.authorize_security_group_egress(GroupId=touched, IpPermissions=[tcp(443, "10.0.0.0/8")])
+        association = ec2.associate_vpc_cidr_block(VpcId=self.vpc, AmazonProvidedIpv6CidrBlock=True)["Ipv6CidrBlockAssociation"]
+        self.addCleanup(ec2.disassociate_vpc_cidr_block, AssociationId=association["AssociationId"])
+        self.assertEqual(association["Ipv6CidrBlockState"]["State"], "associating")
+        [vpc] = ec2.describe_vpcs(VpcIds=[self.vpc])["Vpcs"]
+        self.assertEqual(vpc["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlockState"]["State"], "associated")
+        # Groups whose egress nobody touched get the rule; and new ones.
+        for group, ranges in (untouched, [{"CidrIpv6": "::/0"}]), (touched, []), (self.group("new"), [{"CidrIpv6": "::/0"}]):
+            [all_out] = [p for p in self.describe(group)["IpPermissionsEgress"] if p["IpProtocol"] == "-1"]
+            self.assertEqual((all_out["IpRanges"], all_out["Ipv6Ranges"]), ([{"CidrIp": "0.0.0.0/0"}], ranges))
+
+    def test_canonical_blocks(self):
+        subnet = ec2.create_subnet(VpcId=self.vpc, CidrBlock="10.8.7.9/24")["Subnet"]
+        self.addCleanup(ec2.delete_subnet, SubnetId=subnet["SubnetId"])
+        self.assertEqual(subnet["CidrBlock"], "10.8.7.0/24")
+        self.assertEqual(subnet["AvailableIpAddressCount"], 251)
+        self.refused("InvalidSubnet.Conflict", ec2.create_subnet, VpcId=self.vpc, CidrBlock="10.8.7.128/25",
+                     message="The CIDR '10.8.7.128/25' conflicts with another subnet")
+        self.refused("InvalidSubnet.Range", ec2.create_subnet, VpcId=self.vpc, CidrBlock="10.9.0.0/24",
+                     message="The CIDR '10.9.0.0/24' is invalid.")
+
+    def test_attributes(self):
+        attribute = ec2.describe_vpc_attribute(VpcId=self.vpc, Attribute="enableDnsSupport")
+        self.assertEqual((attribute["VpcId"], attribute["EnableDnsSupport"]), (self.vpc, {"Value": True}))
+        values = {a["AttributeName"]: [v["AttributeValue"] for v in a["AttributeValues"]]
+                  for a in ec2.describe_account_attributes()["AccountAttributes"]}
+        self.assertEqual(values["supported-platforms"], ["VPC"])
+        self.assertRegex(values["default-vpc"][0], "^vpc-")
+
+
+class PrefixLists(Case):
+    def test_life(self):
+        made = ec2.create_managed_prefix_list(
+            PrefixListName="boto3", AddressFamily="IPv6", MaxEntries=3, Entries=[{"Cidr": "2001:db8::/32", "Description": "all"}],
+            TagSpecifications=[{"ResourceType": "prefix-list", "Tags": [{"Key": "Name", "Value": "l"}]}])["PrefixList"]
+        self.addCleanup(ec2.delete_managed_prefix_list, PrefixListId=made["PrefixListId"])
+        self.assertEqual((made["Version"], made["MaxEntries"], made["AddressFamily"], made["Tags"]),
+                         (1, 3, "IPv6", [{"Key": "Name", "Value": "l"}]))
+        self.assertNotIn("StateMessage", made)
+        lists = {"PrefixListId": made["PrefixListId"]}
+        [found] = ec2.get_paginator("describe_managed_prefix_lists").paginate(
+            Filters=[{"Name": "prefix-list-name", "Values": ["boto3"]}]).search("PrefixLists[]")
+        self.assertIn(found["State"], ("create-complete", "create-in-progress"))
+        ec2.modify_managed_prefix_list(**lists, CurrentVersion=1, AddEntries=[{"Cidr": "2001:db8:1::/48"}])
+        entries = ec2.get_paginator("get_managed_prefix_list_entries").paginate(**lists, PaginationConfig={"PageSize": 1})
+        self.assertEqual([e["Cidr"] for e in entries.search("Entries[]")], ["2001:db8::/32", "2001:db8:1::/48"])
+        modify = ec2.modify_managed_prefix_list
+        before = list(entries.search("Entries[]"))
+        self.refused("PrefixListVersionMismatch", modify, **lists, CurrentVersion=1, AddEntries=[{"Cidr": "2001:db8:2::/48"}])
+        self.refused("PrefixListMaxEntriesExceeded", modify, **lists, CurrentVersion=2,
+                     AddEntries=[{"Cidr": f"2001:db8:{n}::/48"} for n in range(2, 6)])
+        self.refused("InvalidParameterValue", modify, **lists, CurrentVersion=2, AddEntries=[{"Cidr": "2001:db8::1/32"}],
+                     message="The specified CIDR (2001:db8::1/32) is not valid. For example, specify a CIDR in the following form: 2001:db8::/32.")
+        self.refused("InvalidParameterValue", modify, **lists, CurrentVersion=2, AddEntries=[{"Cidr": "10.0.0.0/8"}])
+        self.assertEqual(list(entries.search("Entries[]")), before)
+        group = self.group("listed")
+        [rule] = ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[
+            {"IpProtocol": "-1", "PrefixListIds": [{"PrefixListId": made["PrefixListId"], "Description": "d"}]}])["SecurityGroupRules"]
+        self.assertEqual(rule["PrefixListId"], made["PrefixListId"])
+        self.assertIn([{"PrefixListId": made["PrefixListId"], "Description": "d"}],
+                      [p["PrefixListIds"] for p in self.describe(group)["IpPermissionsEgress"]])
+        self.assertEqual([a["ResourceId"] for a in ec2.get_managed_prefix_list_associations(**lists)["PrefixListAssociations"]], [group])
+        gone = "pl-0123456789abcdef0"
+        self.refused("InvalidPrefixListID.NotFound", ec2.get_managed_prefix_list_entries, PrefixListId=gone,
+                     message=f"The prefix list ID '{gone}' does not exist")
+        self.refused("InvalidPrefixListId.Malformed", ec2.get_managed_prefix_list_entries, PrefixListId="pl-x")
+
+
 class Callers(unittest.TestCase):
     refused = Case.refused
 
