@@ -253,7 +253,7 @@ func (s *State) peer(p PermissionPeer, how resolve) (Peer, error) {
 	case p.PrefixList != "":
 		id, err := ParsePrefixListID(string(p.PrefixList))
 		if err == nil && how.mustExist && s.PrefixList(id) == nil {
-			err = Errorf(CodeInvalidPrefixListIDNotFound, "The prefix list ID '%s' does not exist", id)
+			return Peer{}, errNoPrefixList(id)
 		}
 		return Peer{PrefixList: id}, err
 	case p.Group != "" || p.GroupName != "":

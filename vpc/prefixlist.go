@@ -366,7 +366,7 @@ func (s *State) findPrefixList(id PrefixListID) (*PrefixList, error) {
 }
 
 func errNoPrefixList(id PrefixListID) *Error {
-	return Errorf(CodeInvalidPrefixListIDNotFound, "The prefix list (%s) does not exist.", id)
+	return Errorf(CodeInvalidPrefixListIDNotFound, "The prefix list ID '%s' does not exist", id)
 }
 
 // prefixListVersion returns a version of a list that is kept.
