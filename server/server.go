@@ -42,8 +42,9 @@ type Config struct {
 	// store. Required.
 	DataDir    string
 	Endpoints  []string // of an etcd cluster, as URLs; empty: run one in this process
-	Listen     string   // host:port of the API
-	FeedListen string   // host:port for agents
+	Etcd       EtcdClient
+	Listen     string // host:port of the API
+	FeedListen string // host:port for agents
 	Region     string
 	// DefaultVPCCIDR is the block of the default VPC, which the first start makes: IPv4, /16 to /20.
 	DefaultVPCCIDR netip.Prefix
@@ -146,7 +147,11 @@ func New(c Config) (*Server, error) {
 			return nil, fmt.Errorf("--local-agent: %w", err)
 		}
 	}
-	o := store.Options{Endpoints: c.Endpoints, Account: account, Region: c.Region, Log: c.Log}
+	etcd, err := c.Etcd.client(c.Endpoints)
+	if err != nil {
+		return nil, err
+	}
+	o := store.Options{Endpoints: c.Endpoints, Client: etcd, Account: account, Region: c.Region, Log: c.Log}
 	if len(c.Endpoints) == 0 {
 		o.Dir = filepath.Join(c.DataDir, "etcd")
 	}

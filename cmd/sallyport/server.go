@@ -50,6 +50,11 @@ state is in an etcd that it runs itself, or in the cluster that --endpoints name
 	f := cmd.Flags()
 	f.String("data-dir", "/var/lib/sallyport", "`directory` for the state, keys and certificates")
 	f.StringSlice("endpoints", nil, "`URLs` of an etcd cluster; without them the server runs one itself")
+	f.String("etcd-ca", "", "`file` (PEM) with the authorities of the etcd cluster's certificates; without it the system's")
+	f.String("etcd-cert", "", "`file` (PEM) with this server's certificate for the etcd cluster; read again for each connection")
+	f.String("etcd-key", "", "`file` (PEM) with its key")
+	f.String("etcd-user", "", "`user` of the etcd cluster")
+	f.String("etcd-password-file", "", "`file` whose first line is that user's password")
 	f.String("listen", d.Listen, "`address` of the API")
 	f.String("feed-listen", d.FeedListen, "`address` on which agents are served")
 	f.String("region", d.Region, "the region that the API serves")
@@ -68,6 +73,8 @@ func readServer(cmd *cobra.Command, c *server.Config) (err error) {
 	for name, to := range map[string]*string{
 		"data-dir": &c.DataDir, "listen": &c.Listen, "feed-listen": &c.FeedListen, "region": &c.Region,
 		"tls-cert": &c.TLSCert, "tls-key": &c.TLSKey, "metrics-listen": &c.MetricsListen,
+		"etcd-ca": &c.Etcd.CA, "etcd-cert": &c.Etcd.Cert, "etcd-key": &c.Etcd.Key,
+		"etcd-user": &c.Etcd.User, "etcd-password-file": &c.Etcd.PasswordFile,
 	} {
 		*to, _ = f.GetString(name)
 	}

@@ -35,6 +35,7 @@ const (
 	maxSocketPath  = 100 // Linux allows 107 bytes
 	memberName     = "sallyport"
 	peerURL        = "http://localhost:2380" // the only member's name for itself: nothing listens there
+	dialTimeout    = 10 * time.Second // of a login
 	dialKeepAlive  = 10 * time.Second
 	dialKeepAliveT = 5 * time.Second
 )
@@ -142,9 +143,13 @@ func (e *Etcd) Close() {
 }
 
 // dial returns a client of the etcd at these endpoints. It does not wait for a connection.
-func dial(endpoints []string, log *slog.Logger) (*clientv3.Client, error) {
+func dial(endpoints []string, who EtcdClient, log *slog.Logger) (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{
 		Endpoints:            endpoints,
+		TLS:                  who.TLS,
+		Username:             who.User,
+		Password:             who.Password,
+		DialTimeout:          dialTimeout,
 		DialKeepAliveTime:    dialKeepAlive,
 		DialKeepAliveTimeout: dialKeepAliveT,
 		MaxCallSendMsgSize:   math.MaxInt32, // the server's limit is what counts

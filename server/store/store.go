@@ -8,6 +8,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"iter"
@@ -27,11 +28,19 @@ import (
 type Options struct {
 	Dir       string        // data directory of the embedded etcd; required without Endpoints
 	Endpoints []string      // external etcd, as URLs; empty: run the embedded one
+	Client    EtcdClient    // how this server shows the external etcd who it is
 	Account   vpc.AccountID // required
 	Region    string        // required
 	Timeout   time.Duration // of one update or read, from its first attempt to the answer; 0: 5 s
 	ID        func() string // makes ids of servers and of their commits, never the same twice; nil: random
 	Log       *slog.Logger  // nil: discard
+}
+
+// EtcdClient is what an external etcd wants to see, and what it shows. The zero value is for one that
+// anybody may use.
+type EtcdClient struct {
+	TLS            *tls.Config // of endpoints with https; nil: the system's authorities, no certificate
+	User, Password string
 }
 
 // ErrClosed is returned by calls on a Store whose Run has ended.
@@ -126,7 +135,7 @@ func (s *Store) Run(ctx context.Context) error {
 		defer e.Close()
 		endpoints, failed = []string{e.Endpoint()}, e.Err()
 	}
-	c, err := dial(endpoints, s.opts.Log)
+	c, err := dial(endpoints, s.opts.Client, s.opts.Log)
 	if err != nil {
 		return fmt.Errorf("connect to etcd at %s: %w", strings.Join(endpoints, ","), err)
 	}
