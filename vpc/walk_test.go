@@ -21,7 +21,7 @@ func TestRandomWalk(t *testing.T) {
 			i := *w.Installation()
 			i.Quotas = map[vpc.QuotaName]int{vpc.VersionsPerPrefixList: 4}
 			w.do(vpc.Change{Puts: []vpc.Object{&i}}, nil)
-			for range 720 {
+			for range 1200 {
 				name, c, err := w.step()
 				if err == nil {
 					done[name]++
@@ -49,7 +49,9 @@ func TestRandomWalk(t *testing.T) {
 		})
 	}
 	for _, name := range []string{"modify list", "restore list", "delete list", "name list", "run", "attach", "detach", "bind", "unbind", "stopped", "terminate", "delete subnet", "delete vpc", "assign", "reassign", "unassign", "modify interface", "modify instance",
-		"peer", "accept peering", "delete peering", "associate", "disassociate", "authorize", "revoke", "modify rules", "describe rule", "carry"} {
+		"peer", "accept peering", "delete peering", "associate", "disassociate", "authorize", "revoke", "modify rules", "describe rule", "carry",
+		"create peering", "reject peering", "add block", "add IPv6 block", "remove block",
+		"add subnet block", "remove subnet block", "create subnet in a further block", "forget"} {
 		if done[name] == 0 {
 			t.Errorf("%s never succeeded: the walk is too narrow (%v)", name, done)
 		}
@@ -103,6 +105,9 @@ func (w *walk) step() (string, vpc.Change, error) {
 	}
 	var c vpc.Change
 	var err error
+	if w.r.IntN(7) == 0 {
+		return w.netStep(aVPC, aSubnet)
+	}
 	token := []string{"", "", "", "t1", "t2"}[w.r.IntN(5)]
 	switch w.r.IntN(42) {
 	case 40, 41:
@@ -296,7 +301,7 @@ func prefixListInvariants(s *vpc.State) (wrong []string) {
 
 // invariants returns what is wrong with a State.
 func invariants(s *vpc.State) (wrong []string) {
-	wrong = append(prefixListInvariants(s), groupInvariants(s)...)
+	wrong = slices.Concat(prefixListInvariants(s), groupInvariants(s), netInvariants(s))
 	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	for v := range s.VPCs() {
 		if g := s.DefaultGroup(v.ID); g == nil || g.VPC != v.ID {
