@@ -165,7 +165,7 @@ func TestPromise08Visible(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.Inject(change, func(w clientv3.Watcher) clientv3.Watcher { return w }, func(l clientv3.Lease) clientv3.Lease { return l })
+			s.Inject(change, func(w clientv3.Watcher) clientv3.Watcher { return &slowWatcher{w} }, func(l clientv3.Lease) clientv3.Lease { return l })
 			storetest.Run(t, s)
 			stores = append(stores, s)
 		}
@@ -188,6 +188,26 @@ func TestPromise08Visible(t *testing.T) {
 			t.Logf("%d of 100 reads are stale", n)
 		}
 	})
+}
+
+// slowWatcher brings the news later than any read could: who does not ask for the newest write cannot
+// be right by luck.
+type slowWatcher struct{ clientv3.Watcher }
+
+func (w *slowWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
+	in, out := w.Watcher.Watch(ctx, key, opts...), make(chan clientv3.WatchResponse)
+	go func() {
+		defer close(out)
+		for resp := range in {
+			time.Sleep(10 * time.Millisecond)
+			select {
+			case out <- resp:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
 }
 
 // headlessKV is a broken variant: nobody asks etcd what the newest write is.
