@@ -124,8 +124,10 @@ func (s *Store) Run(ctx context.Context) error {
 	defer close(s.done)
 	endpoints := s.opts.Endpoints
 	var failed <-chan error // never, for an external etcd
+	var e *Etcd
 	if s.lone {
-		e, err := StartEtcd(ctx, s.opts.Dir, s.opts.Log)
+		var err error
+		e, err = StartEtcd(ctx, s.opts.Dir, s.opts.Log)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
@@ -141,6 +143,11 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 	defer c.Close()
 	s.kv, s.watcher, s.lease = c.KV, c.Watcher, c.Lease
+	if s.lone {
+		direct := e.client()
+		defer direct.Close()
+		s.kv, s.watcher, s.lease = direct.KV, direct.Watcher, direct.Lease
+	}
 	if s.wrap != nil {
 		s.wrap(s)
 	}

@@ -252,12 +252,12 @@ func (r *truth) ask(unique string) (url.Values, func(ec2apitest.Answer, *call)) 
 			c.makes, c.on = []string{"tag " + sg + " Name=" + unique}, []string{"is " + sg}
 		}
 	case 22:
-		return form("CreateManagedPrefixList", "PrefixListName", unique, "AddressFamily", "IPv4", "MaxEntries", one("1", "3"),
+		return form("CreateManagedPrefixList", "PrefixListName", unique, "AddressFamily", "IPv4", "MaxEntries", "3",
 			"Entry.1.Cidr", "192.0.2.0/24"), made("prefixListId", "", "version %s 1")
 	case 23, 24:
-		version := 1 + rand.IntN(4)
+		version := 1 + rand.IntN(3)
 		f := form("ModifyManagedPrefixList", "PrefixListId", pl, "CurrentVersion", fmt.Sprint(version))
-		f.Set(one("AddEntry.1.Cidr", "RemoveEntry.1.Cidr"), fmt.Sprintf("10.%d.0.0/16", rand.IntN(3)))
+		f.Set(one("AddEntry.1.Cidr", "RemoveEntry.1.Cidr"), one("10.0.0.0/16", "10.1.0.0/16", "192.0.2.0/24"))
 		return f, func(_ ec2apitest.Answer, c *call) {
 			c.makes, c.on = []string{fmt.Sprintf("version %s %d", pl, version+1)}, []string{"is " + pl}
 		}
