@@ -317,6 +317,7 @@ func (s *State) permissions(g *SecurityGroup, show func(Rule) bool) []Permission
 		return nil
 	}
 	list, at := make([]Permission, 0, n), make(map[ports]int, n)
+	peers := make([]PermissionPeer, 0, n) // most permissions have one
 	for _, r := range g.Rules {
 		if !show(r) {
 			continue
@@ -330,7 +331,10 @@ func (s *State) permissions(g *SecurityGroup, show func(Rule) bool) []Permission
 			if r.Protocol.HasPorts() {
 				p.From, p.To = &k.from, &k.to
 			}
+			peers = append(peers, s.permissionPeer(g, r))
+			p.Peers = peers[len(peers)-1 : len(peers) : len(peers)]
 			list = append(list, p)
+			continue
 		}
 		list[i].Peers = append(list[i].Peers, s.permissionPeer(g, r))
 	}

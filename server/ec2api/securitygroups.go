@@ -109,7 +109,8 @@ func ipPermissions(permissions []vpc.Permission) []wire.IpPermission {
 			ToPort:           p.To,
 			UserIdGroupPairs: []wire.UserIdGroupPair{},
 		}
-		for _, peer := range p.Peers {
+		for i := range p.Peers {
+			peer := &p.Peers[i]
 			description := text(peer.Description)
 			switch {
 			case peer.IPv4 != "":
@@ -120,7 +121,7 @@ func ipPermissions(permissions []vpc.Permission) []wire.IpPermission {
 				w.PrefixListIds = append(w.PrefixListIds,
 					wire.PrefixListId{PrefixListId: text(peer.PrefixList), Description: description})
 			default:
-				w.UserIdGroupPairs = append(w.UserIdGroupPairs, groupPair(peer))
+				w.UserIdGroupPairs = append(w.UserIdGroupPairs, groupPair(*peer))
 			}
 		}
 		out = append(out, w)
