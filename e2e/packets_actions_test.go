@@ -64,15 +64,7 @@ func (e *packets) act(c scenariotest.Change) error {
 	case c.SourceDestCheck != nil:
 		return e.sourceDestCheck(*c.SourceDestCheck)
 	case c.AssociateBlock != nil:
-		n := e.vpcs[c.AssociateBlock.VPC]
-		out, err := e.AssociateVpcCidrBlock(e.ctx, &ec2.AssociateVpcCidrBlockInput{
-			VpcId: &n.id, CidrBlock: aws.String(c.AssociateBlock.CIDR.String()),
-		})
-		if err != nil {
-			return err
-		}
-		n.more = append(n.more, *out.CidrBlockAssociation.AssociationId)
-		return nil
+		return e.associateBlock(*c.AssociateBlock)
 	default:
 		return fmt.Errorf("the lab knows no such change: %+v", c)
 	}
@@ -253,6 +245,57 @@ func (e *packets) associate(a scenariotest.Association) error {
 	return err
 }
 
+// associateBlock gives a VPC a further block. With an IPv6 block, each of its subnets gets a /64.
+func (e *packets) associateBlock(b scenariotest.Block) error {
+	n := e.vpcs[b.VPC]
+	in := &ec2.AssociateVpcCidrBlockInput{VpcId: &n.id}
+	if b.CIDR.Addr().Is4() {
+		in.CidrBlock = aws.String(b.CIDR.String())
+	} else {
+		in.AmazonProvidedIpv6CidrBlock = aws.Bool(true)
+	}
+	out, err := e.AssociateVpcCidrBlock(e.ctx, in)
+	if err != nil {
+		return err
+	}
+	if b.CIDR.Addr().Is4() {
+		n.more = append(n.more, *out.CidrBlockAssociation.AssociationId)
+		return nil
+	}
+	n.moreIPv6 = &moreIPv6{vpc: *out.Ipv6CidrBlockAssociation.AssociationId}
+	if n.ipv6, err = netip.ParsePrefix(*out.Ipv6CidrBlockAssociation.Ipv6CidrBlock); err != nil {
+		return err
+	}
+	n.scenario.IPv6 = b.CIDR
+	for cidr, id := range n.subnets {
+		made, err := e.AssociateSubnetCidrBlock(e.ctx, &ec2.AssociateSubnetCidrBlockInput{
+			SubnetId: aws.String(id), Ipv6CidrBlock: aws.String(n.nth(cidr).String()),
+		})
+		if err != nil {
+			return err
+		}
+		n.moreIPv6.subnets = append(n.moreIPv6.subnets, *made.Ipv6CidrBlockAssociation.AssociationId)
+	}
+	return nil
+}
+
+// moreIPv6 are the associations of an IPv6 block that a VPC got in a scenario.
+type moreIPv6 struct {
+	vpc     string
+	subnets []string
+}
+
+func (e *packets) disassociateIPv6(n *network) error {
+	var errs []error
+	for _, id := range n.moreIPv6.subnets {
+		_, err := e.DisassociateSubnetCidrBlock(e.ctx, &ec2.DisassociateSubnetCidrBlockInput{AssociationId: aws.String(id)})
+		errs = append(errs, err)
+	}
+	_, err := e.DisassociateVpcCidrBlock(e.ctx, &ec2.DisassociateVpcCidrBlockInput{AssociationId: &n.moreIPv6.vpc})
+	n.moreIPv6, n.ipv6, n.scenario.IPv6 = nil, netip.Prefix{}, netip.Prefix{}
+	return errors.Join(append(errs, err)...)
+}
+
 // wireAddresses are addresses as the calls want them, by family.
 type wireAddresses struct{ addresses, prefixes []string }
 
@@ -285,7 +328,7 @@ func (e *packets) assign(a scenariotest.Addresses) error {
 	}
 	var errs []error
 	if len(v4.addresses) > 0 {
-		_, err := e.AssignPrivateIpAddresses(e.ctx, &ec2.AssignPrivateIpAddressesInput{NetworkInterfaceId: eni, PrivateIpAddresses: v4.addresses})
+		_, err := e.AssignPrivateIpAddresses(e.ctx, &ec2.AssignPrivateIpAddressesInput{NetworkInterfaceId: eni, PrivateIpAddresses: v4.addresses, AllowReassignment: &a.Reassign})
 		errs = append(errs, err)
 	}
 	if len(v4.prefixes) > 0 {
@@ -359,6 +402,9 @@ func (e *packets) undo() error {
 			errs = append(errs, err)
 		}
 		n.more = nil
+		if n.moreIPv6 != nil {
+			errs = append(errs, e.disassociateIPv6(n))
+		}
 	}
 	if e.longLists {
 		errs = append(errs, e.quotas(nil, nil))

@@ -54,7 +54,8 @@ type network struct {
 	scenario     scenariotest.VPC
 	ipv6         netip.Prefix // the /56 that stands for the scenario's; invalid: none
 	subnets      map[netip.Prefix]string
-	more         []string                // associations of further blocks
+	more         []string // associations of further blocks
+	moreIPv6     *moreIPv6
 	defaultRules map[string]netip.Prefix // by end of label
 }
 
@@ -227,13 +228,10 @@ func (e *packets) subnet(i scenariotest.ENI) (string, error) {
 	n, s := e.vpcs[i.VPC], e.world.SubnetOf(i)
 	in := &ec2.CreateSubnetInput{VpcId: &n.id, CidrBlock: aws.String(s.IPv4.String())}
 	if n.ipv6.IsValid() {
-		number := s.IPv4.Addr().As4()[2]
-		a := n.scenario.IPv6.Addr().As16()
-		a[7] += number
-		if want := netip.PrefixFrom(netip.AddrFrom16(a), 64); len(i.IPv6) > 0 && s.IPv6 != want {
-			return "", fmt.Errorf("%s: a guest in %s has addresses of %s", i.ID, s.IPv4, want)
+		if got := netip.PrefixFrom(n.real(s.IPv6.Addr()), 64); got != n.nth(s.IPv4) {
+			return "", fmt.Errorf("%s: a guest in %s has addresses of %s, want %s", i.ID, s.IPv4, got, n.nth(s.IPv4))
 		}
-		in.Ipv6CidrBlock = aws.String(netip.PrefixFrom(n.real(netip.AddrFrom16(a)), 64).String())
+		in.Ipv6CidrBlock = aws.String(n.nth(s.IPv4).String())
 	}
 	if id := n.subnets[s.IPv4]; id != "" {
 		return id, nil
@@ -244,6 +242,13 @@ func (e *packets) subnet(i scenariotest.ENI) (string, error) {
 	}
 	n.subnets[s.IPv4] = *out.Subnet.SubnetId
 	return n.subnets[s.IPv4], nil
+}
+
+// nth is the /64 of a subnet: the nth /24 has the nth.
+func (n *network) nth(subnet netip.Prefix) netip.Prefix {
+	b := n.ipv6.Addr().As16()
+	b[7] += subnet.Addr().As4()[2]
+	return netip.PrefixFrom(netip.AddrFrom16(b), 64)
 }
 
 // real is the address that stands for one of a scenario.

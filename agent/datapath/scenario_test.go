@@ -41,7 +41,7 @@ func (e *engine) Load(w *scenariotest.World) (err error) {
 	return e.Change(w, scenariotest.Change{})
 }
 
-func (e *engine) Change(w *scenariotest.World, _ scenariotest.Change) (err error) {
+func (e *engine) Change(w *scenariotest.World, c scenariotest.Change) (err error) {
 	for _, eni := range w.ENIs {
 		e.macs[eni.ID] = eni.MAC
 		if e.devices[eni.ID] == 0 {
@@ -61,7 +61,14 @@ func (e *engine) Change(w *scenariotest.World, _ scenariotest.Change) (err error
 		return err
 	}
 	e.view = v
-	return e.d.Apply(e.compiler.Compile(v))
+	before := e.d.Writes()
+	if err := e.d.Apply(e.compiler.Compile(v)); err != nil {
+		return err
+	}
+	if n := e.d.Writes() - before; c.Describe != nil && n != 0 {
+		return fmt.Errorf("a description makes %d writes", n)
+	}
+	return nil
 }
 
 func (e *engine) Start(f scenariotest.Flow) (scenariotest.Outcome, error) {

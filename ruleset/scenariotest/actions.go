@@ -253,7 +253,7 @@ func addresses(w words) (a Addresses, err error) {
 	return a, nil
 }
 
-// free checks that addresses are a VPC's and no interface's.
+// free checks that addresses are a VPC's and no interface's, or may be taken from one.
 func (p *parser) free(in vpc.VPCID, a Addresses) error {
 	v := p.w.vpc(in)
 	all := slices.Clone(a.Prefixes)
@@ -272,7 +272,7 @@ func (p *parser) free(in vpc.VPCID, a Addresses) error {
 				continue
 			}
 			for _, own := range slices.Concat(o.IPv4, o.IPv6) {
-				if x.Contains(own) {
+				if x.Contains(own) && !a.Reassign {
 					return fmt.Errorf("%s has %s already", o.ID, own)
 				}
 			}
@@ -286,17 +286,24 @@ func (p *parser) free(in vpc.VPCID, a Addresses) error {
 	return nil
 }
 
-// assign reads "eni-a 10.0.0.14 10.0.0.32/28".
+// assign reads "eni-a 10.0.0.14 10.0.0.32/28" or "eni-a 10.0.0.14 reassign".
 func (p *parser) assign(verb string, w words) error {
 	e := p.w.eni(vpc.InterfaceID(w.next()))
 	if e == nil || len(w) == 0 {
 		return fmt.Errorf("%s wants an interface and addresses or prefixes: %s eni-a 10.0.0.14 10.0.0.32/28", verb, verb)
 	}
+	reassign := verb == "assign" && w[len(w)-1] == "reassign"
+	if reassign {
+		w = w[:len(w)-1]
+	}
 	a, err := addresses(w)
 	if err != nil {
 		return err
 	}
-	a.ENI = e.ID
+	a.ENI, a.Reassign = e.ID, reassign
+	if reassign && (len(a.Prefixes) > 0 || slices.ContainsFunc(a.Addresses, netip.Addr.Is6) || slices.ContainsFunc(a.Addresses, e.owns)) {
+		return errors.New("only IPv4 addresses of others can be reassigned")
+	}
 	if verb == "unassign" {
 		return p.change(Change{Unassign: &a})
 	}
@@ -320,12 +327,24 @@ func (p *parser) sourceDestCheck(w words) error {
 	return p.change(Change{SourceDestCheck: &c})
 }
 
-// block reads "vpc-main 10.5.0.0/16".
+// block reads "vpc-main 10.5.0.0/16" or "vpc-plain fd00:1:2:300::/56".
 func (p *parser) block(w words) error {
 	v := p.w.vpc(vpc.VPCID(w.next()))
 	cidr, err := netip.ParsePrefix(w.next())
-	if v == nil || err != nil || cidr != cidr.Masked() || !cidr.Addr().Is4() {
-		return errors.New("block wants a VPC and a further IPv4 block: block vpc-main 10.5.0.0/16")
+	if v == nil || err != nil || cidr != cidr.Masked() {
+		return errors.New("block wants a VPC and a further block: block vpc-main 10.5.0.0/16")
+	}
+	b := &Block{VPC: v.ID, CIDR: cidr}
+	if cidr.Addr().Is6() {
+		if v.IPv6.IsValid() || cidr.Bits() != 56 {
+			return fmt.Errorf("a VPC has one IPv6 block, a /56: %s has %s", v.ID, v.IPv6)
+		}
+		for _, g := range p.w.Groups {
+			if g.VPC == v.ID && g.DefaultEgress && !g.egressModified {
+				var copied Group
+				b.Egress = append(b.Egress, RuleOf{g.ID, p.addRule(&copied, string(g.ID)+"/default6", everywhere6)})
+			}
+		}
 	}
 	for _, has := range append([]netip.Prefix{v.IPv4}, v.More...) {
 		if has.Overlaps(cidr) {
@@ -335,5 +354,5 @@ func (p *parser) block(w words) error {
 	if err := w.end(); err != nil {
 		return err
 	}
-	return p.change(Change{AssociateBlock: &Block{v.ID, cidr}})
+	return p.change(Change{AssociateBlock: b})
 }

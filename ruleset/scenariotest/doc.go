@@ -48,10 +48,12 @@
 //	associate sg-web vpc-c
 //	disassociate sg-web vpc-c
 //	assign eni-a 10.0.0.14 10.0.0.48/28
+//	assign eni-a 10.0.0.15 reassign      from the interface that has it as a secondary address
 //	unassign eni-a 10.0.0.14 10.0.0.48/28
 //	source-dest-check eni-a off          by ModifyNetworkInterfaceAttribute
 //	source-dest-check eni-a on by instance
 //	block vpc-main 10.5.0.0/16           a further block of a VPC
+//	block vpc-plain fd00:1:2:300::/56    its IPv6 block, and a /64 of it for each subnet
 //
 // A packet goes between the first IPv4 addresses, with ipv6 or icmpv6 the first IPv6 ones, or those
 // after an @, which may be in a delegated prefix. After a ! stands an address that is not the

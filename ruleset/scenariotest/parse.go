@@ -274,6 +274,11 @@ var mainVPC = VPC{
 	IPv6: netip.MustParsePrefix("fd00:1:2:100::/56"),
 }
 
+// everywhere6 is EC2's own outbound rule for IPv6.
+var everywhere6 = vpc.Rule{
+	Egress: true, Protocol: vpc.AllProtocols, From: -1, To: -1, Peer: vpc.Peer{CIDR: netip.MustParsePrefix("::/0")},
+}
+
 // network returns the VPC with that id; the main one is there as soon as it is named.
 func (p *parser) network(id vpc.VPCID) *VPC {
 	if id == mainVPC.ID && p.w.vpc(id) == nil && !p.loaded() {
@@ -305,9 +310,7 @@ func (p *parser) newGroup(w words) error {
 		Egress: true, Protocol: vpc.AllProtocols, From: -1, To: -1, Peer: vpc.Peer{CIDR: netip.MustParsePrefix("0.0.0.0/0")},
 	})
 	if v.IPv6.IsValid() {
-		p.addRule(&g, string(g.ID)+"/default6", vpc.Rule{
-			Egress: true, Protocol: vpc.AllProtocols, From: -1, To: -1, Peer: vpc.Peer{CIDR: netip.MustParsePrefix("::/0")},
-		})
+		p.addRule(&g, string(g.ID)+"/default6", everywhere6)
 	}
 	p.w.Groups = append(p.w.Groups, g)
 	p.group = g.ID

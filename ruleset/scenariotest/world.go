@@ -54,6 +54,8 @@ type Group struct {
 	Associated    []vpc.VPCID // further VPCs whose interfaces may carry it
 	DefaultEgress bool        // as loaded: the rules labelled …/default4 and …/default6 are EC2's own
 	Rules         []Rule
+
+	egressModified bool // the outbound rules were: a block brings none any more
 }
 
 // Rule is a rule with its name in the file: sg-app/1 is the first one written for sg-app, counting
@@ -141,6 +143,7 @@ type Addresses struct {
 	ENI       vpc.InterfaceID
 	Addresses []netip.Addr
 	Prefixes  []netip.Prefix
+	Reassign  bool // though another interface has them as secondary ones
 }
 
 // SourceDestCheck switches an interface's check on or off.
@@ -150,10 +153,13 @@ type SourceDestCheck struct {
 	ByInstance bool // through the instance's attribute, not the interface's
 }
 
-// Block is a further IPv4 block of a VPC.
+// Block is a further IPv4 block of a VPC, or its IPv6 block, of which each subnet has a /64.
 type Block struct {
 	VPC  vpc.VPCID
 	CIDR netip.Prefix
+	// Egress are the outbound rules that an IPv6 block brings: sg-a/default6 of each group whose
+	// outbound rules were never changed.
+	Egress []RuleOf
 }
 
 // RuleOf is a rule and the group it is in.
@@ -180,12 +186,14 @@ func (w *World) apply(c Change) error {
 	case c.Authorize != nil:
 		g := w.group(c.Authorize.Group)
 		g.Rules = append(g.Rules, c.Authorize.Rule)
+		g.egressModified = g.egressModified || c.Authorize.Rule.Egress
 	case c.Revoke != nil:
 		g := w.group(c.Revoke.Group)
 		i := slices.IndexFunc(g.Rules, func(r Rule) bool { return r.Label == c.Revoke.Rule.Label })
 		if i < 0 {
 			return fmt.Errorf("there is no rule %s", c.Revoke.Rule.Label)
 		}
+		g.egressModified = g.egressModified || g.Rules[i].Egress
 		g.Rules = slices.Delete(g.Rules, i, i+1)
 	case c.SetGroups != nil:
 		w.eni(c.SetGroups.ID).Groups = c.SetGroups.Groups
@@ -193,6 +201,8 @@ func (w *World) apply(c Change) error {
 		w.ENIs = append(w.ENIs, *c.Launch)
 	case c.ModifyRule != nil:
 		w.setRule(*c.ModifyRule)
+		g := w.group(c.ModifyRule.Group)
+		g.egressModified = g.egressModified || c.ModifyRule.Rule.Egress
 	case c.Describe != nil:
 		w.setRule(*c.Describe)
 	case c.ModifyList != nil:
@@ -216,6 +226,15 @@ func (w *World) apply(c Change) error {
 		g := w.group(c.Disassociate.Group)
 		g.Associated = slices.DeleteFunc(slices.Clone(g.Associated), func(v vpc.VPCID) bool { return v == c.Disassociate.VPC })
 	case c.Assign != nil:
+		for i := range w.ENIs {
+			for _, a := range c.Assign.Addresses {
+				if e := &w.ENIs[i]; c.Assign.Reassign && slices.Contains(e.IPv4, a) {
+					if err := e.unassign(Addresses{Addresses: []netip.Addr{a}}); err != nil {
+						return err
+					}
+				}
+			}
+		}
 		w.eni(c.Assign.ENI).assign(*c.Assign)
 	case c.Unassign != nil:
 		return w.eni(c.Unassign.ENI).unassign(*c.Unassign)
@@ -223,7 +242,15 @@ func (w *World) apply(c Change) error {
 		w.eni(c.SourceDestCheck.ENI).NoSourceDestCheck = !c.SourceDestCheck.On
 	case c.AssociateBlock != nil:
 		v := w.vpc(c.AssociateBlock.VPC)
-		v.More = append(slices.Clip(v.More), c.AssociateBlock.CIDR)
+		if c.AssociateBlock.CIDR.Addr().Is6() {
+			v.IPv6 = c.AssociateBlock.CIDR
+		} else {
+			v.More = append(slices.Clip(v.More), c.AssociateBlock.CIDR)
+		}
+		for _, r := range c.AssociateBlock.Egress {
+			g := w.group(r.Group)
+			g.Rules = append(g.Rules, r.Rule)
+		}
 	}
 	return nil
 }
@@ -335,12 +362,15 @@ func (w *World) rule(label string) (RuleOf, bool) {
 	return RuleOf{}, false
 }
 
-// SubnetOf returns the subnet of an interface.
+// SubnetOf returns the subnet of an interface. The nth /24 has the nth /64, unless the interface has
+// an address of another.
 func (w *World) SubnetOf(e ENI) Subnet {
 	v := w.vpc(e.VPC)
 	n := Subnet{VPC: v.ID, IPv4: netip.PrefixFrom(e.IPv4[0], 24).Masked()}
 	if v.IPv6.IsValid() {
-		a := v.IPv6.Addr() // without an IPv6 address of its own: the first /64
+		b := v.IPv6.Addr().As16()
+		b[7] += n.IPv4.Addr().As4()[2]
+		a := netip.AddrFrom16(b)
 		if len(e.IPv6) > 0 {
 			a = e.IPv6[0]
 		}
