@@ -2,7 +2,10 @@ package scenariotest_test
 
 import (
 	"errors"
+	"maps"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +52,38 @@ func TestParseRefuses(t *testing.T) {
 			"vpc vpc-b 10.0.0.0/16\ngroup sg-b in vpc-b\ngroup sg-a\neni eni-a 10.0.0.11 sg-a sg-b\n",
 			"sg-b is in another VPC",
 		},
+		"group of no peer": {
+			"vpc vpc-b 10.1.0.0/16\ngroup sg-b in vpc-b\ngroup sg-a\n  ingress all from sg-b\neni eni-a 10.0.0.11 sg-a\ndrop eni-a -> eni-a tcp 1",
+			"no group of vpc-main or a peer of it",
+		},
+		"peering with itself":      {head + "create-peering vpc-main vpc-main", "joins two VPCs"},
+		"accept what is not there": {"vpc vpc-b 10.1.0.0/16\n" + head + "accept-peering vpc-main vpc-b", "cannot accept-peering now"},
+		"peering after a step":     {"vpc vpc-b 10.1.0.0/16\n" + head + "allow eni-a -> net tcp 80\npeering vpc-main vpc-b", "before the first step"},
+		"unknown list":             {"group sg-a\n  ingress all from pl-x\n", `no prefix list "pl-x"`},
+		"list of two families":     {"list pl-a 10.0.0.0/8 ::/0\n", "another family"},
+		"list with one twice":      {"list pl-a 10.0.0.0/8 10.0.0.0/8\n", "pl-a has 10.0.0.0/8 already"},
+		"list beyond the end":      {"list pl-a 255.255.255.255/32*2\n", "beyond the last address"},
+		"empty list":               {"list pl-a\n", "pl-a wants an entry"},
+		"remove no entry":          {"list pl-a 10.0.0.0/8\n" + head + "modify-list pl-a remove 10.1.0.0/16", "pl-a has no entry 10.1.0.0/16"},
+		"restore no version":       {"list pl-a 10.0.0.0/8\n" + head + "restore-list pl-a 1", "no earlier version 1"},
+		"modify nothing":           {"list pl-a 10.0.0.0/8\n" + head + "modify-list pl-a", "changes nothing"},
+		"unassign the primary":     {head + "unassign eni-a 10.0.0.11", "the primary address"},
+		"unassign what is not":     {head + "unassign eni-a 10.0.0.12", "eni-a has no 10.0.0.12"},
+		"assign what is taken":     {head + "assign eni-a 10.0.0.11", "eni-a has 10.0.0.11 already"},
+		"prefix over an address":   {head + "assign eni-a 10.0.0.0/28", "eni-a has 10.0.0.11 already"},
+		"prefix of another size":   {head + "assign eni-a 10.0.0.32/27", "is no /28"},
+		"reassign a prefix":        {head + "assign eni-a 10.0.0.32/28 reassign", "only IPv4 addresses"},
+		"own address as foreign":   {head + "drop eni-a!10.0.0.11 -> net tcp 1", "not its own"},
+		"foreign address as own":   {head + "drop eni-a@10.0.0.12 -> net tcp 1", "no such address"},
+		"check neither on nor off": {head + "source-dest-check eni-a maybe", "on or off"},
+		"associate with its own":   {head + "associate sg-a vpc-main", "a further VPC"},
+		"disassociate a carrier": {
+			"vpc vpc-b 10.1.0.0/16\ngroup sg-a in vpc-main vpc-b\neni eni-a in vpc-b 10.1.0.11 sg-a\ndisassociate sg-a vpc-b", "eni-a carries sg-a",
+		},
+		"modify to another kind": {"group sg-a\n  ingress all from sg-a\nmodify sg-a/1 ingress all from 10.0.0.0/8", "keeps the kind"},
+		"modify to egress":       {"group sg-a\n  ingress all from sg-a\nmodify sg-a/1 egress all to sg-a", "keeps its direction"},
+		"a second IPv6 block":    {head + "block vpc-main fd00:1:2:200::/56", "one IPv6 block"},
+		"overlapping block":      {head + "block vpc-main 10.0.0.0/8", "vpc-main has 10.0.0.0/16 already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := scenariotest.Parse("x.txtar", []byte("-- s --\n"+tt.text))
@@ -110,6 +145,39 @@ func wrong(mistake func(ruleset.Verdict, ruleset.Direction) ruleset.Verdict) sce
 			return func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
 				return mistake(ruleset.Evaluate(v, eni, d, p), d)
 			}
+		}
+	})
+}
+
+// mistaken returns an engine that sees another View than it was given.
+func mistaken(mistake func(*ruleset.View)) scenariotest.Engine {
+	return scenariotest.Pure("mistaken", func() func(*ruleset.View) scenariotest.Judge {
+		return func(v *ruleset.View) scenariotest.Judge {
+			seen := *v
+			seen.ENIs, seen.Members, seen.Lists = maps.Clone(v.ENIs), maps.Clone(v.Members), maps.Clone(v.Lists)
+			mistake(&seen)
+			return func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
+				return ruleset.Evaluate(&seen, eni, d, p)
+			}
+		}
+	})
+}
+
+// eachMember and eachENI are mistakes about every one.
+func eachMember(change func(*ruleset.View, *ruleset.Member)) scenariotest.Engine {
+	return mistaken(func(v *ruleset.View) {
+		for id, m := range v.Members {
+			change(v, &m)
+			v.Members[id] = m
+		}
+	})
+}
+
+func eachENI(change func(*ruleset.ENI)) scenariotest.Engine {
+	return mistaken(func(v *ruleset.View) {
+		for id, e := range v.ENIs {
+			change(&e)
+			v.ENIs[id] = e
 		}
 	})
 }
@@ -179,6 +247,39 @@ func TestScenariosSee(t *testing.T) {
 		"closed for good":     {wrong(func(ruleset.Verdict, ruleset.Direction) ruleset.Verdict { return ruleset.Verdict{} }), false, true},
 		"no gate at senders":  {wrong(open(ruleset.Egress)), false, true},
 		"no gate at the goal": {wrong(open(ruleset.Ingress)), false, true},
+		"lists are empty":     {mistaken(func(v *ruleset.View) { clear(v.Lists) }), false, true},
+		"lists stay": {func() scenariotest.Engine {
+			first := map[vpc.PrefixListID][]netip.Prefix{}
+			return mistaken(func(v *ruleset.View) {
+				for id, l := range v.Lists {
+					if first[id] == nil || v.Revision == 1 {
+						first[id] = l
+					}
+					v.Lists[id] = first[id]
+				}
+			})
+		}(), false, true},
+		"no list beyond 100 entries": {mistaken(func(v *ruleset.View) {
+			for id, l := range v.Lists {
+				v.Lists[id] = l[:min(100, len(l))]
+			}
+		}), false, true},
+		"no peers": {eachMember(func(_ *ruleset.View, m *ruleset.Member) {
+			m.Domains = []vpc.VPCID{vpc.VPCID(map[bool]string{true: "vpc-main", false: "vpc-peer"}[strings.HasPrefix(m.Addresses[0].String(), "10.0.")])}
+		}), false, true},
+		"peers for good": {eachMember(func(_ *ruleset.View, m *ruleset.Member) {
+			m.Domains = []vpc.VPCID{"vpc-main", "vpc-peer"}
+		}), false, true},
+		"primary addresses alone":     {eachMember(func(_ *ruleset.View, m *ruleset.Member) { m.Addresses = m.Addresses[:1] }), false, true},
+		"members without prefixes":    {eachMember(func(_ *ruleset.View, m *ruleset.Member) { m.Prefixes = nil }), false, true},
+		"interfaces without prefixes": {eachENI(func(e *ruleset.ENI) { e.Prefixes = nil }), false, true},
+		"never a check":               {eachENI(func(e *ruleset.ENI) { e.SourceDestCheck = false }), false, true},
+		"always a check":              {eachENI(func(e *ruleset.ENI) { e.SourceDestCheck = true }), false, true},
+		"a group in its own VPC only": {eachENI(func(e *ruleset.ENI) {
+			if e.Domain != "vpc-main" {
+				e.Groups = slices.DeleteFunc(slices.Clone(e.Groups), func(g vpc.GroupID) bool { return g == "sg-shared" })
+			}
+		}), false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			engines := []scenariotest.Engine{tt.engine}
@@ -248,6 +349,10 @@ a/two     FAIL      -
 func FuzzParse(f *testing.F) {
 	f.Add("-- s --\n" + head + "open w: eni-a -> net tcp 80\nallow reply w\nrevoke sg-a/default4\ndrop eni-a -> net icmp 8/0 egress no-rule\n")
 	f.Add("-- s --\ngroup sg-a\n  egress none\n  ingress icmp 8/all from sg-a\neni eni-a 10.0.0.11 sg-a\ngroups eni-a sg-a\n")
+	f.Add("-- s --\nvpc vpc-b 10.1.0.0/16\npeering vpc-main vpc-b\nlist pl-a 10.0.0.0/8 198.18.0.0/32*3\ngroup sg-a in vpc-main vpc-b\n  ingress tcp 1 from pl-a\n" +
+		"eni eni-a 10.0.0.11 10.0.0.32/28 sg-a\neni eni-b in vpc-b 10.1.0.11 sg-a\nmodify-list pl-a add 10.1.0.0/16\nrestore-list pl-a 1\n" +
+		"delete-peering vpc-b vpc-main\nassign eni-a 10.0.0.14\nunassign eni-a 10.0.0.32/28\ndrop eni-a!10.0.0.33 -> eni-b tcp 1\n" +
+		"source-dest-check eni-a off by instance\nblock vpc-b fd00:1:2:300::/56\nmodify sg-a/1 ingress tcp 2 from pl-a\ndescribe sg-a/1 x\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		all, err := scenariotest.Parse("x.txtar", []byte(text))
 		if err != nil {
