@@ -212,7 +212,7 @@ func TestReferencesOverAssociations(t *testing.T) {
 		t.Fatal(err)
 	}
 	rule := a.SecurityGroup(there.ID).Rules[1]
-	want := vpc.Reference{Group: g.ID, Name: "g", Account: "123456789012", VPC: otherVPC}
+	want := vpc.Reference{Group: g.ID, Account: "123456789012", VPC: otherVPC}
 	if got := a.Reference(there, rule); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

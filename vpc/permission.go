@@ -23,7 +23,7 @@ type PermissionPeer struct {
 	PrefixList  PrefixListID
 	Group       GroupID
 	GroupName   string    // instead of Group: of a group in the default VPC
-	Account     AccountID // of the group; "" in a request: ours; in an answer: the group is gone
+	Account     AccountID // of the group; "" in a request: ours; in an answer: a peer's group, that is gone
 	Description string
 
 	// Of a group in another VPC; in answers only.
@@ -63,6 +63,9 @@ func (f FlatPermission) permissions() ([]Permission, error) {
 			{Protocol: "tcp", From: &none, To: &last, Peers: peers},
 			{Protocol: "udp", From: &none, To: &last, Peers: peers},
 		}, nil
+	}
+	if f.CIDR == "" && f.GroupAccount != "" {
+		return nil, Errorf(CodeMissingParameter, "Source group ID missing.")
 	}
 	if f.CIDR == "" {
 		return nil, Errorf(CodeMissingParameter,

@@ -348,7 +348,7 @@ var ruleFields = map[string]func(*State, Rule) string{
 		return ""
 	},
 	"user-id": func(s *State, r Rule) string {
-		if s.SecurityGroup(r.Peer.Group) == nil {
+		if r.Peer.Group == "" || r.Peering != "" && s.SecurityGroup(r.Peer.Group) == nil {
 			return ""
 		}
 		return string(s.Installation().Account)

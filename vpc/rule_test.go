@@ -174,6 +174,8 @@ func TestAuthorizeFlatForm(t *testing.T) {
 	}
 	_, err := authorize(false, vpc.FlatPermission{Protocol: "tcp", From: new(int32(22)), To: new(int32(22))})
 	refused(t, err, "MissingParameter: Missing source specification: include source security group or CIDR information")
+	_, err = authorize(false, vpc.FlatPermission{GroupAccount: "123456789012"})
+	refused(t, err, "MissingParameter: Source group ID missing.")
 	_, err = authorize(false, vpc.FlatPermission{Protocol: "icmpv6", CIDR: "0.0.0.0/0"})
 	refused(t, err, "InvalidParameterValue: Invalid value 'icmpv6' for IP protocol. Unknown protocol.")
 	_, err = authorize(false, vpc.FlatPermission{GroupName: "from", CIDR: "0.0.0.0/0"})

@@ -8,7 +8,8 @@ import (
 
 const defaultGroupName = "default" // of the group that every VPC has
 
-// GroupRef names a group in a request: by its id, or, in the default VPC only, by its name.
+// GroupRef names a group in a request: by its id, or, in the default VPC only, by its name. With both
+// the id counts.
 type GroupRef struct {
 	ID   GroupID
 	Name string
@@ -194,7 +195,10 @@ func (s *State) findGroupNamed(name string) (*SecurityGroup, error) {
 func (s *State) findGroupByRef(ref GroupRef) (*SecurityGroup, error) {
 	switch {
 	case ref.ID != "" && ref.Name != "":
-		return nil, errCombination("groupName", "groupId")
+		if _, err := s.vpcOrDefault(""); err != nil { // a name needs it, though it is not looked at
+			return nil, err
+		}
+		return s.findGroup(ref.ID)
 	case ref.ID != "":
 		return s.findGroup(ref.ID)
 	case ref.Name != "":

@@ -206,7 +206,10 @@ func TestDeleteSecurityGroup(t *testing.T) {
 	refused(t, remove(vpc.GroupRef{ID: "sg-G"}), `InvalidGroupId.Malformed: Invalid id: "sg-G" (expecting "sg-...")`)
 	refused(t, remove(vpc.GroupRef{Name: "user"}), fmt.Sprintf("InvalidGroup.NotFound: The security group 'user' does not exist in default VPC '%s'", defaultVPC))
 	refused(t, remove(vpc.GroupRef{}), "MissingParameter: The request must contain the parameter groupName or groupId")
-	refused(t, remove(vpc.GroupRef{ID: user.ID, Name: "user"}), "InvalidParameterCombination: The parameter groupName cannot be used with the parameter groupId")
+	refused(t, remove(vpc.GroupRef{ID: "sg-12345678", Name: "user"}), "InvalidGroup.NotFound: The security group 'sg-12345678' does not exist")
+	if err := remove(vpc.GroupRef{ID: a.create(otherVPC, "by id").ID, Name: "any"}); err != nil {
+		t.Errorf("with an id and a name the id counts: %v", err)
+	}
 
 	theDefault := &vpc.SecurityGroup{ID: "sg-12345678", VPC: otherVPC, Name: "default"}
 	a.apply(vpc.Change{Puts: []vpc.Object{theDefault}})

@@ -61,8 +61,7 @@ func (s *State) peering(g *SecurityGroup, others iter.Seq[VPCID]) *PeeringConnec
 // Reference is what is known of the group that a rule names.
 type Reference struct {
 	Group         GroupID
-	Name          string    // "": the group is gone
-	Account       AccountID // "": the group is gone
+	Account       AccountID // "": a peer's group, that is gone
 	VPC           VPCID     // "": that of the rule's own group
 	Peering       PeeringID // "": none joins the VPCs, and none did
 	PeeringStatus PeeringStatus
@@ -71,15 +70,12 @@ type Reference struct {
 
 // Reference returns what is known of the group that a rule of g names; the rule's peer is a group.
 func (s *State) Reference(g *SecurityGroup, r Rule) Reference {
-	out := Reference{Group: r.Peer.Group, VPC: r.PeerVPC}
-	named := s.SecurityGroup(r.Peer.Group)
-	if named != nil {
-		out.Name, out.Account = named.Name, s.Installation().Account
-	}
-	if r.PeerVPC == "" {
+	out := Reference{Group: r.Peer.Group, Account: s.Installation().Account, VPC: r.PeerVPC}
+	if r.PeerVPC == "" { // it pins the group
 		return out
 	}
 	var pcx *PeeringConnection
+	named := s.SecurityGroup(r.Peer.Group)
 	if named == nil {
 		pcx = s.peering(g, slices.Values([]VPCID{r.PeerVPC}))
 		out.Stale = true
@@ -95,6 +91,9 @@ func (s *State) Reference(g *SecurityGroup, r Rule) Reference {
 		out.Peering, out.PeeringStatus = pcx.ID, pcx.Status
 	case r.Peering != "": // it ended so long ago that it is forgotten
 		out.Peering, out.PeeringStatus = r.Peering, PeeringDeleted
+	}
+	if named == nil && out.Peering != "" { // clients that see no connection rely on the account
+		out.Account = ""
 	}
 	return out
 }

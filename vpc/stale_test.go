@@ -64,7 +64,7 @@ func TestRulesThatNameGroupsOfPeers(t *testing.T) {
 
 	// What describes a rule says over what it reaches the group.
 	want := vpc.Reference{
-		Group: there.ID, Name: "there", Account: "123456789012", VPC: defaultVPC,
+		Group: there.ID, Account: "123456789012", VPC: defaultVPC,
 		Peering: "pcx-11111111", PeeringStatus: vpc.PeeringActive,
 	}
 	if got := a.Reference(here, rules[0]); got != want {

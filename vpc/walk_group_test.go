@@ -198,7 +198,7 @@ func wrongReference(s *vpc.State, g *vpc.SecurityGroup, r vpc.Rule) (wrong []str
 			}
 		}
 	}
-	if ref := s.Reference(g, r); ref.Stale == matches || (ref.Account == "") != (named == nil) {
+	if ref := s.Reference(g, r); ref.Stale == matches || (ref.Account == "") != (named == nil && ref.Peering != "") {
 		wrong = append(wrong, fmt.Sprintf("%s: %+v; it can match: %t", r.ID, ref, matches))
 	}
 	if named == nil && r.PeerVPC == "" {

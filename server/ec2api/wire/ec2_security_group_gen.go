@@ -125,8 +125,8 @@ func (v *AssociateSecurityGroupVpcRequest) decode(d *decoder, n *node) {
 			d.other(k)
 		}
 	}
-	d.require(n, "GroupId", Value(v.GroupId) != "")
-	d.require(n, "VpcId", Value(v.VpcId) != "")
+	d.require(n, "groupId", Value(v.GroupId) != "")
+	d.require(n, "vpcId", Value(v.VpcId) != "")
 }
 
 // AssociateSecurityGroupVpcResult is the result of [AssociateSecurityGroupVpc].
@@ -181,7 +181,7 @@ func (v *AuthorizeSecurityGroupEgressRequest) decode(d *decoder, n *node) {
 			d.other(k)
 		}
 	}
-	d.require(n, "GroupId", Value(v.GroupId) != "")
+	d.require(n, "groupId", Value(v.GroupId) != "")
 }
 
 // AuthorizeSecurityGroupEgressResult is the result of [AuthorizeSecurityGroupEgress].
@@ -356,7 +356,7 @@ func (v *DescribeSecurityGroupReferencesRequest) decode(d *decoder, n *node) {
 			d.other(k)
 		}
 	}
-	d.require(n, "GroupId", len(v.GroupId) > 0)
+	d.require(n, "groupId", len(v.GroupId) > 0)
 }
 
 // DescribeSecurityGroupReferencesResult is the result of [DescribeSecurityGroupReferences].
@@ -516,7 +516,7 @@ func (v *DescribeStaleSecurityGroupsRequest) decode(d *decoder, n *node) {
 			d.other(k)
 		}
 	}
-	d.require(n, "VpcId", Value(v.VpcId) != "")
+	d.require(n, "vpcId", Value(v.VpcId) != "")
 }
 
 // DescribeStaleSecurityGroupsResult is the result of [DescribeStaleSecurityGroups].
@@ -552,8 +552,8 @@ func (v *DisassociateSecurityGroupVpcRequest) decode(d *decoder, n *node) {
 			d.other(k)
 		}
 	}
-	d.require(n, "GroupId", Value(v.GroupId) != "")
-	d.require(n, "VpcId", Value(v.VpcId) != "")
+	d.require(n, "groupId", Value(v.GroupId) != "")
+	d.require(n, "vpcId", Value(v.VpcId) != "")
 }
 
 // DisassociateSecurityGroupVpcResult is the result of [DisassociateSecurityGroupVpc].
@@ -593,7 +593,7 @@ func (v *GetSecurityGroupsForVpcRequest) decode(d *decoder, n *node) {
 			d.other(k)
 		}
 	}
-	d.require(n, "VpcId", Value(v.VpcId) != "")
+	d.require(n, "vpcId", Value(v.VpcId) != "")
 }
 
 // GetSecurityGroupsForVpcResult is the result of [GetSecurityGroupsForVpc].
@@ -728,7 +728,7 @@ func (v *ModifySecurityGroupRulesRequest) decode(d *decoder, n *node) {
 			d.other(k)
 		}
 	}
-	d.require(n, "GroupId", Value(v.GroupId) != "")
+	d.require(n, "groupId", Value(v.GroupId) != "")
 	d.require(n, "SecurityGroupRule", len(v.SecurityGroupRules) > 0)
 }
 
@@ -826,7 +826,7 @@ func (v *RevokeSecurityGroupEgressRequest) decode(d *decoder, n *node) {
 			d.other(k)
 		}
 	}
-	d.require(n, "GroupId", Value(v.GroupId) != "")
+	d.require(n, "groupId", Value(v.GroupId) != "")
 }
 
 // RevokeSecurityGroupEgressResult is the result of [RevokeSecurityGroupEgress].

@@ -120,8 +120,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"GroupId=sg-1&IpPermissions.1=":    "InvalidRequest: The request received was invalid.",
 		"GroupId=sg-1&IpPermissions.1.Groups.1.GroupId=sg-2&IpPermissions.1.UserIdGroupPairs.1.GroupId=sg-3": "InvalidParameterCombination: The parameter IpPermissions.1.UserIdGroupPairs is given under two names.",
 		// Required members.
-		"":         "MissingParameter: The request must contain the parameter GroupId",
-		"GroupId=": "MissingParameter: The request must contain the parameter GroupId",
+		"":         "MissingParameter: The request must contain the parameter groupId",
+		"GroupId=": "MissingParameter: The request must contain the parameter groupId",
 		// The form itself.
 		"GroupId=sg-1&GroupId=sg-1":              "MalformedQueryString: The parameter GroupId is given more than once.",
 		"GroupId=%zz":                            "MalformedQueryString: The body contains a syntax error.",
