@@ -105,7 +105,14 @@ func TestEtcdThatAsksWhoOneIs(t *testing.T) {
 	must(t, err)
 	defer root.Close()
 	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { _, err := root.UserAdd(ctx, "root", "correct horse"); return err },
+		func(ctx context.Context) error { _, err := root.RoleAdd(ctx, "keys"); return err },
+		func(ctx context.Context) error {
+			_, err := root.RoleGrantPermission(ctx, "keys", "/sallyport/", clientv3.GetPrefixRangeEnd("/sallyport/"), clientv3.PermissionType(clientv3.PermReadWrite))
+			return err
+		},
+		func(ctx context.Context) error { _, err := root.UserAdd(ctx, "sallyport", "correct horse"); return err },
+		func(ctx context.Context) error { _, err := root.UserGrantRole(ctx, "sallyport", "keys"); return err },
+		func(ctx context.Context) error { _, err := root.UserAdd(ctx, "root", "staple"); return err },
 		func(ctx context.Context) error { _, err := root.UserGrantRole(ctx, "root", "root"); return err },
 		func(ctx context.Context) error { _, err := root.AuthEnable(ctx); return err },
 	} {
@@ -115,7 +122,7 @@ func TestEtcdThatAsksWhoOneIs(t *testing.T) {
 	c := config(t, filepath.Join(t.TempDir(), "data"))
 	c.Endpoints = []string{endpoint}
 	c.Etcd = server.EtcdClient{
-		CA: ca.file("ca.crt"), Cert: ca.file("server.crt"), Key: ca.file("server.key"), User: "root", PasswordFile: password,
+		CA: ca.file("ca.crt"), Cert: ca.file("server.crt"), Key: ca.file("server.key"), User: "sallyport", PasswordFile: password,
 	}
 	stop := start(t, c)
 	if account, err := whoAmI(t, c, http.DefaultClient); err != nil || account == "" {

@@ -64,6 +64,7 @@ func do[In, Out any](ctx context.Context, c *apiClient, call wire.Call[In, Out],
 		return nil, fmt.Errorf("ask the server: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	req.Header.Set("User-Agent", "sallyport/"+version()) // the audit log names it
 	hash := sha256.Sum256(body)
 	if err := v4.NewSigner().SignHTTP(ctx, c.creds, req, hex.EncodeToString(hash[:]), "ec2", c.endpoint.Region, time.Now()); err != nil {
 		return nil, fmt.Errorf("sign the request: %w", err)

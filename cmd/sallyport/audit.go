@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,16 +67,15 @@ refused. --output json shows the parameters, too.`,
 }
 
 func auditTable(out *wire.DescribeAuditRecordsResult) table {
-	t := table{{"TIME", "USER", "SOURCE", "ACTION", "RESULT", "REVISION", "IDS"}}
+	t := table{{"TIME", "USER", "SOURCE", "ACTION", "RESULT", "REVISION", "ABOUT"}}
 	for _, r := range out.AuditRecords {
 		ids := r.ResourceIds
-		if len(ids) == 0 { // of a call that was refused, what it was about
+		if len(ids) == 0 { // of a call that names nothing in its answer, what it was about
 			for _, p := range r.Parameters {
-				if v := wire.Value(p.Value); strings.Contains(wire.Value(p.Name), "Id") {
-					ids = append(ids, v)
+				if name := wire.Value(p.Name); strings.Contains(name, "Id") || strings.HasSuffix(name, "Name") && !strings.Contains(name, ".") {
+					ids = append(ids, wire.Value(p.Value))
 				}
 			}
-			slices.Sort(ids)
 		}
 		more := ""
 		if len(ids) > 3 {
