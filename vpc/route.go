@@ -305,8 +305,9 @@ func (s *State) CheckInternetGateways(in InternetGatewayQuery) error {
 	if _, err := fields.Where(s, in.Filters, func(struct{}) Tags { return nil }); err != nil {
 		return err
 	}
-	for _, id := range in.IDs {
-		if _, err := parseID[string](id, "igw", CodeInvalidInternetGatewayIDMalformed); err != nil {
+	if len(in.IDs) > 0 {
+		id, err := parseID[string](in.IDs[0], "igw", CodeInvalidInternetGatewayIDMalformed)
+		if err != nil {
 			return err
 		}
 		return Errorf(CodeInvalidInternetGatewayIDNotFound, "The internetGateway ID '%s' does not exist", id)

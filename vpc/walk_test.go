@@ -48,10 +48,12 @@ func TestRandomWalk(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range []string{"modify list", "restore list", "delete list", "name list", "run", "attach", "detach", "bind", "unbind", "stopped", "terminate", "delete subnet", "delete vpc", "assign", "reassign", "unassign", "modify interface", "modify instance",
+	for _, name := range []string{
+		"modify list", "restore list", "delete list", "name list", "run", "attach", "detach", "bind", "unbind", "stopped", "terminate", "delete subnet", "delete vpc", "assign", "reassign", "unassign", "modify interface", "modify instance",
 		"peer", "accept peering", "delete peering", "associate", "disassociate", "authorize", "revoke", "modify rules", "describe rule", "carry",
 		"create peering", "reject peering", "add block", "add IPv6 block", "remove block",
-		"add subnet block", "remove subnet block", "create subnet in a further block", "forget"} {
+		"add subnet block", "remove subnet block", "create subnet in a further block", "forget",
+	} {
 		if done[name] == 0 {
 			t.Errorf("%s never succeeded: the walk is too narrow (%v)", name, done)
 		}
