@@ -206,15 +206,18 @@ func TestAssignRefuses(t *testing.T) {
 		{false, vpc.NewAddresses{}, missing + "privateIpAddress, secondaryPrivateIpAddressCount, ipv4Prefix or ipv4PrefixCount"},
 		{true, vpc.NewAddresses{}, missing + "ipv6Addresses, ipv6AddressCount, ipv6Prefix or ipv6PrefixCount"},
 		{
-			false, vpc.NewAddresses{Addresses: []string{"10.0.2.99"}, Count: 1},
+			false,
+			vpc.NewAddresses{Addresses: []string{"10.0.2.99"}, Count: 1},
 			"InvalidParameterCombination: The parameter secondaryPrivateIpAddressCount cannot be used with the parameter privateIpAddresses",
 		},
 		{
-			false, vpc.NewAddresses{Prefixes: []string{"10.0.2.96/28"}, Addresses: []string{"10.0.2.99"}},
+			false,
+			vpc.NewAddresses{Prefixes: []string{"10.0.2.96/28"}, Addresses: []string{"10.0.2.99"}},
 			"InvalidParameterCombination: The parameter ipv4Prefixes cannot be used with the parameter privateIpAddresses",
 		},
 		{
-			false, vpc.NewAddresses{Prefixes: []string{"10.0.2.96/28"}, PrefixCount: 1},
+			false,
+			vpc.NewAddresses{Prefixes: []string{"10.0.2.96/28"}, PrefixCount: 1},
 			"InvalidParameterCombination: The parameter ipv4PrefixCount cannot be used with the parameter ipv4Prefixes",
 		},
 		{true, vpc.NewAddresses{Count: 1, PrefixCount: 1}, "InvalidParameterCombination: The parameter ipv6PrefixCount cannot be used with the parameter ipv6AddressCount"},
@@ -307,11 +310,13 @@ func TestUnassignAddresses(t *testing.T) {
 		{false, vpc.OldAddresses{Prefixes: []string{"ten"}}, "InvalidParameterValue: Value (ten) for parameter ipv4Prefixes is invalid."},
 		{false, vpc.OldAddresses{Addresses: []string{"ten"}}, "InvalidParameterValue: Value (ten) for parameter privateIpAddresses is invalid."},
 		{
-			false, vpc.OldAddresses{Addresses: []string{"10.0.2.9"}},
+			false,
+			vpc.OldAddresses{Addresses: []string{"10.0.2.9"}},
 			"InvalidParameterValue: Value (10.0.2.9) for parameter privateIpAddresses is invalid. The primary address of a network interface cannot be unassigned.",
 		},
 		{
-			true, vpc.OldAddresses{Addresses: []string{"fd12:3456:789a:2::9"}},
+			true,
+			vpc.OldAddresses{Addresses: []string{"fd12:3456:789a:2::9"}},
 			"InvalidParameterValue: Value (fd12:3456:789a:2::9) for parameter ipv6Addresses is invalid. The primary address of a network interface cannot be unassigned.",
 		},
 	} {
