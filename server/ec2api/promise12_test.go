@@ -26,6 +26,7 @@ var vocabulary = func() map[string][]string {
 	names := []string{"web", "db", "", "default", "sg-1", "ä", "<&>", strings.Repeat("n", 256), "aws:x", "*"}
 	blocks := []string{"10.0.0.0/16", "172.31.48.0/20", "10.0.0.1/8", "172.31.0.0/20", "0.0.0.0/0", "::/0", "fd00::/64", "10.0.0.0", "300.0.0.0/8", "10.0.0.0/33", ""}
 	addresses := []string{"172.31.0.10", "172.31.0.11", "172.31.0.1", "10.0.0.9", "::1", "fd00::1", "x", ""}
+	prefixes := []string{"172.31.0.32/28", "172.31.0.48/28", "172.31.0.0/28", "172.31.0.33/28", "172.31.0.32/27", "10.0.0.0/28", "fd00::/80", "x", ""}
 	yes := []string{"true", "false", "x"}
 	return map[string][]string{
 		"GroupName": names, "GroupDescription": names, "Description": names, "Description.Value": names,
@@ -45,6 +46,14 @@ var vocabulary = func() map[string][]string {
 		"IpPermissions.1.IpRanges.1.Description": names,
 		"PrivateIpAddress":                       addresses, "PrivateIpAddresses.1.PrivateIpAddress": addresses, "Ipv6Address.1": addresses,
 		"PrivateIpAddresses.1.Primary": yes, "SecondaryPrivateIpAddressCount": numbers,
+		"PrivateIpAddress.1": addresses, "Ipv6Addresses.1": addresses, "AllowReassignment": yes,
+		"Ipv4Prefix.1": prefixes, "Ipv4Prefix.1.Ipv4Prefix": prefixes, "Ipv6Prefix.1": prefixes, "Ipv6Prefix.1.Ipv6Prefix": prefixes,
+		"Ipv4PrefixCount": numbers, "Ipv6PrefixCount": numbers, "EnablePrimaryIpv6": yes,
+		"ConnectionTrackingSpecification.UdpTimeout":            {"30", "29", "61", "x"},
+		"ConnectionTrackingSpecification.TcpEstablishedTimeout": {"60", "432000", "432001", "-1", "2147483648"},
+		"NetworkInterface.1.DeviceIndex":                        {"0", "1", "-1"}, "NetworkInterface.1.SubnetId": id("subnet"),
+		"NetworkInterface.1.NetworkInterfaceId": id("eni"), "NetworkInterface.1.Ipv4Prefix.1.Ipv4Prefix": prefixes,
+		"UserData.Value": {"ZWNobw==", "%", ""}, "InstanceType.Value": {"t3.micro", "x", ""}, "DisableApiStop.Value": yes,
 		"Ipv6AddressCount": numbers, "MacAddress": {"02:00:00:00:00:01", "ff:ff:ff:ff:ff:ff", "x", ""},
 		"MinCount": {"1", "2", "0", "x"}, "MaxCount": {"1", "2", "0", "x"}, "MaxResults": numbers, "NextToken": {"x", ""},
 		"UserData": {"ZWNobw==", "%", ""}, "InstanceType": {"t3.micro", "x", ""}, "Force": yes,
@@ -80,7 +89,7 @@ func randomForm(r *rand.Rand, op *wire.Operation) url.Values {
 	form := url.Values{"Action": {op.Name}, "Version": {op.Service.Version}}
 	few := 1 + r.IntN(4) // of five
 	for _, name := range known(op) {
-		required := name == "GroupDescription" || strings.HasSuffix(name, "Count")
+		required := name == "GroupDescription" || name == "MinCount" || name == "MaxCount"
 		if values := vocabulary[name]; required || r.IntN(5) < few {
 			form.Set(name, values[r.IntN(1+r.IntN(len(values)))])
 		}
