@@ -52,7 +52,7 @@ func (s *State) AssociateVPCBlock(env Env, in NewVPCBlock) (*VPC, Change, error)
 }
 
 // secondaryBlock checks a further IPv4 block of a VPC: it may overlap neither with those that the VPC
-// has, nor with those of its active peers.
+// has, nor with those of its active peers, nor with those of another peer of a peer.
 func (s *State) secondaryBlock(v *VPC, text string) (netip.Prefix, error) {
 	block, err := parseBlock(text, "cidrBlock", true)
 	if err != nil {
@@ -75,6 +75,12 @@ func (s *State) secondaryBlock(v *VPC, text string) (netip.Prefix, error) {
 	for peer := range s.ActivePeers(v.ID) {
 		if slices.ContainsFunc(s.VPC(peer).prefixes(), block.Overlaps) {
 			return block, Errorf(CodeInvalidVpcRange, "The CIDR '%s' overlaps with a CIDR block of the peer VPC '%s'.", text, peer)
+		}
+		for other := range s.ActivePeers(peer) {
+			if other != v.ID && slices.ContainsFunc(s.VPC(other).prefixes(), block.Overlaps) {
+				return block, Errorf(CodeInvalidVpcRange, "The CIDR '%s' overlaps with a CIDR block of VPC '%s', "+
+					"which is a peer of the peer VPC '%s', too.", text, other, peer)
+			}
 		}
 	}
 	return block, nil

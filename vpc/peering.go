@@ -24,8 +24,8 @@ type NewPeering struct {
 	TagSpecifications []TagSpecification
 }
 
-// CreatePeering asks for a peering connection. It fails if the VPCs' blocks overlap: not the call, but
-// the connection. If the requester has asked the same before, and that connection is alive, it is
+// CreatePeering asks for a peering connection. It fails if the VPCs' blocks overlap, or those of their
+// peers: not the call, but the connection. If the requester has asked the same before, and that connection is alive, it is
 // that one, and the change is empty.
 func (s *State) CreatePeering(env Env, in NewPeering) (*PeeringConnection, Change, error) {
 	requester, err := s.findVPC(in.Requester)
@@ -62,7 +62,7 @@ func (s *State) CreatePeering(env Env, in NewPeering) (*PeeringConnection, Chang
 		ID: PeeringID(env.ID("pcx")), Requester: requester.ID, Accepter: accepter.ID,
 		RequesterCIDRs: requester.prefixes(), Status: PeeringPending, Created: env.Now, Tags: tags["vpc-peering-connection"],
 	}
-	if overlap(requester, accepter) {
+	if s.overlapAsPeers(requester, accepter) {
 		p.Status, p.Ended = PeeringFailed, env.Now
 	} else if err := s.underPeeringQuota(p); err != nil {
 		return nil, Change{}, err
@@ -70,6 +70,25 @@ func (s *State) CreatePeering(env Env, in NewPeering) (*PeeringConnection, Chang
 	d := s.draft()
 	d.put(p)
 	return p, d.change(), nil
+}
+
+// overlapAsPeers reports whether two VPCs cannot be peers: their blocks overlap, or those of one overlap
+// those of another peer of the other. In each VPC an address means one interface, its peers' included.
+func (s *State) overlapAsPeers(a, b *VPC) bool {
+	if overlap(a, b) {
+		return true
+	}
+	for peer := range s.ActivePeers(a.ID) {
+		if peer != b.ID && overlap(s.VPC(peer), b) {
+			return true
+		}
+	}
+	for peer := range s.ActivePeers(b.ID) {
+		if peer != a.ID && overlap(s.VPC(peer), a) {
+			return true
+		}
+	}
+	return false
 }
 
 // underPeeringQuota refuses a request for one more connection than there may be.
@@ -125,7 +144,7 @@ func (s *State) AcceptPeering(env Env, id PeeringID) (*PeeringConnection, Change
 	}
 	requester, accepter := s.VPC(p.Requester), s.VPC(p.Accepter)
 	c := *p
-	if overlap(requester, accepter) {
+	if s.overlapAsPeers(requester, accepter) {
 		c.Status, c.Ended = PeeringFailed, env.Now
 	} else {
 		c.Status = PeeringActive

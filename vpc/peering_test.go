@@ -182,3 +182,35 @@ func TestPeeringQuotas(t *testing.T) {
 	a.do(a.DeletePeering(a.env, first.ID))
 	a.accepted(second)
 }
+
+// In a VPC an address means one interface: two of its peers cannot have the same addresses, whichever
+// side asks, and whichever comes first.
+func TestPeersOfOneVPCNeverOverlap(t *testing.T) {
+	for name, ends := range map[string]func(hub, far vpc.VPCID) (vpc.VPCID, vpc.VPCID){
+		"hub asks": func(hub, far vpc.VPCID) (vpc.VPCID, vpc.VPCID) { return hub, far },
+		"far asks": func(hub, far vpc.VPCID) (vpc.VPCID, vpc.VPCID) { return far, hub },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := bootstrapped(t)
+			hub := a.newVPC("10.1.0.0/16", false)
+			one, twin, third := a.newVPC("10.2.0.0/16", false), a.newVPC("10.2.0.0/16", false), a.newVPC("10.3.0.0/16", false)
+			early := a.newPeering(ends(hub.ID, twin.ID))
+			if p := a.accepted(a.newPeering(ends(hub.ID, one.ID))); p.Status != vpc.PeeringActive {
+				t.Fatalf("the first: got %s", p.Status)
+			}
+			if p := a.accepted(early); p.Status != vpc.PeeringFailed {
+				t.Errorf("asked for before, accepted after: got %s, want %s", p.Status, vpc.PeeringFailed)
+			}
+			if p := a.newPeering(ends(hub.ID, twin.ID)); p.Status != vpc.PeeringFailed {
+				t.Errorf("asked for after: got %s, want %s", p.Status, vpc.PeeringFailed)
+			}
+			if p := a.accepted(a.newPeering(ends(hub.ID, third.ID))); p.Status != vpc.PeeringActive {
+				t.Errorf("another: got %s, want %s", p.Status, vpc.PeeringActive)
+			}
+			_, c, err := a.AssociateVPCBlock(a.env, vpc.NewVPCBlock{VPC: third.ID, CIDR: "10.2.128.0/20"})
+			if vpc.CodeOf(err) != vpc.CodeInvalidVpcRange || !c.Empty() {
+				t.Errorf("a further block that the other peer has: got %v", err)
+			}
+		})
+	}
+}
