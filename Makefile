@@ -168,15 +168,17 @@ test-e2e: need-root build ## commands and the whole product with real clients an
 	@packages=$$($(as_user) go list ./cmd/... ./e2e/... | grep -v '/e2e/clients$$'); \
 	$(root_test) go test -count=1 -timeout 20m -p 1 -v $(test_exec) $$packages
 
-# The SDK for JavaScript, as e2e/clients/package-lock.json has it.
+# The SDK for JavaScript, as e2e/clients/package-lock.json has it. The stamp is a copy of what is installed, since a
+# checkout changes times.
 JAVASCRIPT := $(CURDIR)/.cache/clients
 $(JAVASCRIPT)/stamp: e2e/clients/package.json e2e/clients/package-lock.json
 	$(if $(shell PATH="$(PATH)" command -v npm),,$(call install,$(NODE_PACKAGES)))
-	@echo "==> installing the SDK for JavaScript (once)"
-	@$(as_user) mkdir -p $(JAVASCRIPT)
-	@$(as_user) cp $^ $(JAVASCRIPT)
-	@cd $(JAVASCRIPT) && $(as_user) npm ci --ignore-scripts --no-audit --no-fund --loglevel=error || \
-	{ echo "npm could not install what package-lock.json names: is its registry (npm config get registry) reachable?" >&2; exit 1; }
+	@cat $^ | cmp -s - $@ || { \
+	echo "==> installing the SDK for JavaScript"; \
+	$(as_user) mkdir -p $(JAVASCRIPT) && $(as_user) cp $^ $(JAVASCRIPT) && \
+	(cd $(JAVASCRIPT) && $(as_user) npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || \
+	{ echo "npm could not install what package-lock.json names: is its registry (npm config get registry) reachable?" >&2; exit 1; }; \
+	cat $^ | $(as_user) tee $@ >/dev/null; }
 	@$(as_user) touch $@
 
 # Without root: the API alone, as whoever makes this; as nobody if that is root.
