@@ -162,7 +162,7 @@ func goInsights(t *testing.T, s *server, c *ec2.Client) {
 		IpProtocol: aws.String("tcp"), FromPort: aws.Int32(443), ToPort: aws.Int32(443), UserIdGroupPairs: []types.UserIdGroupPair{{GroupId: &from}},
 	}}
 	must(c.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: &to, IpPermissions: permission}))(t)
-	client, web := tf.runInstance(t, subnet, from), tf.runInstance(t, subnet, to)
+	client, web := tf.runInstance(t, subnet, "10.63.1.10", from), tf.runInstance(t, subnet, "10.63.1.11", to)
 	path := must(c.CreateNetworkInsightsPath(ctx, &ec2.CreateNetworkInsightsPathInput{
 		ClientToken: aws.String("path-1"), Protocol: types.ProtocolTcp, DestinationPort: aws.Int32(443),
 		Source: client.NetworkInterfaces[0].NetworkInterfaceId, Destination: web.NetworkInterfaces[0].NetworkInterfaceId,

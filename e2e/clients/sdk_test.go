@@ -1,7 +1,10 @@
 package clients_test
 
 import (
+	"bytes"
 	"errors"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -20,8 +23,24 @@ func (s *server) sdk(t *testing.T) *ec2.Client {
 	id, secret := s.credentials(t)
 	return ec2.New(ec2.Options{
 		BaseEndpoint: &s.url, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
-		Retryer: aws.NopRetryer{},
+		Retryer: aws.NopRetryer{}, HTTPClient: plainClient{},
 	})
+}
+
+// plainClient sends a copy of a request's body. The SDK closes its own while net/http may still be writing, which
+// can end a connection amid a long answer (docs/limits.md); without a second try that would be seen.
+type plainClient struct{}
+
+func (plainClient) Do(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		return http.DefaultClient.Do(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return http.DefaultClient.Do(r)
 }
 
 // must takes a call's results, and gives the answer to a test that fails if there is none.

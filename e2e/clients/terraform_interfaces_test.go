@@ -59,12 +59,12 @@ func (tf terraform) networkInterface(t *testing.T, id string) types.NetworkInter
 }
 
 // runInstance starts an instance and waits until it runs, as aws_instance.
-func (tf terraform) runInstance(t *testing.T, subnet string, groups ...string) types.Instance {
+func (tf terraform) runInstance(t *testing.T, subnet, address string, groups ...string) types.Instance {
 	t.Helper()
 	ctx := t.Context()
 	image := one(t, must(tf.DescribeImages(ctx, &ec2.DescribeImagesInput{Filters: []types.Filter{filter("name", "netns")}}))(t).Images)
 	out := must(tf.RunInstances(ctx, &ec2.RunInstancesInput{
-		ImageId: image.ImageId, SubnetId: &subnet, SecurityGroupIds: groups, MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
+		ImageId: image.ImageId, SubnetId: &subnet, PrivateIpAddress: &address, SecurityGroupIds: groups, MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
 		TagSpecifications: specification(types.ResourceTypeInstance, "Name=terraform"),
 	}))(t)
 	in := &ec2.DescribeInstancesInput{InstanceIds: []string{*one(t, out.Instances).InstanceId}}
@@ -89,7 +89,7 @@ func terraformNetworkInterface(t *testing.T, tf terraform) {
 	vpcID, subnet := tf.vpc(t)
 	tf.paperHost(t)
 	group, second := newGroup(t, tf.Client, vpcID, "one"), newGroup(t, tf.Client, vpcID, "two")
-	instance := tf.runInstance(t, subnet, group)
+	instance := tf.runInstance(t, subnet, "10.20.1.10", group)
 
 	in := &ec2.CreateNetworkInterfaceInput{
 		ClientToken: aws.String("terraform-20261122000000000000000001"), SubnetId: &subnet, Description: aws.String("of terraform"),
@@ -102,7 +102,7 @@ func terraformNetworkInterface(t *testing.T, tf terraform) {
 	id := *created.NetworkInterfaceId
 	equal(t, "the same token again", *must(tf.CreateNetworkInterface(ctx, in))(t).NetworkInterface.NetworkInterfaceId, id)
 	equal(t, "state, for which it waits", tf.networkInterface(t, id).Status, types.NetworkInterfaceStatusAvailable)
-	must(tf.AssignPrivateIpAddresses(ctx, &ec2.AssignPrivateIpAddressesInput{NetworkInterfaceId: &id, SecondaryPrivateIpAddressCount: aws.Int32(1)}))(t)
+	chosen := must(tf.AssignPrivateIpAddresses(ctx, &ec2.AssignPrivateIpAddressesInput{NetworkInterfaceId: &id, SecondaryPrivateIpAddressCount: aws.Int32(1)}))(t)
 	must(tf.ModifyNetworkInterfaceAttribute(ctx, &ec2.ModifyNetworkInterfaceAttributeInput{
 		NetworkInterfaceId: &id, SourceDestCheck: &types.AttributeBooleanValue{Value: aws.Bool(false)},
 	}))(t)
@@ -132,8 +132,12 @@ func terraformNetworkInterface(t *testing.T, tf terraform) {
 
 	// Update, an attribute per call.
 	must(tf.UnassignPrivateIpAddresses(ctx, &ec2.UnassignPrivateIpAddressesInput{NetworkInterfaceId: &id, PrivateIpAddresses: []string{"10.20.1.51"}}))(t)
-	assigned := must(tf.AssignPrivateIpAddresses(ctx, &ec2.AssignPrivateIpAddressesInput{NetworkInterfaceId: &id, PrivateIpAddresses: []string{"10.20.1.60"}}))(t)
-	equal(t, "assigned", *one(t, assigned.AssignedPrivateIpAddresses).PrivateIpAddress, "10.20.1.60")
+	another := "10.20.1.60"
+	if *one(t, chosen.AssignedPrivateIpAddresses).PrivateIpAddress == another {
+		another = "10.20.1.61"
+	}
+	assigned := must(tf.AssignPrivateIpAddresses(ctx, &ec2.AssignPrivateIpAddressesInput{NetworkInterfaceId: &id, PrivateIpAddresses: []string{another}}))(t)
+	equal(t, "assigned", *one(t, assigned.AssignedPrivateIpAddresses).PrivateIpAddress, another)
 	prefixes := must(tf.AssignPrivateIpAddresses(ctx, &ec2.AssignPrivateIpAddressesInput{NetworkInterfaceId: &id, Ipv4PrefixCount: aws.Int32(1)}))(t)
 	prefix := *one(t, prefixes.AssignedIpv4Prefixes).Ipv4Prefix
 	equal(t, "prefix", *one(t, tf.networkInterface(t, id).Ipv4Prefixes).Ipv4Prefix, prefix)
@@ -184,7 +188,7 @@ func terraformAttachment(t *testing.T, tf terraform) {
 	vpcID, subnet := tf.vpc(t)
 	tf.paperHost(t)
 	group, second := newGroup(t, tf.Client, vpcID, "one"), newGroup(t, tf.Client, vpcID, "two")
-	instance := tf.runInstance(t, subnet, group)
+	instance := tf.runInstance(t, subnet, "10.20.1.10", group)
 	eni := *one(t, instance.NetworkInterfaces).NetworkInterfaceId
 	groups := func() (ids []string) {
 		t.Helper()

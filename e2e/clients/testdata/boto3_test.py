@@ -328,7 +328,7 @@ class NetworkInterfaces(Case):
 
 
     def test_addresses(self):
-        eni = ec2.create_network_interface(SubnetId=self.subnet)["NetworkInterface"]["NetworkInterfaceId"]
+        eni = ec2.create_network_interface(SubnetId=self.subnet, PrivateIpAddress="10.8.1.70")["NetworkInterface"]["NetworkInterfaceId"]
         self.addCleanup(ec2.delete_network_interface, NetworkInterfaceId=eni)
         answer = ec2.assign_private_ip_addresses(NetworkInterfaceId=eni, PrivateIpAddresses=["10.8.1.77"])
         self.assertEqual(answer["AssignedPrivateIpAddresses"], [{"PrivateIpAddress": "10.8.1.77"}])
