@@ -101,7 +101,8 @@ func resolveENI(s *vpc.State, e *vpc.NetworkInterface) ENI {
 func resolveGroup(g *vpc.SecurityGroup) Group {
 	rules := make([]vpc.Rule, len(g.Rules))
 	for i, r := range g.Rules {
-		r.Description, r.Tags = "", nil // what no packet can depend on makes no Delta
+		// What no packet can depend on makes no Delta; whether a peer is stale shows in the members.
+		r.Description, r.Tags, r.First, r.PeerVPC, r.Peering = "", nil, 0, "", ""
 		rules[i] = r
 	}
 	return Group{ID: g.ID, Rules: rules}

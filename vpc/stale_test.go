@@ -130,8 +130,10 @@ func TestRulesThatNameGroupsOfPeers(t *testing.T) {
 		value string
 		want  int
 	}{
-		{"ip-permission.group-id", string(there.ID), 1}, {"egress.ip-permission.group-id", string(there.ID), 1},
-		{"ip-permission.user-id", "*", 0}, {"ip-permission.group-name", "*", 0},
+		{"ip-permission.group-id", string(there.ID), 1},
+		{"egress.ip-permission.group-id", string(there.ID), 1},
+		{"ip-permission.user-id", "*", 0},
+		{"ip-permission.group-name", "*", 0},
 	} {
 		groups, _, err := a.DescribeSecurityGroups(vpc.GroupQuery{Filters: filtered(f.name, f.value)})
 		if err != nil || len(groups) != f.want {

@@ -16,8 +16,10 @@ func (w *walk) groupStep(g, other vpc.GroupID, v vpc.VPCID) (string, vpc.Change,
 	egress := w.r.IntN(3) == 0
 	aPeer := func() vpc.PermissionPeer {
 		return []vpc.PermissionPeer{
-			{IPv4: fmt.Sprintf("10.%d.0.0/16", w.r.IntN(3))}, {IPv6: fmt.Sprintf("fd00:%d::/32", w.r.IntN(3))},
-			{Group: other}, {Group: g},
+			{IPv4: fmt.Sprintf("10.%d.0.0/16", w.r.IntN(3))},
+			{IPv6: fmt.Sprintf("fd00:%d::/32", w.r.IntN(3))},
+			{Group: other},
+			{Group: g},
 		}[w.r.IntN(4)]
 	}
 	var rules []vpc.Rule
