@@ -104,6 +104,11 @@ func (r *truth) missing() []string {
 
 // note takes a call down.
 func (r *truth) note(c call) {
+	for i := 0; i < len(c.on); i++ { // a rule goes with its group, and that with its VPC
+		if home := r.ids.homeOf(strings.TrimPrefix(c.on[i], "is ")); home != "" {
+			c.on = append(c.on, "is "+home)
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls = append(r.calls, c)
