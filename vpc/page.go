@@ -85,5 +85,6 @@ func parseToken(kind, token string) (key string, ok bool) {
 	if err != nil {
 		return "", false
 	}
-	return strings.CutPrefix(string(b), kind+"\n")
+	key, ok = strings.CutPrefix(string(b), kind+"\n")
+	return key, ok && newToken(kind, key) == token // one spelling: the decoder is lenient
 }
