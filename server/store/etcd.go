@@ -36,7 +36,7 @@ const (
 	maxSocketPath  = 100 // Linux allows 107 bytes
 	memberName     = "sallyport"
 	peerURL        = "http://localhost:2380" // the only member's name for itself: nothing listens there
-	dialTimeout    = 10 * time.Second // of a login
+	dialTimeout    = 10 * time.Second        // of a login
 	dialKeepAlive  = 10 * time.Second
 	dialKeepAliveT = 5 * time.Second
 )
