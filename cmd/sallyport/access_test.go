@@ -288,8 +288,11 @@ func TestSecretsAreNotWritten(t *testing.T) {
 	secrets = append(secrets, l.credentials().SecretAccessKey)
 
 	const userData = "IyEvYmluL3NoCmVjaG8gdGhlLXNlY3JldC1vZi10aGUtdXNlcg=="
-	for _, c := range []aws.Credentials{ann, session, {AccessKeyID: ann.AccessKeyID, SecretAccessKey: "wrong-secret-of-the-caller"},
-		{AccessKeyID: session.AccessKeyID, SecretAccessKey: session.SecretAccessKey, SessionToken: "wrong-token-of-the-caller"}} {
+	for _, c := range []aws.Credentials{
+		ann, session,
+		{AccessKeyID: ann.AccessKeyID, SecretAccessKey: "wrong-secret-of-the-caller"},
+		{AccessKeyID: session.AccessKeyID, SecretAccessKey: session.SecretAccessKey, SessionToken: "wrong-token-of-the-caller"},
+	} {
 		_, _ = l.ec2(c).RunInstances(ctx, &ec2.RunInstancesInput{MinCount: aws.Int32(1), MaxCount: aws.Int32(1), ImageId: aws.String("ami-12345678"), UserData: aws.String(userData)}) // refused or not: it has its say
 		_, _ = l.sts(c).GetCallerIdentity(ctx, nil)
 		presigned, err := sts.NewPresignClient(l.sts(c)).PresignGetCallerIdentity(ctx, nil)

@@ -52,7 +52,7 @@ func TestUnprivilegedServer(t *testing.T) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		<-ended
+		<-ended //nolint:errcheck // it was killed: how it ended says nothing
 	})
 	l := &lone{t, data, "http://" + listen, &log}
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
