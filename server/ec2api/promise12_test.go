@@ -63,7 +63,19 @@ var vocabulary = func() map[string][]string {
 		"Tag.1.Key": names, "Tag.1.Value": names, "AvailabilityZone": {"us-east-1a", "x", ""},
 		"SourceDestCheck.Value": yes, "AmazonProvidedIpv6CidrBlock": yes, "Attribute": names,
 		"MapPublicIpOnLaunch.Value": yes, "DryRun": {"false", "false", "true", "x"},
-		"RegionName.1": names, "ZoneName.1": names, "ZoneId.1": names,
+		"RegionName.1": names, "ZoneName.1": names, "ZoneId.1": names, "AttributeName.1": {"default-vpc", "x", ""},
+		"PrefixListId": id("pl"), "PrefixListId.1": id("pl"), "PrefixListName": append([]string{"com.amazonaws.x"}, names...),
+		"AddressFamily": {"IPv4", "IPv4", "IPv6", "ipv4", ""}, "MaxEntries": numbers,
+		"CurrentVersion": {"1", "2", "0", "-1", "x", ""}, "PreviousVersion": {"1", "2", "0", "x"}, "TargetVersion": {"1", "9", "0", "x"},
+		"Entry.1.Cidr": blocks, "AddEntry.1.Cidr": blocks, "AddEntry.1.Description": names, "RemoveEntry.1.Cidr": blocks,
+		"NetworkInsightsPathId": id("nip"), "NetworkInsightsPathId.1": id("nip"),
+		"NetworkInsightsAnalysisId": id("nia"), "NetworkInsightsAnalysisId.1": id("nia"),
+		"Source": id("eni"), "Destination": append(id("eni")[1:], id("i")...), "Protocol": {"tcp", "udp", "icmp", ""},
+		"SourceIp": addresses, "DestinationIp": addresses, "DestinationPort": numbers,
+		"FilterAtSource.SourceAddress": addresses, "FilterAtDestination.DestinationPortRange.FromPort": numbers,
+		"FilterAtDestination.DestinationPortRange.ToPort": numbers, "FilterInArn.1": id("arn:aws:ec2:us-east-1:123456789012:vpc/vpc"),
+		"FlowLogId.1": id("fl"), "ResourceType": {"VPC", "NetworkInterface", "TransitGateway", "vpc", ""}, "TrafficType": {"ALL", "x", ""},
+		"LogDestinationType": {"s3", "x", ""}, "LogDestination": {"arn:aws:s3:::x", "x", ""}, "LogGroupName": names,
 	}
 }()
 
