@@ -49,7 +49,7 @@ func TestRandomWalk(t *testing.T) {
 		})
 	}
 	for _, name := range []string{
-		"modify list", "restore list", "delete list", "name list", "run", "attach", "detach", "bind", "unbind", "stopped", "terminate", "delete subnet", "delete vpc", "assign", "reassign", "unassign", "modify interface", "modify instance",
+		"modify list", "restore list", "delete list", "name list", "ask", "analyse", "delete path", "delete analysis", "run", "attach", "detach", "bind", "unbind", "stopped", "terminate", "delete subnet", "delete vpc", "assign", "reassign", "unassign", "modify interface", "modify instance",
 		"peer", "accept peering", "delete peering", "associate", "disassociate", "authorize", "revoke", "modify rules", "describe rule", "carry",
 		"create peering", "reject peering", "add block", "add IPv6 block", "remove block",
 		"add subnet block", "remove subnet block", "create subnet in a further block", "forget",
@@ -111,7 +111,9 @@ func (w *walk) step() (string, vpc.Change, error) {
 		return w.netStep(aVPC, aSubnet)
 	}
 	token := []string{"", "", "", "t1", "t2"}[w.r.IntN(5)]
-	switch w.r.IntN(42) {
+	switch w.r.IntN(44) {
+	case 42, 43:
+		return w.insightsStep(anENI(), anENI())
 	case 40, 41:
 		c, err = w.ModifyInstance(anInstance(), w.instanceChange(someGroups()))
 		return "modify instance", c, err
@@ -206,104 +208,9 @@ func (w *walk) step() (string, vpc.Change, error) {
 	}
 }
 
-// prefixListStep takes an action that has to do with prefix lists.
-func (w *walk) prefixListStep(g vpc.GroupID) (string, vpc.Change, error) {
-	lists := slices.Collect(w.PrefixLists())
-	id := pick(w, lists, func(l *vpc.PrefixList) vpc.PrefixListID { return l.ID }, "pl-12345678")
-	version := int64(1)
-	if l := w.PrefixList(id); l != nil {
-		version = l.Version - int64(w.r.IntN(20)/19) // seldom an old one
-	}
-	cidr := func() string { return fmt.Sprintf("10.%d.0.0/16", w.r.IntN(6)) }
-	switch w.r.IntN(8) {
-	case 0:
-		_, c, err := w.CreatePrefixList(w.env, vpc.NewPrefixList{
-			Name: "l", Family: []string{"IPv4", "IPv6"}[w.r.IntN(8)/7], MaxEntries: 1 + w.r.IntN(25),
-			Entries: []vpc.NewPrefixListEntry{{CIDR: cidr()}},
-		})
-		return "create list", c, err
-	case 1:
-		_, c, err := w.DeletePrefixList(id)
-		return "delete list", c, err
-	case 2:
-		_, c, err := w.RestorePrefixListVersion(id, version-int64(w.r.IntN(4)), version)
-		return "restore list", c, err
-	case 3:
-		_, c, err := w.ModifyPrefixList(id, vpc.PrefixListChange{MaxEntries: new(w.r.IntN(40)), Name: fmt.Sprint("l", w.r.IntN(3))})
-		return "resize list", c, err
-	case 4:
-		_, _, c, err := w.AuthorizeSecurityGroup(w.env, vpc.NewRules{
-			Group: vpc.GroupRef{ID: g}, Egress: w.r.IntN(2) == 0,
-			Permissions: []vpc.Permission{permission("-1", nil, vpc.PermissionPeer{PrefixList: id})},
-		})
-		return "name list", c, err
-	case 5:
-		_, c, err := w.RevokeSecurityGroup(vpc.OldRules{
-			Group: vpc.GroupRef{ID: g}, Egress: w.r.IntN(2) == 0,
-			Permissions: []vpc.Permission{permission("-1", nil, vpc.PermissionPeer{PrefixList: id})},
-		})
-		return "no longer name list", c, err
-	default:
-		in := vpc.PrefixListChange{CurrentVersion: &version}
-		for range w.r.IntN(3) {
-			in.Add = append(in.Add, vpc.NewPrefixListEntry{CIDR: cidr(), Description: fmt.Sprint(w.r.IntN(3))})
-		}
-		for range w.r.IntN(2) {
-			in.Remove = append(in.Remove, cidr())
-		}
-		_, c, err := w.ModifyPrefixList(id, in)
-		return "modify list", c, err
-	}
-}
-
-// prefixListInvariants returns what is wrong with the prefix lists of a State.
-func prefixListInvariants(s *vpc.State) (wrong []string) {
-	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
-	versions := 0
-	for l := range s.PrefixLists() {
-		kept := int(l.Version - l.Oldest + 1)
-		if versions += kept; l.Oldest < 1 || kept < 1 || kept > s.Quota(vpc.VersionsPerPrefixList) {
-			bad("%s keeps versions %d to %d", l.ID, l.Oldest, l.Version)
-		}
-		for n := l.Oldest; n <= l.Version; n++ {
-			if s.Get((&vpc.PrefixListVersion{List: l.ID, Number: n}).Key()) == nil {
-				bad("%s has no version %d", l.ID, n)
-			}
-		}
-		entries := s.PrefixListEntries(l.ID)
-		if len(entries) > l.MaxEntries {
-			bad("%s has %d entries of %d", l.ID, len(entries), l.MaxEntries)
-		}
-		for i, e := range entries {
-			if e.CIDR != e.CIDR.Masked() || e.CIDR.Addr().Is6() != l.IPv6 || i > 0 && entries[i-1].CIDR.Compare(e.CIDR) >= 0 {
-				bad("%s has the entry %s after %v", l.ID, e.CIDR, entries[:i])
-			}
-		}
-	}
-	if n := s.Count(vpc.KindPrefixListVersion); n != versions {
-		bad("there are %d versions, the lists have %d", n, versions)
-	}
-	for g := range s.SecurityGroups() {
-		weight := map[bool]int{} // by direction; this walk knows only one family of peers with weight
-		for _, r := range g.Rules {
-			if id := r.Peer.PrefixList; id != "" {
-				if l := s.PrefixList(id); l == nil {
-					bad("%s names %s, which is gone", r.ID, id)
-				} else if !l.IPv6 {
-					weight[r.Egress] += l.MaxEntries
-				}
-			}
-		}
-		if most := s.Quota(vpc.RulesPerSecurityGroup); weight[false] > most || weight[true] > most {
-			bad("%s has lists of %v, more than %d", g.ID, weight, most)
-		}
-	}
-	return wrong
-}
-
 // invariants returns what is wrong with a State.
 func invariants(s *vpc.State) (wrong []string) {
-	wrong = slices.Concat(prefixListInvariants(s), groupInvariants(s), netInvariants(s))
+	wrong = slices.Concat(prefixListInvariants(s), groupInvariants(s), netInvariants(s), insightsInvariants(s))
 	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	for v := range s.VPCs() {
 		if g := s.DefaultGroup(v.ID); g == nil || g.VPC != v.ID {
