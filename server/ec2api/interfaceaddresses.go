@@ -145,8 +145,8 @@ func addresses(in *addressMembers) (vpc.Addresses, error) {
 	return a, nil
 }
 
-// connectionTracking returns the timeouts that were asked for. An explicit 0 is none, but a refusal's
-// business.
+// connectionTracking returns the timeouts that were asked for. A 0 that was sent is refused here: in
+// vpc it stands for a timeout that was not.
 func connectionTracking(in *wire.ConnectionTrackingSpecificationRequest) (vpc.ConnectionTracking, error) {
 	var t vpc.ConnectionTracking
 	if in == nil {
@@ -161,7 +161,7 @@ func connectionTracking(in *wire.ConnectionTrackingSpecificationRequest) (vpc.Co
 		{"udpStreamTimeout", in.UdpStreamTimeout, &t.UDPStream},
 		{"udpTimeout", in.UdpTimeout, &t.UDP},
 	} {
-		if *v.to = wire.Value(v.from); v.from != nil && *v.from == 0 { // in vpc 0 is "not given"
+		if *v.to = wire.Value(v.from); v.from != nil && *v.from == 0 {
 			return t, vpc.Errorf(vpc.CodeInvalidParameterValue, "Value (0) for parameter %s is invalid.", v.name)
 		}
 	}
