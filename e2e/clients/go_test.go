@@ -41,7 +41,7 @@ func goWaits(t *testing.T, c *ec2.Client) {
 	v := one(t, must(ec2.NewVpcAvailableWaiter(c).WaitForOutput(ctx, &ec2.DescribeVpcsInput{VpcIds: []string{vpcID}}, time.Minute))(t).Vpcs)
 	equal(t, "block", *v.CidrBlock, "10.60.0.0/16")
 	var made []string
-	for _, name := range strings.Split("abcdefghijkl", "") {
+	for name := range strings.SplitSeq("abcdefghijkl", "") {
 		made = append(made, newGroup(t, c, vpcID, name))
 	}
 	must(ec2.NewSecurityGroupExistsWaiter(c).WaitForOutput(ctx, &ec2.DescribeSecurityGroupsInput{GroupIds: made}, time.Minute))(t)

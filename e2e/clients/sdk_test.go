@@ -59,7 +59,7 @@ func must[Out any](out Out, err error) func(*testing.T) Out {
 func refused[Out any](_ Out, err error) func(t *testing.T, code, text string) {
 	return func(t *testing.T, code, text string) {
 		t.Helper()
-		refusal, answer := (smithy.APIError)(nil), (*smithyhttp.ResponseError)(nil)
+		refusal, answer := smithy.APIError(nil), (*smithyhttp.ResponseError)(nil)
 		if !errors.As(err, &refusal) || !errors.As(err, &answer) {
 			t.Fatalf("got %v, want %s", err, code)
 		}

@@ -2,6 +2,7 @@ package clients_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -44,7 +45,9 @@ func (s *server) paperHost(t *testing.T) {
 	}()
 	t.Cleanup(func() {
 		stop()
-		<-ended
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the host ended with %v", err)
+		}
 	})
 	select {
 	case <-connected:
