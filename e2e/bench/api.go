@@ -36,6 +36,7 @@ type apiFigures struct {
 	Sizes        apiSizes
 	Rates        []rate
 	ReadyMS      float64 // from the start of the process to its first answer, with the whole world
+	ReadyCPUMS   float64 // CPU time of the server until then
 	PagesMS      float64 // all groups, page by page, as the caller waits
 	PagesCPUMS   float64 // CPU time of the server for them
 	PagesBytes   int64
@@ -104,6 +105,11 @@ func measureAPI(ctx context.Context, quickly bool, stderr io.Writer) (_ *apiFigu
 		return nil, err
 	}
 	f.ReadyMS = float64(took.Microseconds()) / 1000
+	used, err := s.cpu()
+	if err != nil {
+		return nil, err
+	}
+	f.ReadyCPUMS = float64(used.Milliseconds())
 	if f.ReadyRSSMiB, err = s.status("VmRSS"); err != nil {
 		return nil, err
 	}
@@ -435,6 +441,7 @@ func (f *apiFigures) print(to io.Writer) {
 		{fmt.Sprintf("all groups in pages of 1,000 (%d MB), ms of the server's CPU", f.PagesBytes/1_000_000), f.PagesCPUMS, "< 1000"},
 		{"  ms until the caller has them", f.PagesMS, ""},
 		{"start until the first answer, ms", f.ReadyMS, "< 10000"},
+		{"  ms of the server's CPU until then", f.ReadyCPUMS, ""},
 		{"State, MiB", f.StateMiB, "< 600"},
 		{"resident once ready, MiB", f.ReadyRSSMiB, "< 1536"},
 		{"resident after these rows, MiB", f.LoadedRSSMiB, "< 1536"},

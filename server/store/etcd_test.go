@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -259,5 +260,49 @@ func TestMaintenance(t *testing.T) {
 	}
 	if read(t, s).Instance("i-1") == nil {
 		t.Error("after all, what was stored is gone")
+	}
+}
+
+// What looks after the embedded etcd does not disturb those who write and watch meanwhile: history is
+// compacted up to the newest write, under open watches, and the file is defragmented.
+func TestHousekeepingUnderLoad(t *testing.T) {
+	s, endpoint := connected(t, &line{next: func(int64, clientv3.Op) fault { return none }}, store.Options{Timeout: time.Minute})
+	r := record(t, []string{endpoint})
+	update(t, s, func(*vpc.State) (vpc.Change, error) {
+		return vpc.Change{Puts: []vpc.Object{&vpc.Installation{}}}, nil
+	})
+	r.history(t) // its watch is open
+	c := etcdClient(t, []string{endpoint})
+	done, rounds := make(chan struct{}), 0
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			resp, err := c.Get(t.Context(), prefix+"fence")
+			if err == nil {
+				_, err = c.Compact(t.Context(), resp.Header.Revision)
+			}
+			if err == nil && rounds%10 == 0 {
+				_, err = c.Defragment(t.Context(), endpoint)
+			}
+			if err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
+				t.Errorf("housekeeping: %v", err)
+				return
+			}
+			rounds++
+			select {
+			case <-done:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	})
+	operations, stale := workload(t, []*store.Store{s}, 8, 60)
+	close(done)
+	wg.Wait()
+	for _, v := range append(stale, violations(operations, r.history(t))...) {
+		t.Error(v)
+	}
+	if n := count(operations); n[committed] != len(operations) || rounds < 3 {
+		t.Errorf("%v of %d operations in %d rounds of housekeeping, want all committed", n, len(operations), rounds)
 	}
 }
