@@ -321,8 +321,9 @@ func (s *State) permissions(g *SecurityGroup, show func(Rule) bool) []Permission
 	}
 	list, at := make([]Permission, 0, n), make(map[ports]int, n)
 	peers := make([]PermissionPeer, 0, n) // most permissions have one
-	for _, r := range g.Rules {
-		if !show(r) {
+	for n := range g.Rules {
+		r := &g.Rules[n]
+		if !show(*r) {
 			continue
 		}
 		k := ports{r.Protocol, r.From, r.To}
@@ -332,14 +333,14 @@ func (s *State) permissions(g *SecurityGroup, show func(Rule) bool) []Permission
 			at[k] = i
 			p := Permission{Protocol: r.Protocol.String()}
 			if r.Protocol.HasPorts() {
-				p.From, p.To = &k.from, &k.to
+				p.From, p.To = &r.From, &r.To // nobody writes to a rule
 			}
-			peers = append(peers, s.permissionPeer(g, r))
+			peers = append(peers, s.permissionPeer(g, *r))
 			p.Peers = peers[len(peers)-1 : len(peers) : len(peers)]
 			list = append(list, p)
 			continue
 		}
-		list[i].Peers = append(list[i].Peers, s.permissionPeer(g, r))
+		list[i].Peers = append(list[i].Peers, s.permissionPeer(g, *r))
 	}
 	return list
 }
@@ -356,13 +357,14 @@ func (s *State) permissionPeer(g *SecurityGroup, r Rule) PermissionPeer {
 
 // cidrs returns the CIDR of a peer under its family.
 func (p Peer) cidrs() (ipv4, ipv6 string) {
+	var text [len("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128")]byte // String would allocate twice
 	switch {
 	case !p.CIDR.IsValid():
 		return "", ""
 	case p.CIDR.Addr().Is4():
-		return p.CIDR.String(), ""
+		return string(p.CIDR.AppendTo(text[:0])), ""
 	default:
-		return "", p.CIDR.String()
+		return "", string(p.CIDR.AppendTo(text[:0]))
 	}
 }
 

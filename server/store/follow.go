@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
@@ -170,11 +172,9 @@ func (s *Store) load(ctx context.Context) (*vpc.State, int64, error) {
 		if err != nil {
 			return nil, 0, fmt.Errorf("read the state: %w", err)
 		}
-		var c vpc.Change
-		for _, kv := range resp.Kvs {
-			if err := s.put(&c, kv); err != nil {
-				return nil, 0, err
-			}
+		c, err := s.puts(resp.Kvs)
+		if err != nil {
+			return nil, 0, err
 		}
 		n = n.Apply(c, fence)
 		if !resp.More {
@@ -182,6 +182,30 @@ func (s *Store) load(ctx context.Context) (*vpc.State, int64, error) {
 		}
 		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
 	}
+}
+
+// puts returns the Change that stored objects are, decoded on all CPUs: a restart waits for it.
+func (s *Store) puts(kvs []*mvccpb.KeyValue) (vpc.Change, error) {
+	parts := make([]vpc.Change, runtime.GOMAXPROCS(0))
+	var g errgroup.Group
+	for i := range parts {
+		g.Go(func() error {
+			for _, kv := range kvs[len(kvs)*i/len(parts) : len(kvs)*(i+1)/len(parts)] {
+				if err := s.put(&parts[i], kv); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return vpc.Change{}, err
+	}
+	var c vpc.Change
+	for _, p := range parts {
+		c.Puts = append(c.Puts, p.Puts...)
+	}
+	return c, nil
 }
 
 // put adds a stored object to a Change; the fence and the markers are none.

@@ -1,11 +1,13 @@
 // Package ec2apitest is a lean client of the endpoint, for load generators and for tests that need
-// many calls at once. It sends what an SDK would, and adds no retries, pools or goroutines of its own.
+// many calls at once: HTTP alone, one connection, no retries, pools or goroutines. What real clients send
+// is tested with real clients.
 package ec2apitest
 
 import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
@@ -23,7 +25,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 // ErrLost says that the connection broke after a request was sent: what became of it is unknown.
@@ -34,18 +35,19 @@ var ErrLost = errors.New("the connection was lost before the answer came")
 type Client struct {
 	addr   string // host:port, speaking HTTP
 	region string
-	creds  aws.Credentials
-	signer *v4.Signer
+	creds  aws.Credentials // without a session token
 
+	day  string   // of key
+	key  []byte   // that signs
 	conn net.Conn // nil: none
 	r    *bufio.Reader
-	w    *bufio.Writer
+	out  []byte       // the last request
 	body bytes.Buffer // of the last answer
 }
 
 // New returns a client of the endpoint at addr, host:port. It connects with the first call.
 func New(addr, region string, creds aws.Credentials) *Client {
-	return &Client{addr: addr, region: region, creds: creds, signer: v4.NewSigner()}
+	return &Client{addr: addr, region: region, creds: creds}
 }
 
 // Answer is what came back.
@@ -72,24 +74,55 @@ func (c *Client) Do(ctx context.Context, form url.Values) (Answer, error) {
 
 // Send is Do with an encoded form.
 func (c *Client) Send(ctx context.Context, form []byte) (Answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr+"/", bytes.NewReader(form))
-	if err != nil {
-		return Answer{}, err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
-	hash := sha256.Sum256(form)
-	if err := c.signer.SignHTTP(ctx, c.creds, req, hex.EncodeToString(hash[:]), "ec2", c.region, time.Now()); err != nil {
-		return Answer{}, fmt.Errorf("sign: %w", err)
-	}
 	if err := c.connect(ctx); err != nil {
 		return Answer{}, err
 	}
-	a, err := c.exchange(ctx, req)
+	a, err := c.exchange(ctx, c.request(form, time.Now().UTC()))
 	if err != nil {
 		c.Close()
 		return Answer{}, fmt.Errorf("%w: %w", ErrLost, err)
 	}
 	return a, nil
+}
+
+const (
+	contentType   = "application/x-www-form-urlencoded; charset=utf-8"
+	signedHeaders = "content-type;host;x-amz-date"
+)
+
+// request writes a signed request, in a buffer that the next one overwrites. Amazon's signer would be
+// a third of what a call costs its caller, who shares the CPUs with the server that is measured.
+// Source: "AWS Signature Version 4 for API requests", IAM User Guide.
+func (c *Client) request(form []byte, now time.Time) []byte {
+	date := now.Format("20060102T150405Z")
+	day := date[:8]
+	scope := day + "/" + c.region + "/ec2/aws4_request"
+	if c.day != day {
+		c.day, c.key = day, []byte("AWS4"+c.creds.SecretAccessKey)
+		for _, part := range []string{day, c.region, "ec2", "aws4_request"} {
+			c.key = mac(c.key, []byte(part))
+		}
+	}
+	body := sha256.Sum256(form)
+	b := c.out[:0]
+	b = append(b, "POST\n/\n\ncontent-type:"+contentType+"\nhost:"+c.addr+"\nx-amz-date:"+date+"\n\n"+signedHeaders+"\n"...)
+	b = hex.AppendEncode(b, body[:])
+	canonical := sha256.Sum256(b)
+	b = append(b[:0], "AWS4-HMAC-SHA256\n"+date+"\n"+scope+"\n"...)
+	b = hex.AppendEncode(b, canonical[:])
+	signature := mac(c.key, b)
+	b = append(b[:0], "POST / HTTP/1.1\r\nHost: "+c.addr+"\r\nContent-Type: "+contentType+"\r\nX-Amz-Date: "+date+
+		"\r\nAuthorization: AWS4-HMAC-SHA256 Credential="+c.creds.AccessKeyID+"/"+scope+", SignedHeaders="+signedHeaders+", Signature="...)
+	b = append(hex.AppendEncode(b, signature), "\r\nContent-Length: "...)
+	b = append(strconv.AppendInt(b, int64(len(form)), 10), "\r\n\r\n"...)
+	c.out = append(b, form...)
+	return c.out
+}
+
+func mac(key, text []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write(text)
+	return h.Sum(nil)
 }
 
 func (c *Client) connect(ctx context.Context) (err error) {
@@ -99,19 +132,18 @@ func (c *Client) connect(ctx context.Context) (err error) {
 	if c.conn, err = new(net.Dialer).DialContext(ctx, "tcp", c.addr); err != nil {
 		return err
 	}
-	c.r, c.w = bufio.NewReaderSize(c.conn, 64<<10), bufio.NewWriterSize(c.conn, 8<<10)
+	c.r = bufio.NewReaderSize(c.conn, 64<<10)
 	return nil
 }
 
-func (c *Client) exchange(ctx context.Context, req *http.Request) (Answer, error) {
-	defer context.AfterFunc(ctx, func() { _ = c.conn.SetDeadline(time.Now()) })()
-	if err := req.Write(c.w); err != nil {
+func (c *Client) exchange(ctx context.Context, request []byte) (Answer, error) {
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, func() { _ = c.conn.SetDeadline(time.Now()) })()
+	}
+	if _, err := c.conn.Write(request); err != nil {
 		return Answer{}, err
 	}
-	if err := c.w.Flush(); err != nil {
-		return Answer{}, err
-	}
-	res, err := http.ReadResponse(c.r, req)
+	res, err := http.ReadResponse(c.r, nil)
 	if err != nil {
 		return Answer{}, err
 	}
