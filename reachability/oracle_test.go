@@ -136,3 +136,43 @@ func TestAnalyzeEqualsTryingAll(t *testing.T) {
 		t.Errorf("%d of %d paths are found: they prove little", found, 20*tries)
 	}
 }
+
+// Very many rules, addresses and members are looked at in a moment: each packet by each rule would be
+// minutes.
+func TestAnalyzeIsFast(t *testing.T) {
+	w := newWorld(t)
+	v := w.vpcs[0]
+	var groups []vpc.GroupID
+	var puts []vpc.Object
+	for n := range 5 {
+		g := *w.SecurityGroup(w.group(v, fmt.Sprint("g", n)))
+		groups = append(groups, g.ID)
+		for i := range 190 {
+			port := int32(2 * (n*200 + i))
+			for _, egress := range []bool{true, false} { // on even ports out, on odd ports in
+				r := vpc.Rule{Number: uint32(1 + len(g.Rules)), Egress: egress, Protocol: vpc.TCP, From: port, To: port, Peer: vpc.Peer{Group: groups[i%len(groups)]}}
+				if !egress {
+					r.From, r.To = port+1, port+1
+				}
+				g.Rules = append(g.Rules, r)
+			}
+		}
+		puts = append(puts, &g)
+	}
+	src, dst := w.eni(v, "10.0.0.10", groups...), w.eni(v, "10.0.0.20", groups...)
+	for n, id := range []vpc.InterfaceID{src, dst} {
+		e := *w.NetworkInterface(id)
+		for i := range 49 {
+			e.IPv4 = append(e.IPv4, netip.AddrFrom4([4]byte{10, 0, 0, byte(100 + 50*n + i)}))
+		}
+		puts = append(puts, &e)
+	}
+	for i := range 2500 {
+		puts = append(puts, &vpc.NetworkInterface{
+			ID: vpc.InterfaceID(fmt.Sprintf("eni-%017x", 1<<20+i)), VPC: v, Groups: groups,
+			IPv4: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(1 + i/250), byte(i % 250)})},
+		})
+	}
+	w.do(vpc.Change{Puts: puts}, nil)
+	expect(t, "no port in common", w.ask(src, dst, 0), "ENI_SG_RULES_MISMATCH ingress")
+}

@@ -1,6 +1,7 @@
 package reachability
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -38,7 +39,7 @@ func (q *question) answer(hop Step) Findings {
 	}
 	sources, destinations := q.candidates(froms), q.candidates(tos)
 	q.forgetMembers(slices.Concat(sources, destinations))
-	return q.search(sources, destinations, hop)
+	return q.search(q.unlike(sources), q.unlike(destinations), hop)
 }
 
 // addresses returns what an end's address may be: its own, or the one that is asked for, within the
@@ -131,8 +132,8 @@ func (q *question) candidates(within []netip.Prefix) []netip.Addr {
 	return all
 }
 
-// cidrs are those that rules name, in lists or not, and those of members.
-func (q *question) cidrs() []netip.Prefix {
+// ruleCIDRs are those that rules name, in lists or not.
+func (q *question) ruleCIDRs() []netip.Prefix {
 	var all []netip.Prefix
 	for _, g := range q.view.Groups {
 		for _, r := range g.Rules {
@@ -144,6 +145,13 @@ func (q *question) cidrs() []netip.Prefix {
 	for _, l := range q.view.Lists {
 		all = append(all, l...)
 	}
+	slices.SortFunc(all, netip.Prefix.Compare)
+	return slices.Compact(all)
+}
+
+// cidrs are those that rules name and those of members.
+func (q *question) cidrs() []netip.Prefix {
+	all := q.ruleCIDRs()
 	for _, m := range q.view.Members {
 		all = append(all, m.Prefixes...)
 		for _, a := range m.Addresses {
@@ -163,6 +171,58 @@ func (q *question) forgetMembers(candidates []netip.Addr) {
 			delete(q.view.Members, id) // the View was made for this question
 		}
 	}
+}
+
+// unlike returns the first of the addresses that all rules treat alike: those in the same CIDRs and of
+// the same members.
+func (q *question) unlike(as []netip.Addr) (out []netip.Addr) {
+	cidrs := q.ruleCIDRs()
+	seen := map[string]bool{}
+	for _, a := range as {
+		key := make([]byte, 1, 1+len(cidrs)+len(q.view.Members))
+		if a.Is6() {
+			key[0] = 1
+		}
+		for _, c := range cidrs {
+			key = append(key, bit(c.Contains(a)))
+		}
+		for _, id := range slices.Sorted(maps.Keys(q.view.Members)) {
+			m := q.view.Members[id]
+			key = append(key, bit(slices.Contains(m.Addresses, a) || contains(m.Prefixes, a)))
+		}
+		for _, e := range []*vpc.NetworkInterface{q.src, q.dst} { // whose own it is
+			key = append(key, bit(slices.Contains(e.IPv4, a) || slices.Contains(e.IPv6, a) ||
+				contains(e.IPv4Prefixes, a) || contains(e.IPv6Prefixes, a)))
+		}
+		if !seen[string(key)] {
+			seen[string(key)] = true
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func bit(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// at returns the view with only the rules that are about a port: there may be very many others.
+func (q *question) at(port int32) *ruleset.View {
+	v := *q.view
+	v.Groups = make(map[vpc.GroupID]ruleset.Group, len(q.view.Groups))
+	for id, g := range q.view.Groups {
+		var rules []vpc.Rule
+		for _, r := range g.Rules {
+			if r.Protocol == vpc.AllProtocols || r.Protocol == q.path.Protocol && r.From <= port && port <= r.To {
+				rules = append(rules, r)
+			}
+		}
+		v.Groups[id] = ruleset.Group{ID: id, Rules: rules}
+	}
+	return &v
 }
 
 // candidatePorts returns the lower ends of all that the rules of the two ends tell apart, sorted.
@@ -197,12 +257,12 @@ func (q *question) search(sources, destinations []netip.Addr, hop Step) Findings
 			continue
 		}
 		common = true
-		first := from[0]
+		first, view := from[0], q.at(q.ports.From)
 		from = slices.DeleteFunc(from, func(a netip.Addr) bool {
-			return ruleset.Explain(q.view, q.src.ID, ruleset.Egress, q.packet(a, to[0], q.ports.From)).Reason == ruleset.ReasonSourceAddress
+			return ruleset.Explain(view, q.src.ID, ruleset.Egress, q.packet(a, to[0], q.ports.From)).Reason == ruleset.ReasonSourceAddress
 		})
 		to = slices.DeleteFunc(to, func(a netip.Addr) bool {
-			return ruleset.Explain(q.view, q.dst.ID, ruleset.Ingress, q.packet(first, a, q.ports.From)).Reason == ruleset.ReasonDestinationAddress
+			return ruleset.Explain(view, q.dst.ID, ruleset.Ingress, q.packet(first, a, q.ports.From)).Reason == ruleset.ReasonDestinationAddress
 		})
 		sending.own = sending.own || len(from) > 0
 		receiving.own = receiving.own || len(to) > 0
@@ -211,11 +271,12 @@ func (q *question) search(sources, destinations []netip.Addr, hop Step) Findings
 		}
 		for _, port := range ports {
 			var out, in []pass
+			view := q.at(port)
 			for _, a := range to {
-				out = addPasses(out, a, ruleset.Explain(q.view, q.src.ID, ruleset.Egress, q.packet(from[0], a, port)))
+				out = addPasses(out, a, ruleset.Explain(view, q.src.ID, ruleset.Egress, q.packet(from[0], a, port)))
 			}
 			for _, a := range from {
-				in = addPasses(in, a, ruleset.Explain(q.view, q.dst.ID, ruleset.Ingress, q.packet(a, to[0], port)))
+				in = addPasses(in, a, ruleset.Explain(view, q.dst.ID, ruleset.Ingress, q.packet(a, to[0], port)))
 			}
 			sending.allows = sending.allows || len(out) > 0
 			receiving.allows = receiving.allows || len(in) > 0

@@ -90,7 +90,7 @@ var flowLogRecordFields = strings.Fields(`
 
 // validFlowLogFormat reports whether a format is ${field} ${field} and so on.
 func validFlowLogFormat(format string) bool {
-	for _, word := range strings.Fields(format) {
+	for word := range strings.FieldsSeq(format) {
 		name, ok := strings.CutPrefix(word, "${")
 		name, closed := strings.CutSuffix(name, "}")
 		if !ok || !closed || !slices.Contains(flowLogRecordFields, name) {
@@ -155,8 +155,8 @@ func (s *State) DescribeFlowLogs(q FlowLogQuery) error {
 	if _, err := flowLogFields.Where(s, q.Filters, none); err != nil {
 		return err
 	}
-	for _, id := range q.IDs {
-		return errNoFlowLog(id)
+	if len(q.IDs) > 0 {
+		return errNoFlowLog(q.IDs[0])
 	}
 	_, _, err := paginate([]struct{}(nil), "flow-log", nil, q.Page)
 	return err

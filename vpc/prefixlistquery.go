@@ -78,11 +78,11 @@ func (s *State) ServicePrefixLists(ids []PrefixListID, filters []Filter, p Page)
 	if _, _, err := paginate([]*PrefixList(nil), "service-prefix-list", nil, p); err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if _, err := ParsePrefixListID(string(id)); err != nil {
+	if len(ids) > 0 {
+		if _, err := ParsePrefixListID(string(ids[0])); err != nil {
 			return err
 		}
-		return errNoPrefixList(id)
+		return errNoPrefixList(ids[0])
 	}
 	return nil
 }

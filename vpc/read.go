@@ -44,15 +44,19 @@ func (s *State) InsightsAnalysis(id InsightsAnalysisID) *InsightsAnalysis {
 func (s *State) User(name string) *User { return get[User](s, KindUser, name) }
 
 func (s *State) PrefixLists() iter.Seq[*PrefixList] { return all[*PrefixList](s, KindPrefixList) }
+
 func (s *State) Peerings() iter.Seq[*PeeringConnection] {
 	return all[*PeeringConnection](s, KindPeering)
 }
+
 func (s *State) InsightsPaths() iter.Seq[*InsightsPath] {
 	return all[*InsightsPath](s, KindInsightsPath)
 }
+
 func (s *State) InsightsAnalyses() iter.Seq[*InsightsAnalysis] {
 	return all[*InsightsAnalysis](s, KindInsightsAnalysis)
 }
+
 func (s *State) Users() iter.Seq[*User]           { return all[*User](s, KindUser) }
 func (s *State) AccessKeys() iter.Seq[*AccessKey] { return all[*AccessKey](s, KindAccessKey) }
 
