@@ -1,6 +1,7 @@
 package datapath_test
 
 import (
+	"maps"
 	"net/netip"
 	"testing"
 
@@ -94,10 +95,7 @@ func TestDelegatedPrefixes(t *testing.T) {
 	v.ENIs[eniA], v.Members["eni-m"] = eni, member
 	h.fresh(t)
 	h.apply(v)
-	without := map[string]ruleset.Reason{}
-	for what, reason := range reasons {
-		without[what] = reason
-	}
+	without := maps.Clone(reasons)
 	without["own source"], without["own destination"] = ruleset.ReasonSourceAddress, ruleset.ReasonDestinationAddress
 	without["own ARP"], without["own ND"], without["own ND in"] = ruleset.ReasonARP, ruleset.ReasonND, ruleset.ReasonDestinationAddress
 	without["member by prefix"] = ruleset.ReasonNoRule

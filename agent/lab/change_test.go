@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,7 +135,7 @@ func TestAddressesOfRunningGuest(t *testing.T) {
 	old := [][]netip.Prefix{a.Interfaces[0].Addresses, a.Interfaces[1].Addresses}
 	for n := range a.Interfaces {
 		for _, x := range more[n] {
-			a.Interfaces[n].Addresses = append(a.Interfaces[n].Addresses[:len(a.Interfaces[n].Addresses):len(a.Interfaces[n].Addresses)], netip.MustParsePrefix(x))
+			a.Interfaces[n].Addresses = append(slices.Clip(a.Interfaces[n].Addresses), netip.MustParsePrefix(x))
 		}
 	}
 	reconcile(l)

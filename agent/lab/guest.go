@@ -303,7 +303,7 @@ func (f givenFile) read() ([]netip.Prefix, error) {
 		return nil, fmt.Errorf("read which addresses were given: %w", err)
 	}
 	var all []netip.Prefix
-	for _, line := range strings.Fields(string(b)) {
+	for line := range strings.FieldsSeq(string(b)) {
 		if a, err := netip.ParsePrefix(line); err == nil { // a line may be cut short
 			all = append(all, a)
 		}
