@@ -57,7 +57,7 @@
 //
 // A packet goes between the first IPv4 addresses, with ipv6 or icmpv6 the first IPv6 ones, or those
 // after an @, which may be in a delegated prefix. After a ! stands an address that is not the
-// interface's own. A packet meets the egress gate of its sender and, if that lets it pass, the ingress gate of
-// its receiver. What a gate must say is the label of the rule that allows, or the word of a Reason;
-// a gate that the line does not mention may say anything that leads to the same end.
+// interface's own. A packet meets the egress gate of its sender and, if that lets it pass, the
+// ingress gate of its receiver. What a gate must say is the label of the rule that allows, or the
+// word of a Reason; a gate that the line does not mention may say anything that leads to the same end.
 package scenariotest
