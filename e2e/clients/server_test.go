@@ -96,11 +96,12 @@ func startServer(t *testing.T) *server {
 	var output bytes.Buffer
 	cmd := exec.Command(sallyport, "server", "--data-dir", dir, "--listen", listen, "--feed-listen", s.feed, "--log-level", "warn")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &output, &output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // a test that panics cleans nothing up
 	if os.Geteuid() == 0 {
 		if err := os.Chown(dir, nobody, nobody); err != nil {
 			t.Fatal(err)
 		}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
 	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
