@@ -345,21 +345,28 @@ func statusOf(code vpc.Code) int {
 }
 
 func (c *call) log(status int, err, writeErr error, took time.Duration) {
-	level, attrs := slog.LevelDebug, []slog.Attr{
+	level := slog.LevelDebug
+	wrote := c.revision != 0 && c.wrote && err == nil
+	switch {
+	case wrote:
+		level = slog.LevelInfo
+	case vpc.CodeOf(err) == vpc.CodeInsufficientInstanceCapacity: // expected, and for the operator to mend
+		level = slog.LevelInfo
+	case status >= http.StatusInternalServerError && c.ctx.Err() == nil:
+		level = slog.LevelError
+	}
+	if !c.Log.Enabled(c.ctx, level) {
+		return // most reads: before anything is made for it
+	}
+	attrs := []slog.Attr{
 		slog.String("request_id", c.requestID),
 		slog.String("action", fmt.Sprintf("%.64s", c.action)),
 		slog.String("key", c.identity.AccessKeyID),
 		slog.Int("status", status),
 		slog.Duration("took", took),
 	}
-	switch {
-	case c.revision != 0 && c.wrote && err == nil:
-		level = slog.LevelInfo
+	if wrote {
 		attrs = append(attrs, slog.Int64("revision", c.revision))
-	case vpc.CodeOf(err) == vpc.CodeInsufficientInstanceCapacity: // expected, and for the operator to mend
-		level = slog.LevelInfo
-	case status >= http.StatusInternalServerError && c.ctx.Err() == nil:
-		level = slog.LevelError
 	}
 	if err != nil {
 		attrs = append(attrs, slog.Any("err", err))
