@@ -23,7 +23,7 @@ LINT_PACKAGES := clang-format-19=1:19.1.7*
 RACE_PACKAGES := clang-19=1:19.1.7*
 ROOT_TEST_PACKAGES := $(DEV_PACKAGES) util-linux=2.38.* procps=2:4.0* tcpdump=4.99.* \
 	iputils-arping=3:2022* openssl=3.0.* jq=1.6* python3-boto3=1.26.* libcap2-bin=1:2.66* socat=1.7.4*
-CLIENT_PACKAGES := awscli=2.9.* python3-boto3=1.26.* ansible=7.7.*
+CLIENT_PACKAGES := curl=7.88.* awscli=2.9.* python3-boto3=1.26.* ansible=7.7.*
 # Only where there is no npm: other builds of Node.js bring their own, and exclude Debian's.
 NODE_PACKAGES := nodejs=18.* npm=9.2.*
 
