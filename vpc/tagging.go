@@ -92,94 +92,101 @@ func (s *State) retag(resources []string, edit func(Tags) (Tags, error)) (Change
 }
 
 func (d *draft) retagOne(id string, edit func(Tags) (Tags, error)) error {
-	prefix := id[:max(strings.LastIndex(id, "-"), 0)]
-	var old Tags
-	var put func(Tags)
-	switch taggable[prefix] {
-	case "vpc":
-		v, err := d.findVPC(VPCID(id))
-		if err != nil {
-			return err
-		}
-		old, put = v.Tags, func(t Tags) { c := *v; c.Tags = t; d.put(&c) }
-	case "subnet":
-		n, err := d.findSubnet(SubnetID(id))
-		if err != nil {
-			return err
-		}
-		old, put = n.Tags, func(t Tags) { c := *n; c.Tags = t; d.put(&c) }
-	case "security-group":
-		g, err := d.findGroup(GroupID(id))
-		if err != nil {
-			return err
-		}
-		old, put = g.Tags, func(t Tags) { c := *g; c.Tags = t; d.put(&c) }
-	case "security-group-rule":
-		if _, err := ParseRuleID(id); err != nil {
-			return err
-		}
-		g := d.GroupOfRule(RuleID(id))
-		if g == nil {
-			return errNoRule(RuleID(id))
-		}
-		n := slices.IndexFunc(g.Rules, func(r Rule) bool { return r.ID == RuleID(id) })
-		old, put = g.Rules[n].Tags, func(t Tags) {
-			c := *g
-			c.Rules = slices.Clone(g.Rules)
-			c.Rules[n].Tags = t
-			d.put(&c)
-		}
-	case "network-interface":
-		e, err := d.findInterface(InterfaceID(id))
-		if err != nil {
-			return err
-		}
-		old, put = e.Tags, func(t Tags) { c := *e; c.Tags = t; d.put(&c) }
-	case "instance":
-		i, err := d.findInstance(InstanceID(id))
-		if err != nil {
-			return err
-		}
-		old, put = i.Tags, func(t Tags) { c := *i; c.Tags = t; d.put(&c) }
-	case "prefix-list":
-		l, err := d.findPrefixList(PrefixListID(id))
-		if err != nil {
-			return err
-		}
-		old, put = l.Tags, func(t Tags) { c := *l; c.Tags = t; d.put(&c) }
-	case "vpc-peering-connection":
-		p, err := d.findPeering(PeeringID(id))
-		if err != nil {
-			return err
-		}
-		old, put = p.Tags, func(t Tags) { c := *p; c.Tags = t; d.put(&c) }
-	case "network-insights-path":
-		p, err := d.findInsightsPath(InsightsPathID(id))
-		if err != nil {
-			return err
-		}
-		old, put = p.Tags, func(t Tags) { c := *p; c.Tags = t; d.put(&c) }
-	case "network-insights-analysis":
-		a, err := d.findInsightsAnalysis(InsightsAnalysisID(id))
-		if err != nil {
-			return err
-		}
-		old, put = a.Tags, func(t Tags) { c := *a; c.Tags = t; d.put(&c) }
-	default:
-		return Errorf(CodeInvalidID, "The ID '%s' is not valid", id)
+	if strings.HasPrefix(id, "sgr-") {
+		return d.retagRule(RuleID(id), edit)
 	}
-	tags, err := edit(old)
+	o, err := d.findTagged(id)
 	if err != nil {
 		return err
 	}
+	tags, changed, err := edited(o.tags(), edit)
+	if changed {
+		d.put(o.withTags(tags))
+	}
+	return err
+}
+
+// retagRule is retagOne for a rule, which is part of its group.
+func (d *draft) retagRule(id RuleID, edit func(Tags) (Tags, error)) error {
+	if _, err := ParseRuleID(string(id)); err != nil {
+		return err
+	}
+	g := d.GroupOfRule(id)
+	if g == nil {
+		return errNoRule(id)
+	}
+	n := slices.IndexFunc(g.Rules, func(r Rule) bool { return r.ID == id })
+	tags, changed, err := edited(g.Rules[n].Tags, edit)
+	if changed {
+		c := *g
+		c.Rules = slices.Clone(g.Rules)
+		c.Rules[n].Tags = tags
+		d.put(&c)
+	}
+	return err
+}
+
+// edited returns what edit makes of tags, nil if none are left, and whether that is something else.
+func edited(old Tags, edit func(Tags) (Tags, error)) (tags Tags, changed bool, err error) {
+	tags, err = edit(old)
 	if len(tags) == 0 {
 		tags = nil
 	}
-	if !maps.Equal(tags, old) {
-		put(tags)
-	}
-	return nil
+	return tags, err == nil && !maps.Equal(tags, old), err
 }
+
+// tagged is an object with tags of its own. Its kind is what EC2 calls its type of resource.
+type tagged interface {
+	Object
+	tags() Tags
+	withTags(Tags) Object // a copy
+}
+
+// findTagged returns the resource with that id, or what EC2 says of an id without one.
+func (s *State) findTagged(id string) (tagged, error) {
+	switch Kind(taggable[id[:max(strings.LastIndex(id, "-"), 0)]]) {
+	case KindVPC:
+		return s.findVPC(VPCID(id))
+	case KindSubnet:
+		return s.findSubnet(SubnetID(id))
+	case KindSecurityGroup:
+		return s.findGroup(GroupID(id))
+	case KindInterface:
+		return s.findInterface(InterfaceID(id))
+	case KindInstance:
+		return s.findInstance(InstanceID(id))
+	case KindPrefixList:
+		return s.findPrefixList(PrefixListID(id))
+	case KindPeering:
+		return s.findPeering(PeeringID(id))
+	case KindInsightsPath:
+		return s.findInsightsPath(InsightsPathID(id))
+	case KindInsightsAnalysis:
+		return s.findInsightsAnalysis(InsightsAnalysisID(id))
+	default:
+		return nil, Errorf(CodeInvalidID, "The ID '%s' is not valid", id)
+	}
+}
+
+func (v *VPC) tags() Tags               { return v.Tags }
+func (n *Subnet) tags() Tags            { return n.Tags }
+func (g *SecurityGroup) tags() Tags     { return g.Tags }
+func (e *NetworkInterface) tags() Tags  { return e.Tags }
+func (i *Instance) tags() Tags          { return i.Tags }
+func (l *PrefixList) tags() Tags        { return l.Tags }
+func (p *PeeringConnection) tags() Tags { return p.Tags }
+func (p *InsightsPath) tags() Tags      { return p.Tags }
+func (a *InsightsAnalysis) tags() Tags  { return a.Tags }
+
+func (v *VPC) withTags(t Tags) Object               { c := *v; c.Tags = t; return &c }
+func (n *Subnet) withTags(t Tags) Object            { c := *n; c.Tags = t; return &c }
+func (g *SecurityGroup) withTags(t Tags) Object     { c := *g; c.Tags = t; return &c }
+func (e *NetworkInterface) withTags(t Tags) Object  { c := *e; c.Tags = t; return &c }
+func (i *Instance) withTags(t Tags) Object          { c := *i; c.Tags = t; return &c }
+func (l *PrefixList) withTags(t Tags) Object        { c := *l; c.Tags = t; return &c }
+func (p *PeeringConnection) withTags(t Tags) Object { c := *p; c.Tags = t; return &c }
+func (p *InsightsPath) withTags(t Tags) Object      { c := *p; c.Tags = t; return &c }
+func (a *InsightsAnalysis) withTags(t Tags) Object  { c := *a; c.Tags = t; return &c }
 
 // TagDescription is one tag of one resource.
 type TagDescription struct {
@@ -209,35 +216,15 @@ func (s *State) DescribeTags(in TagQuery) ([]TagDescription, string, error) {
 			}
 		}
 	}
-	for v := range s.VPCs() {
-		add(string(v.ID), "vpc", v.Tags)
-	}
-	for n := range s.Subnets() {
-		add(string(n.ID), "subnet", n.Tags)
-	}
-	for g := range s.SecurityGroups() {
-		add(string(g.ID), "security-group", g.Tags)
-		for _, r := range g.Rules {
-			add(string(r.ID), "security-group-rule", r.Tags)
+	for o := range s.Objects() {
+		if t, ok := o.(tagged); ok {
+			add(o.Key().ID, string(o.Key().Kind), t.tags())
 		}
-	}
-	for e := range s.NetworkInterfaces() {
-		add(string(e.ID), "network-interface", e.Tags)
-	}
-	for i := range s.Instances() {
-		add(string(i.ID), "instance", i.Tags)
-	}
-	for l := range s.PrefixLists() {
-		add(string(l.ID), "prefix-list", l.Tags)
-	}
-	for p := range s.Peerings() {
-		add(string(p.ID), "vpc-peering-connection", p.Tags)
-	}
-	for p := range s.InsightsPaths() {
-		add(string(p.ID), "network-insights-path", p.Tags)
-	}
-	for a := range s.InsightsAnalyses() {
-		add(string(a.ID), "network-insights-analysis", a.Tags)
+		if g, ok := o.(*SecurityGroup); ok {
+			for _, r := range g.Rules {
+				add(string(r.ID), "security-group-rule", r.Tags)
+			}
+		}
 	}
 	return paginate(out, "tag", func(t TagDescription) string { return t.Resource + " " + t.Key }, in.Page)
 }

@@ -323,7 +323,7 @@ type ManagedPrefixList struct {
 	PrefixListName                    *string
 	State                             *string
 	StateMessage                      *string
-	Tags                              []Tag
+	Tags                              []Tag // nil is answered as empty
 	Version                           *int64
 }
 
@@ -338,7 +338,7 @@ func (v *ManagedPrefixList) encode(b []byte) []byte {
 	b = putString(b, "prefixListName", v.PrefixListName)
 	b = putString(b, "state", v.State)
 	b = putString(b, "stateMessage", v.StateMessage)
-	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
+	b = putObjects(b, "tagSet", "item", orEmpty(v.Tags), (*Tag).encode)
 	b = putNumber(b, "version", v.Version)
 	return b
 }
