@@ -159,3 +159,35 @@ func TestProfilesAreForLoopback(t *testing.T) {
 		}
 	}
 }
+
+// A page in a browser on the server's machine reaches loopback: by a name of its own that leads there, or
+// without seeing the answer.
+func TestProfilesAreNotForPages(t *testing.T) {
+	c := config(t, filepath.Join(t.TempDir(), "data"))
+	c.MetricsListen = freeAddr(t)
+	start(t, c)
+	for _, tt := range []struct {
+		host, site string
+		want       int
+	}{
+		{c.MetricsListen, "", 200}, {"localhost", "none", 200}, {"[::1]:1", "same-origin", 200},
+		{"evil.example", "", 403}, {"evil.example:80", "same-origin", 403}, {c.MetricsListen, "cross-site", 403}, {c.MetricsListen, "same-site", 403},
+	} {
+		r, err := http.NewRequest(http.MethodGet, "http://"+c.MetricsListen+"/debug/pprof/cmdline", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = tt.host
+		if tt.site != "" {
+			r.Header.Set("Sec-Fetch-Site", tt.site)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != tt.want {
+			t.Errorf("Host %s, Sec-Fetch-Site %q: %d, want %d", tt.host, tt.site, res.StatusCode, tt.want)
+		}
+	}
+}

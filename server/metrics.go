@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -82,19 +83,36 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 
 // handler serves /metrics, and on loopback Go's profiles: whoever can ask for those can slow the server
 // down and look into it.
-func (m *metrics) handler(loopback bool) http.Handler {
+func (m *metrics) handler(local bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{m.registry, prometheus.DefaultGatherer}, promhttp.HandlerOpts{
 		MaxRequestsInFlight: 4,
 	}))
-	if loopback {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	if local {
+		mux.HandleFunc("GET /debug/pprof/", notForPages(pprof.Index))
+		mux.HandleFunc("GET /debug/pprof/cmdline", notForPages(pprof.Cmdline))
+		mux.HandleFunc("GET /debug/pprof/profile", notForPages(pprof.Profile))
+		mux.HandleFunc("GET /debug/pprof/symbol", notForPages(pprof.Symbol))
+		mux.HandleFunc("GET /debug/pprof/trace", notForPages(pprof.Trace))
 	}
 	return mux
+}
+
+// notForPages refuses what a page in a browser on this machine sends: under a name that leads here (DNS
+// rebinding), or from another site.
+func notForPages(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = strings.Trim(r.Host, "[]")
+		}
+		site := r.Header.Get("Sec-Fetch-Site")
+		if !loopback(host) || site != "" && site != "none" && site != "same-origin" {
+			http.Error(w, "forbidden", http.StatusForbidden)
+			return
+		}
+		next(w, r)
+	}
 }
 
 // serveMetrics answers on a listener of its own until ctx ends.

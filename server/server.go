@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -137,6 +138,10 @@ func New(c Config) (*Server, error) {
 		}
 	}
 	for _, e := range c.Endpoints {
+		if strings.Contains(e, "@") { // not shown: it may be a password
+			return nil, errors.New("--endpoints: a URL with a user or password is seen by others and used by nobody; " +
+				"give --etcd-user and --etcd-password-file")
+		}
 		u, err := url.Parse(e)
 		if err != nil || u.Host == "" && u.Path == "" || !slices.Contains([]string{"http", "https", "unix"}, u.Scheme) {
 			return nil, fmt.Errorf("--endpoints %q: want a URL such as http://192.0.2.1:2379", e)

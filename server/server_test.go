@@ -184,6 +184,7 @@ func TestBadConfig(t *testing.T) {
 		"no certificate":           {func(c *server.Config) { c.TLSCert, c.TLSKey = "none", "none" }, "certificate"},
 		"endpoint no URL":          {func(c *server.Config) { c.Endpoints = []string{"etcd:2379"} }, "--endpoints"},
 		"endpoint of nothing":      {func(c *server.Config) { c.Endpoints = []string{"http://"} }, "--endpoints"},
+		"endpoint with a password": {func(c *server.Config) { c.Endpoints = []string{"https://root:hunter2@etcd:2379"} }, "--etcd-password-file"},
 		"metrics without a port":   {func(c *server.Config) { c.MetricsListen = "127.0.0.1" }, "--metrics-listen"},
 		"host id":                  {func(c *server.Config) { c.LocalAgent = "a b" }, "--local-agent"},
 		"default VPC not a prefix": {func(c *server.Config) { c.DefaultVPCCIDR = netip.MustParsePrefix("10.1.2.3/16") }, "IPv4"},
@@ -191,7 +192,8 @@ func TestBadConfig(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := config(t, t.TempDir())
 			tt.change(&c)
-			if _, err := server.New(c); err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+			if _, err := server.New(c); err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") ||
+				strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("New = %v, want an error that names %s", err, tt.want)
 			}
 		})

@@ -181,6 +181,9 @@ func (c *call) update(fn func(*vpc.State) (vpc.Change, error)) error {
 		return err
 	}
 	revision, err := c.Store.Update(c.ctx, func(s *vpc.State) (vpc.Change, error) {
+		if err := c.stillMay(s); err != nil {
+			return vpc.Change{}, err
+		}
 		s, gone := s.Forget(c.env)
 		change, err := fn(s)
 		if c.wrote = !change.Empty(); c.wrote {
@@ -194,6 +197,16 @@ func (c *call) update(fn func(*vpc.State) (vpc.Change, error)) error {
 		c.revision = revision
 	}
 	return err
+}
+
+// stillMay refuses a caller whose key or role went while the request was on its way, or went on another
+// server of which this one had not heard: in the State that is written to, the right must be there.
+func (c *call) stillMay(s *vpc.State) error {
+	now := s.Caller(c.caller.Key)
+	if now.User == "" {
+		return &sigv4.Error{Kind: sigv4.UnknownKey, Reason: "the access key is gone"}
+	}
+	return c.Authorize(now, c.op)
 }
 
 // ServeHTTP implements http.Handler.
@@ -271,25 +284,40 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) (answer []byte, err
 	if c.caller = c.Caller(vpc.AccessKeyID(c.identity.AccessKeyID)); c.caller.User == "" { // it went a moment ago
 		return nil, &sigv4.Error{Kind: sigv4.UnknownKey, Reason: "the access key is gone"}
 	}
+	do := func() ([]byte, error) { return c.act(c.op, form) }
+	op := wire.Operations[c.action]
+	switch err := c.find(form, formErr); {
+	case err == nil:
+	case formErr != nil:
+		op, form = wire.Operations[wire.ClaimedAction(r.URL.RawQuery, string(body))], nil
+		fallthrough
+	default:
+		do = func() ([]byte, error) { return nil, err }
+	}
+	if c.Audit != nil && op != nil && op.Changes() {
+		return c.audited(r, op, form, do)
+	}
+	return do()
+}
+
+// find settles which operation is asked for.
+func (c *call) find(form *wire.Form, formErr error) error {
 	if formErr != nil {
-		return nil, formErr
+		return formErr
 	}
 	op, err := wire.Lookup(form)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.op = op
 	if (c.identity.Service == wire.STS.Name) != (op.Service == &wire.STS) {
-		return nil, &sigv4.Error{Kind: sigv4.BadScope, Reason: fmt.Sprintf(
+		return &sigv4.Error{Kind: sigv4.BadScope, Reason: fmt.Sprintf(
 			"Credential should be scoped to correct service: '%s'.", op.Service.Name)}
 	}
 	if c.actions[op] == nil {
-		return nil, wire.InvalidAction(op.Name)
+		return wire.InvalidAction(op.Name)
 	}
-	if c.Audit != nil && op.Changes() {
-		return c.audited(r, op, form)
-	}
-	return c.act(op, form)
+	return nil
 }
 
 // act does what the caller asks for, if the caller may.

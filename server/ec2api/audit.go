@@ -30,12 +30,13 @@ const (
 
 // audited does what may change something, with a record of it. Without one nothing is begun; if the
 // record cannot be written afterwards the caller is not told of a success that nobody could prove.
-func (c *call) audited(r *http.Request, op *wire.Operation, f *wire.Form) ([]byte, error) {
+// f is nil if it could not be read.
+func (c *call) audited(r *http.Request, op *wire.Operation, f *wire.Form, do func() ([]byte, error)) ([]byte, error) {
 	if err := c.Audit.Ready(); err != nil {
 		c.Log.ErrorContext(c.ctx, "refused for want of an audit log", "request_id", c.requestID, "action", op.Name, "err", err)
 		return nil, vpc.Errorf(vpc.CodeUnavailable, "The audit log cannot be written. Nothing was changed.")
 	}
-	answer, err := c.act(op, f)
+	answer, err := do()
 	record := c.record(r, op, f, answer, err)
 	if failed := c.Audit.Write(record); failed != nil {
 		c.Log.ErrorContext(c.ctx, "audit record not written", "request_id", c.requestID, "record", record, "err", failed)
@@ -52,6 +53,9 @@ func (c *call) record(r *http.Request, op *wire.Operation, f *wire.Form, answer 
 	record := audit.Record{
 		Time: c.env.Now, RequestID: c.requestID, User: c.caller.User, Key: c.identity.AccessKeyID, Source: source,
 		UserAgent: cut(r.UserAgent(), maxAuditValue), Action: op.Name, Parameters: map[string]string{},
+	}
+	if f == nil {
+		f = &wire.Form{}
 	}
 	_, _ = op.Decode(f) // a call that was refused before was not decoded: which parameters are secret shows here
 	size := 0

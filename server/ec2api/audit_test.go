@@ -35,7 +35,7 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 			before := e.newest()
 			key := reader
 			key.AccessKeyID = creds
-			a := e.callAs(key, name, "DryRun", "true", "UserData", "c2VjcmV0", "Value", "c2VjcmV0")
+			a := e.callAs(key, name, "DryRun", "true", "UserData", "c2VjcmV0", "Value", "c2VjcmV0", "TokenCode", "123456")
 			if strings.Contains(a.body, "<Code>InvalidAction</Code>") {
 				continue
 			}
@@ -52,9 +52,41 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 			if (now.Code == "") != (a.status == http.StatusOK) || now.Code != "" && !strings.Contains(a.body, "<Code>"+now.Code+"</Code>") {
 				t.Errorf("%s by %s: recorded as %q, answered %d %s", name, creds, now.Code, a.status, a.body)
 			}
-			if got := now.Parameters["UserData"]; got != "(secret)" {
-				t.Errorf("%s by %s: UserData is recorded as %q", name, creds, got)
+			for _, p := range []string{"UserData", "TokenCode"} {
+				if got := now.Parameters[p]; got != "(secret)" {
+					t.Errorf("%s by %s: %s is recorded as %q", name, creds, p, got)
+				}
 			}
+		}
+	}
+}
+
+// What somebody known asks for in a way that is refused before anything is decoded is recorded, too.
+func TestUnreadableChangesAreRecorded(t *testing.T) {
+	e := newEndpoint(t)
+	for body, want := range map[string]string{
+		"Action=CreateVpc&Version=2016-11-15&CidrBlock=a&CidrBlock=b": "MalformedQueryString",
+		"Action=CreateVpc&Version=2016-11-15&CidrBlock=%01":           "InvalidCharacter",
+		"CidrBlock=%zz&Action=CreateVpc&Version=2016-11-15":           "MalformedQueryString",
+		"Action=CreateVpc&Version=1&CidrBlock=10.0.0.0/16":            "NoSuchVersion",
+		"Action=CreateVpc&CidrBlock=10.0.0.0/16":                      "MissingParameter",
+		"Action=CreateVpc&Version=2011-06-15":                         "InvalidAction",
+		"Action=GetSessionToken&Version=2011-06-15":                   "SignatureDoesNotMatch", // it is signed for EC2
+		"Action=DescribeVpcs&Version=2016-11-15&MaxResults=%01":       "",
+		"Action=MakeVpc&Version=2016-11-15":                           "",
+	} {
+		before := e.newest().Seq
+		a := e.send(e.signed(http.MethodPost, "", body, adminKey, "ec2"))
+		now := e.newest()
+		if want == "" {
+			if now.Seq != before || a.status != http.StatusBadRequest {
+				t.Errorf("%s: answered %d, recorded %+v", body, a.status, now)
+			}
+			continue
+		}
+		if now.Seq != before+1 || now.Code != want || now.User != "admin" || !strings.Contains(body, "Action="+now.Action) ||
+			a.status == http.StatusOK {
+			t.Errorf("%s: answered %d %s, recorded %+v; want %s", body, a.status, a.body, now, want)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"github.com/sallyport/sallyport/server/ec2api"
 	"github.com/sallyport/sallyport/server/ec2api/wire"
 	"github.com/sallyport/sallyport/server/store/storetest"
 	"github.com/sallyport/sallyport/vpc"
@@ -218,4 +219,66 @@ func TestSessionsAreBounded(t *testing.T) {
 	if n := e.state().Count(vpc.KindAccessKey); n != 5 { // admin, guest, ann and her two sessions
 		t.Errorf("%d keys are left, want 5", n)
 	}
+}
+
+// tookAway takes a right away after a call was let in, before it writes: as another server does of which
+// this one has not heard.
+type tookAway struct {
+	ec2api.Store
+	take func(*vpc.State) (vpc.Change, error) // nil: nothing
+}
+
+func (s *tookAway) Update(ctx context.Context, fn func(*vpc.State) (vpc.Change, error)) (int64, error) {
+	if take := s.take; take != nil {
+		s.take = nil
+		if _, err := s.Store.Update(ctx, take); err != nil {
+			return 0, err
+		}
+	}
+	return s.Store.Update(ctx, fn)
+}
+
+// No write comes after the end of the right to it, however late the server hears of that.
+func TestRightsCountWhereItIsWritten(t *testing.T) {
+	late := &tookAway{}
+	e := newEndpointOn(t, func(s ec2api.Store) ec2api.Store { late.Store = s; return late })
+	bob := e.key("bob", vpc.Administrator)
+	create := func() answer { return e.callAs(bob, "CreateVpc", "CidrBlock", "10.7.0.0/16") }
+	for _, tt := range []struct {
+		what   string
+		take   func(*vpc.State) (vpc.Change, error)
+		status int
+		code   string
+		give   func(*vpc.State) (vpc.Change, error)
+	}{
+		{
+			"key disabled", func(s *vpc.State) (vpc.Change, error) {
+				return s.ModifyAccessKey(vpc.AccessKeyID(bob.AccessKeyID), true)
+			},
+			http.StatusUnauthorized, "AuthFailure",
+			func(s *vpc.State) (vpc.Change, error) {
+				return s.ModifyAccessKey(vpc.AccessKeyID(bob.AccessKeyID), false)
+			},
+		},
+		{
+			"made a reader", func(s *vpc.State) (vpc.Change, error) {
+				_, c, err := s.ModifyUser("bob", vpc.UserChange{Role: new(vpc.Reader)})
+				return c, err
+			},
+			http.StatusForbidden, "UnauthorizedOperation",
+			func(s *vpc.State) (vpc.Change, error) {
+				_, c, err := s.ModifyUser("bob", vpc.UserChange{Role: new(vpc.Administrator)})
+				return c, err
+			},
+		},
+	} {
+		before := e.state().Count(vpc.KindVPC)
+		late.take = tt.take
+		create().want(t, tt.what, tt.status, tt.code)
+		if got := e.state().Count(vpc.KindVPC); got != before {
+			t.Errorf("%s: there are %d VPCs, want %d", tt.what, got, before)
+		}
+		e.update(tt.give)
+	}
+	create().want(t, "with all rights", http.StatusOK, "")
 }

@@ -178,6 +178,17 @@ func inXML(r rune) bool {
 // Action is the name of the operation that is asked for.
 func (f *Form) Action() string { return f.top("Action") }
 
+// ClaimedAction is the Action of a request whose form is refused, "" if it names none.
+func ClaimedAction(query, body string) string {
+	for _, text := range []string{query, body} {
+		values, _ := url.ParseQuery(text) // what can be read of it
+		if action := values.Get("Action"); action != "" {
+			return action
+		}
+	}
+	return ""
+}
+
 // Version is the date of the API that the caller speaks.
 func (f *Form) Version() string { return f.top("Version") }
 

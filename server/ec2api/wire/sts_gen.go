@@ -54,7 +54,7 @@ type GetSessionTokenRequest struct {
 	DurationSeconds         *int32
 	MinimumSessionTokenSize *int32 // 0 to 4096
 	SerialNumber            *string
-	TokenCode               *string
+	TokenCode               *Secret
 }
 
 func (v *GetSessionTokenRequest) decode(d *decoder, n *node) {
@@ -68,7 +68,7 @@ func (v *GetSessionTokenRequest) decode(d *decoder, n *node) {
 		case "SerialNumber":
 			v.SerialNumber = d.string(k)
 		case "TokenCode":
-			v.TokenCode = d.string(k)
+			v.TokenCode = d.secret(k)
 		default:
 			d.other(k)
 		}
