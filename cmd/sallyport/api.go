@@ -148,7 +148,7 @@ func family(list *cobra.Command, below ...*cobra.Command) *cobra.Command {
 	apiFlags(list)
 	for _, c := range below {
 		apiFlags(c)
-		c.Args = usageArgs(c.Args)
+		settleArgs(c)
 		list.AddCommand(c)
 	}
 	return list

@@ -92,7 +92,7 @@ func rootCommand() *cobra.Command {
 		bindCommand(), unbindCommand(), bindingsCommand(), doctorCommand(), envCommand(), enforcementCommand(),
 		quotasCommand(), usersCommand(), keysCommand(), auditCommand(),
 	} {
-		c.Args = usageArgs(c.Args)
+		settleArgs(c)
 		root.AddCommand(c)
 	}
 	root.InitDefaultHelpCmd()
@@ -130,12 +130,16 @@ func knownTopic(cmd *cobra.Command, args []string) error {
 	return unknownCommand(found, rest)
 }
 
-// usageArgs makes a wrong number of arguments a usage error.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+// settleArgs makes a wrong number of arguments a usage error. Shells offer no files for them: none of ours is one.
+func settleArgs(c *cobra.Command) {
+	if c.ValidArgsFunction == nil {
+		c.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	check := c.Args
 	if check == nil {
 		check = cobra.NoArgs
 	}
-	return func(cmd *cobra.Command, args []string) error {
+	c.Args = func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
 			return usagef("%w (usage: %s)", err, cmd.UseLine())
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/server/ec2api/wire"
+	"github.com/sallyport/sallyport/vpc"
 )
 
 func quotasCommand() *cobra.Command {
@@ -47,7 +48,20 @@ only refuses more.`,
 			return modifyQuota(cmd, &wire.ModifyQuotaRequest{QuotaName: &args[0]})
 		},
 	}
+	set.ValidArgsFunction, reset.ValidArgsFunction = completeQuota, completeQuota
 	return family(cmd, set, reset)
+}
+
+// completeQuota offers the names of the quotas, with their defaults, for a first argument.
+func completeQuota(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var names []cobra.Completion
+	if len(args) == 0 {
+		settings, _ := new(vpc.State).Quotas(nil) // errors are about names
+		for _, q := range settings {
+			names = append(names, cobra.CompletionWithDesc(string(q.Name), fmt.Sprintf("by default %d", q.Default)))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 func modifyQuota(cmd *cobra.Command, in *wire.ModifyQuotaRequest) error {
