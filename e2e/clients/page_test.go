@@ -20,6 +20,7 @@ func TestPage(t *testing.T) {
 	}
 	s := startServer(t)
 	var setUp string
+	ran := map[string]int{}
 	for _, m := range block.FindAllStringSubmatch(string(page), -1) {
 		language, lines := m[1], m[2]
 		var program, want string
@@ -42,6 +43,7 @@ func TestPage(t *testing.T) {
 		default:
 			continue // Go, Terraform's and Ansible's settings
 		}
+		ran[language]++
 		cmd := exec.CommandContext(t.Context(), "bash", "-euc", "shopt -s expand_aliases\n"+setUp+program)
 		cmd.Env = append(s.env(t), "PATH=/usr/bin:/bin:"+os.Getenv("PATH"))
 		for _, set := range []string{"AWS_ENDPOINT_URL", "AWS_SHARED_CREDENTIALS_FILE", "AWS_DEFAULT_REGION", "AWS_REGION"} {
@@ -50,5 +52,8 @@ func TestPage(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s%v\n%s\nwant %s in it", lines, err, out, want)
 		}
+	}
+	if ran["sh"] < 3 || ran["python"] == 0 || ran["js"] == 0 {
+		t.Errorf("of the page ran %v: too few", ran)
 	}
 }
