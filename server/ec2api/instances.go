@@ -2,6 +2,7 @@ package ec2api
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,9 +41,11 @@ func runInstances(c *call, in *wire.RunInstancesRequest) (*wire.Reservation, err
 
 func newInstances(in *wire.RunInstancesRequest) (vpc.NewInstances, error) {
 	if err := refuseUnsupported(
+		asked("hibernationOptions", in.HibernationOptions != nil && wire.Value(in.HibernationOptions.Configured)),
 		asked("iamInstanceProfile", in.IamInstanceProfile != nil),
 		asked("launchTemplate", in.LaunchTemplate != nil),
 		asked("operator", in.Operator != nil),
+		asked("placement.tenancy", in.Placement != nil && !slices.Contains([]string{"", "default"}, wire.Value(in.Placement.Tenancy))),
 		asked("secondaryInterface", len(in.SecondaryInterfaces) > 0),
 	); err != nil {
 		return vpc.NewInstances{}, err
