@@ -150,6 +150,7 @@ func (l *Log) write(b []byte) {
 func (l *Log) Run(ctx context.Context) error {
 	tick := time.NewTicker(syncEvery)
 	defer tick.Stop()
+	var since time.Time // what was written before is on disk
 	for {
 		select {
 		case <-ctx.Done():
@@ -164,9 +165,14 @@ func (l *Log) Run(ctx context.Context) error {
 			if !dirty {
 				continue
 			}
-			if err := l.sync(now.Add(-3 * syncEvery)); err != nil {
+			if err := l.sync(since); err != nil {
 				l.log.Error("audit log not brought to disk", "err", err)
+				l.mu.Lock()
+				l.dirty = true // again, and from the same time on
+				l.mu.Unlock()
+				continue
 			}
+			since = now.Add(-3 * syncEvery)
 		}
 	}
 }

@@ -2,7 +2,9 @@ package audit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -237,6 +239,46 @@ func TestFullDisk(t *testing.T) {
 	if got := read(t, l, audit.Query{Max: 10}); !slices.Equal(got, []string{"3", "1"}) {
 		t.Errorf("the log holds %v, want 3 and 1", got)
 	}
+}
+
+// What could not be brought to disk is tried again, though nothing more is written.
+func TestSyncIsTriedAgain(t *testing.T) {
+	dir := t.TempDir()
+	failed := make(chan string, 100)
+	l := open(t, audit.Options{Dir: dir, Log: slog.New(slog.NewTextHandler(says(failed), nil))})
+	write(t, l, 1, 1)
+	file := filepath.Join(dir, "audit.jsonl")
+	if err := errors.Join(os.Rename(file, file+".away"), os.Symlink(file, file)); err != nil { // cannot be opened
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(ctx) }()
+	for n := range 2 {
+		select {
+		case line := <-failed:
+			if !strings.Contains(line, "not brought to disk") {
+				t.Errorf("it says %s", line)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("it was tried %d times", n)
+		}
+	}
+	if err := os.Rename(file+".away", file); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// says passes on what is logged.
+type says chan string
+
+func (s says) Write(line []byte) (int, error) {
+	s <- string(line)
+	return len(line), nil
 }
 
 func TestOpenRefusesWhatCannotBeWritten(t *testing.T) {

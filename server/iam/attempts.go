@@ -19,10 +19,11 @@ import (
 // How wrong credentials are slowed down. Each address, each access key, and each key at an address has
 // an allowance of failures of its own.
 const (
-	freeFailures   = 20   // that are answered at once
-	failuresPerSec = 2    // after that
-	maxWaiting     = 16   // answers that wait on account of one of them: half a second later each
-	maxAllWaiting  = 512  // answers that wait at all
+	freeFailures   = 20  // that are answered at once
+	failuresPerSec = 2   // after that
+	maxWaiting     = 16  // answers that wait on account of one of them: half a second later each
+	maxAllWaiting  = 512 // answers that wait at all
+	maxWait        = maxWaiting * time.Second / failuresPerSec
 	maxTallies     = 8192 // that are remembered; beyond it the one that was not needed for longest goes
 )
 
@@ -120,8 +121,16 @@ func (a *Attempts) fail(names ...string) (wait time.Duration, done func(), ok bo
 		return 0, nil, false
 	}
 	now := time.Now()
-	for _, t := range tallies {
-		wait = max(wait, t.allowed.ReserveN(now, 1).DelayFrom(now))
+	reserved := make([]*rate.Reservation, len(tallies))
+	for i, t := range tallies {
+		reserved[i] = t.allowed.ReserveN(now, 1)
+		wait = max(wait, reserved[i].DelayFrom(now))
+	}
+	if wait > maxWait { // many hung up: their turns count as long as they last, but make no longer queue
+		for _, r := range reserved {
+			r.CancelAt(now)
+		}
+		return 0, nil, false
 	}
 	if wait == 0 {
 		return 0, func() {}, true

@@ -166,6 +166,27 @@ func TestSourceAndHangUp(t *testing.T) {
 	})
 }
 
+// Who hangs up again and again makes nobody's answer wait longer than who stays does.
+func TestHangingUpMakesNoQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuesses()
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 1000 {
+			_, _ = g.try(gone, here, "AKIA1", false)
+		}
+		for _, who := range []struct{ source, key string }{{here, "AKIA1"}, {here, "AKIA2"}, {there, "AKIA1"}} {
+			if took, err := g.try(t.Context(), who.source, who.key, false); took > 8*time.Second || err == nil {
+				t.Errorf("a failure of %s at %s then took %v: %v", who.key, who.source, took, err)
+			}
+		}
+		time.Sleep(time.Minute)
+		if took, _ := g.try(t.Context(), here, "AKIA1", false); took != 0 {
+			t.Errorf("a failure a minute later took %v", took)
+		}
+	})
+}
+
 // What says nothing about a key is not counted.
 func TestOtherRefusalsAreNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
