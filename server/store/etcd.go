@@ -32,6 +32,8 @@ const (
 	quotaWarning   = 0.8     // of quotaBytes in use
 	history        = "5m"    // revisions older than this are compacted; a watch that is behind them reads all again
 	defragAbove    = 64 << 20
+	snapshotEvery  = 1000 // transactions, each of which may be of maxRequestBytes: a start reads those since the last snapshot into memory
+	catchUpEntries = 1    // that etcd holds in memory for members that lag behind: it has none
 	maintainEvery  = time.Minute
 	maxSocketPath  = 100 // Linux allows 107 bytes
 	memberName     = "sallyport"
@@ -101,6 +103,7 @@ func StartEtcd(ctx context.Context, dir string, log *slog.Logger) (_ *Etcd, err 
 	cfg.MaxTxnOps = maxTxnOps
 	cfg.MaxRequestBytes = maxRequestBytes
 	cfg.QuotaBackendBytes = quotaBytes
+	cfg.SnapshotCount, cfg.SnapshotCatchUpEntries = snapshotEvery, catchUpEntries
 	cfg.AutoCompactionMode = embed.CompactorModePeriodic
 	cfg.AutoCompactionRetention = history
 	cfg.EnableGRPCGateway = false

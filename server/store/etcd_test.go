@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -260,6 +261,31 @@ func TestMaintenance(t *testing.T) {
 	}
 	if read(t, s).Instance("i-1") == nil {
 		t.Error("after all, what was stored is gone")
+	}
+}
+
+// There is no member that lags behind, so etcd's log of large writes is not kept in memory for one.
+func TestLargeWritesAreNotKeptInMemory(t *testing.T) {
+	s := storetest.Start(t, store.Options{Endpoints: storetest.Etcd(t)})
+	write := func() {
+		update(t, s, func(*vpc.State) (vpc.Change, error) {
+			return vpc.Change{Puts: []vpc.Object{&vpc.Instance{ID: "i-1", UserData: make([]byte, 300_000)}}}, nil
+		})
+	}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	write()
+	before := heap()
+	const writes = 500 // of 400 kB, in base64
+	for range writes {
+		write()
+	}
+	if after, most := heap(), before+writes*400_000/2; after > most {
+		t.Errorf("after %d writes got %d MB in use, before %d; want at most %d", writes, after>>20, before>>20, most>>20)
 	}
 }
 
