@@ -171,8 +171,13 @@ func TestProfilesAreNotForPages(t *testing.T) {
 		host, site string
 		want       int
 	}{
-		{c.MetricsListen, "", 200}, {"localhost", "none", 200}, {"[::1]:1", "same-origin", 200},
-		{"evil.example", "", 403}, {"evil.example:80", "same-origin", 403}, {c.MetricsListen, "cross-site", 403}, {c.MetricsListen, "same-site", 403},
+		{c.MetricsListen, "", 200},
+		{"localhost", "none", 200},
+		{"[::1]:1", "same-origin", 200},
+		{"evil.example", "", 403},
+		{"evil.example:80", "same-origin", 403},
+		{c.MetricsListen, "cross-site", 403},
+		{c.MetricsListen, "same-site", 403},
 	} {
 		r, err := http.NewRequest(http.MethodGet, "http://"+c.MetricsListen+"/debug/pprof/cmdline", nil)
 		if err != nil {
