@@ -2,6 +2,7 @@ package vpc
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/base64"
 	"slices"
 	"strconv"
@@ -76,15 +77,20 @@ func createdKey[ID ~string](created time.Time, id ID) string {
 	return "00000000000000000000"[len(n):] + string(n) + " " + string(id)
 }
 
+// checkBytes of a token tell one of ours from one that was cut short or guessed.
+const checkBytes = 4
+
 func newToken(kind, key string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(kind + "\n" + key))
+	b := []byte(kind + "\n" + key)
+	sum := sha256.Sum256(b)
+	return base64.RawURLEncoding.EncodeToString(append(b, sum[:checkBytes]...))
 }
 
 func parseToken(kind, token string) (key string, ok bool) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
+	if err != nil || len(b) < checkBytes {
 		return "", false
 	}
-	key, ok = strings.CutPrefix(string(b), kind+"\n")
-	return key, ok && newToken(kind, key) == token // one spelling: the decoder is lenient
+	key, ok = strings.CutPrefix(string(b[:len(b)-checkBytes]), kind+"\n")
+	return key, ok && newToken(kind, key) == token // one spelling, too: the decoder is lenient
 }

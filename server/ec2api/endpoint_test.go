@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -189,6 +190,7 @@ func (e *endpoint) state() *vpc.State {
 // call signs a form as the service of its action wants it, posts it, and returns the answer.
 func (e *endpoint) call(form url.Values) answer {
 	e.t.Helper()
+	form = maps.Clone(form) // other goroutines may send the same one
 	service := "ec2"
 	if op := wire.Operations[form.Get("Action")]; op != nil {
 		if !form.Has("Version") {
