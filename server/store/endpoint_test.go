@@ -73,7 +73,9 @@ func install(t *testing.T, s *store.Store, quotas map[vpc.QuotaName]int) {
 				i.Quotas = quotas
 			}
 		}
-		c.Puts = append(c.Puts, &vpc.Host{ID: "h1", Lab: true})
+		c.Puts = append(c.Puts, &vpc.Host{ID: "h1", Lab: true},
+			&vpc.User{Name: "admin", Role: vpc.Administrator},
+			&vpc.AccessKey{ID: vpc.AccessKeyID(administrator.AccessKeyID), User: "admin"})
 		return c, err
 	})
 }
