@@ -122,7 +122,7 @@ func TestCallSurvivesAFaultAtEveryPoint(t *testing.T) {
 						t.Errorf("%s, requests %d to %d are lost: %d %s", c.what, first, first+length, c.status, c.code)
 					}
 				}
-				l.late.Wait()
+				l.settle()
 			}
 		}
 		win.close()
@@ -154,7 +154,7 @@ func TestCallWhileEtcdIsAway(t *testing.T) {
 					done++
 				}
 			}
-			l.late.Wait()
+			l.settle()
 		}
 		for _, v := range w.untruths(replay(t, []string{endpoint})) {
 			t.Error(v)

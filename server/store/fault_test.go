@@ -44,7 +44,8 @@ type line struct {
 	broken func() bool                         // whether a watch breaks now
 
 	n    atomic.Int64
-	late sync.WaitGroup // requests still on their way
+	lateMu sync.Mutex     // a WaitGroup takes no work while one waits for it
+	late   sync.WaitGroup // requests still on their way
 }
 
 func (l *line) inject(s *store.Store) {
@@ -70,13 +71,22 @@ func pass[T any](ctx context.Context, l *line, op clientv3.Op, send func(context
 		}
 		return zero, errCut
 	case late:
+		l.lateMu.Lock()
 		l.late.Go(func() {
 			time.Sleep(l.delay)
 			_, _ = send(context.WithoutCancel(ctx)) // nobody listens
 		})
+		l.lateMu.Unlock()
 		return zero, context.DeadlineExceeded
 	}
 	panic("unknown fault")
+}
+
+// settle waits for the requests that are still on their way.
+func (l *line) settle() {
+	l.lateMu.Lock()
+	defer l.lateMu.Unlock()
+	l.late.Wait()
 }
 
 type faultyKV struct {
@@ -227,7 +237,7 @@ func TestCommitSurvivesAFaultAtEveryPoint(t *testing.T) {
 				for i := range 3 {
 					operations = append(operations, do(t.Context(), s, fmt.Sprintf("%d-%d-%d", first, length, i)))
 				}
-				l.late.Wait()
+				l.settle()
 			}
 		}
 		for _, v := range violations(operations, r.history(t)) {
@@ -260,7 +270,7 @@ func TestCommitWhileEtcdIsAway(t *testing.T) {
 				after = append(after, do(t.Context(), s, fmt.Sprintf("%d-after-%d", first, i)))
 			}
 			operations = slices.Concat(operations, away, after)
-			l.late.Wait()
+			l.settle()
 		}
 		for _, v := range violations(operations, r.history(t)) {
 			t.Error(v)
@@ -342,7 +352,7 @@ func TestManyUpdatesUnderFaults(t *testing.T) {
 			r := record(t, []string{endpoint})
 			operations, stale := workload(t, stores, 8, 30)
 			for _, l := range lines {
-				l.late.Wait()
+				l.settle()
 			}
 			history := r.history(t)
 			for _, v := range append(stale, violations(operations, history)...) {
@@ -371,7 +381,7 @@ func TestCheckerCatchesBrokenVariants(t *testing.T) {
 		r := record(t, endpoints)
 		operations, stale := workload(t, stores, 4, 50)
 		for _, l := range lines {
-			l.late.Wait()
+			l.settle()
 		}
 		return append(stale, violations(operations, r.history(t))...)
 	}
