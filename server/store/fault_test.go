@@ -43,7 +43,7 @@ type line struct {
 	delay  time.Duration                       // of late requests
 	broken func() bool                         // whether a watch breaks now
 
-	n    atomic.Int64
+	n      atomic.Int64
 	lateMu sync.Mutex     // a WaitGroup takes no work while one waits for it
 	late   sync.WaitGroup // requests still on their way
 }

@@ -363,7 +363,9 @@ func runTruth(t *testing.T, stores []*store.Store, endpoints []string, clients, 
 	var hosts, wg sync.WaitGroup
 	hosts.Go(func() { r.host(ctx, t, stores[0]) })
 	for c := range clients {
-		wg.Go(func() { r.client(t, fmt.Sprint("c", c), slices.Concat(addrs[c%len(addrs):], addrs[:c%len(addrs)]), calls) })
+		wg.Go(func() {
+			r.client(t, fmt.Sprint("c", c), slices.Concat(addrs[c%len(addrs):], addrs[:c%len(addrs)]), calls)
+		})
 	}
 	wg.Wait()
 	stop()
