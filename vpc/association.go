@@ -16,9 +16,6 @@ func (g *SecurityGroup) associatedWith(v VPCID) bool {
 // it is associated with.
 func (g *SecurityGroup) reaches(v VPCID) bool { return g.VPC == v || g.associatedWith(v) }
 
-// canCarry reports whether interfaces of a VPC may carry a group.
-func (*State) canCarry(v VPCID, g *SecurityGroup) bool { return g.reaches(v) }
-
 // AssociationState is EC2's name of what became of an association.
 type AssociationState string
 

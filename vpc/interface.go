@@ -157,7 +157,7 @@ func (s *State) groupsFor(v VPCID, ids []GroupID, foreign func(GroupID) error) (
 		if err != nil {
 			return nil, err
 		}
-		if !s.canCarry(v, g) {
+		if !g.reaches(v) {
 			return nil, foreign(id)
 		}
 		if !slices.Contains(groups, id) {
