@@ -115,15 +115,12 @@ func (d *Datapath) freeSlot() (uint32, error) {
 // release closes a device and forgets its ENI, with all connections.
 func (d *Datapath) release(v device) error {
 	eni := &d.enis[v.slot]
-	number := eni.Number
 	atomic.StoreUint32(&eni.Number, 0)
 	if err := gracePeriod(); err != nil {
 		return err
 	}
-	if number != 0 {
-		if err := d.cutENI(number); err != nil {
-			return err
-		}
+	if err := d.takePrivate(v.slot); err != nil {
+		return err
 	}
 	if err := d.names.forget(nameKey(guestKindKIND_ENI, string(v.ENI))); err != nil {
 		return err
@@ -148,7 +145,12 @@ func (d *Datapath) remember(v device) {
 // hook makes sure that the device has its number and both programs.
 func (d *Datapath) hook(v device) error {
 	d.remember(v)
-	// First who it is, then the filter: a program that finds nobody drops everything.
+	// First what it has, then who it is, then the filter: a program that finds nobody drops everything.
+	if v.ENI != "" {
+		if err := d.givePrivate(v.slot); err != nil {
+			return err
+		}
+	}
 	if v.ENI != "" && d.enis[v.slot].Number == 0 {
 		number, err := d.names.number(guestKindKIND_ENI, string(v.ENI))
 		if err != nil {

@@ -205,17 +205,17 @@ func TestLayout(t *testing.T) {
 		binary.NativeEndian.PutUint64(value, layout)
 		must(t, state.Put(uint32(0), value))
 	}
-	set(3)
+	set(datapath.Layout + 1)
 	h.do(func() {
 		_, err = datapath.Open(h.options)
 	})
-	if err == nil || !strings.Contains(err.Error(), "layout 3, this program knows 2") || !strings.Contains(err.Error(), "--purge") {
-		t.Errorf("Open on layout 3: %v", err)
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("layout %d, this program knows %d", datapath.Layout+1, datapath.Layout)) || !strings.Contains(err.Error(), "--purge") {
+		t.Errorf("Open on a newer layout: %v", err)
 	}
 	if got := hooks(); got != 2 {
 		t.Errorf("%d links and filters are left, want 2", got)
 	}
-	set(2)
+	set(datapath.Layout)
 	h.open()
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -38,25 +39,6 @@ func eachConnection(m *ebpf.Map, visit func(guestConnectionKey, guestConnection)
 	}
 }
 
-func (d *Datapath) connectionMaps() []*ebpf.Map {
-	return []*ebpf.Map{d.objects.Connections, d.objects.HalfOpen}
-}
-
-// cutENI removes all connections of an ENI that has no device any more.
-func (d *Datapath) cutENI(number uint32) error {
-	for _, m := range d.connectionMaps() {
-		if err := eachConnection(m, func(k guestConnectionKey, _ guestConnection) error {
-			if k.Eni != number {
-				return nil
-			}
-			return deleteKey(m, k)
-		}); err != nil {
-			return fmt.Errorf("remove connections: %w", err)
-		}
-	}
-	return nil
-}
-
 // Sweep reclaims connections that are past their timeout and returns how many there were. Packets
 // see such a connection as absent anyway, so that nothing but memory depends on when Sweep runs:
 // every few seconds will do. It also ends the last Apply, if no other has come since.
@@ -70,27 +52,26 @@ func (d *Datapath) Sweep() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	timeouts := map[uint32]guestTimeouts{} // by number of the ENI
-	for slot := range d.slots {
-		timeouts[d.enis[slot].Number] = d.enis[slot].Config[d.epoch()].Timeouts
-	}
-	// The twin of is_expired in connection.h.
-	expired := func(k guestConnectionKey, c guestConnection) bool {
-		return int64(now-c.Seen) > int64(timeout(k, c, timeouts[k.Eni]))
-	}
 	swept := 0
-	for _, m := range d.connectionMaps() {
-		if err := eachConnection(m, func(k guestConnectionKey, c guestConnection) error {
-			if !expired(k, c) {
-				return nil
+	for slot, p := range d.private {
+		timeouts := d.enis[slot].Config[d.epoch()].Timeouts
+		// The twin of is_expired in connection.h.
+		expired := func(k guestConnectionKey, c guestConnection) bool {
+			return int64(now-c.Seen) > int64(timeout(k, c, timeouts))
+		}
+		for _, m := range p.connectionMaps() {
+			if err := eachConnection(m, func(k guestConnectionKey, c guestConnection) error {
+				if !expired(k, c) {
+					return nil
+				}
+				gone, err := takeOut(m, k, expired)
+				if gone {
+					swept++
+				}
+				return err
+			}); err != nil {
+				return swept, fmt.Errorf("sweep: %w", err)
 			}
-			gone, err := takeOut(m, k, expired)
-			if gone {
-				swept++
-			}
-			return err
-		}); err != nil {
-			return swept, fmt.Errorf("sweep: %w", err)
 		}
 	}
 	return swept, nil
@@ -143,6 +124,9 @@ func timeout(k guestConnectionKey, c guestConnection, t guestTimeouts) uint32 {
 
 // clock is the programs' clock, in jiffies.
 func (d *Datapath) clock() (uint64, error) {
+	if d.testClock {
+		return atomic.LoadUint64(&d.state.TestClock), nil
+	}
 	frame := make([]byte, 64)
 	if _, err := d.objects.ReadClock.Run(&ebpf.RunOptions{Data: frame, DataOut: frame}); err != nil {
 		return 0, fmt.Errorf("read the clock: %w", err)

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -41,12 +40,13 @@ type Options struct {
 	Attach Mode         // empty: Auto; devices that hang otherwise are moved over at Open
 	Log    *slog.Logger // nil: discard
 
-	// How many connections the host tracks, and how many half-open ones besides; 0: 262,144 and
-	// 65,536. Maps that are pinned keep their size until Purge.
+	// How many connections each ENI may have, and how many half-open ones and untracked flows besides;
+	// 0: 32,768 and 8,192. An ENI that is attached keeps what it has.
 	MaxConnections, MaxHalfOpen uint32
 
 	// For tests.
 	showVerdicts bool              // in the control block of each packet
+	testClock    bool              // the clock is state.TestClock
 	sizes        map[string]uint32 // of further maps, by name
 }
 
@@ -59,7 +59,8 @@ type Datapath struct {
 	objects guestObjects
 	memory  memory
 	state   *guestState
-	enis    []guestEni // by slot
+	enis    []guestEni               // by slot
+	inner   map[string]*ebpf.MapSpec // of the maps by slot, by name
 
 	mu         sync.Mutex
 	names      *names
@@ -70,7 +71,9 @@ type Datapath struct {
 	lists      *listIndex
 	slots      map[uint32]Attachment // of every device
 	devices    map[int]device        // by ifindex
+	private    map[uint32]private    // by slot, of those that carry an ENI
 	timeouts   guestTimeouts
+	testClock  bool
 	applied    *ruleset.Tables // nil before the first Apply
 	members    ruleset.Members // nil before the first Apply
 	pending    bool            // the last change is not settled
@@ -100,8 +103,9 @@ func Open(o Options) (_ *Datapath, err error) {
 		return nil, fmt.Errorf("unknown way to attach %q: use tcx or clsact", o.Attach)
 	}
 	d := &Datapath{
-		log: o.Log, pins: o.Pins, mode: o.Attach,
+		log: o.Log, pins: o.Pins, mode: o.Attach, testClock: o.testClock,
 		slots: map[uint32]Attachment{}, devices: map[int]device{},
+		private: map[uint32]private{}, inner: map[string]*ebpf.MapSpec{},
 	}
 	defer func() {
 		if err != nil {
@@ -143,9 +147,19 @@ func (d *Datapath) load(o Options) error {
 	if err := spec.Variables[guestVarShowVerdicts].Set(o.showVerdicts); err != nil {
 		return err
 	}
-	sizes := map[string]uint32{guestMapConnections: o.MaxConnections, guestMapHalfOpen: o.MaxHalfOpen}
-	maps.Copy(sizes, o.sizes)
-	for name, size := range sizes {
+	if err := spec.Variables[guestVarTestClock].Set(o.testClock); err != nil {
+		return err
+	}
+	for name, size := range map[string]uint32{
+		guestMapConnections: o.MaxConnections, guestMapHalfOpen: o.MaxHalfOpen, guestMapFragments: 0,
+	} {
+		inner := spec.Maps[name].InnerMap
+		if size != 0 {
+			inner.MaxEntries = size
+		}
+		d.inner[name] = inner
+	}
+	for name, size := range o.sizes {
 		if size != 0 {
 			spec.Maps[name].MaxEntries = size
 		}
@@ -212,6 +226,9 @@ func (d *Datapath) read() error {
 	}
 	d.state = &states[0]
 	d.state.Layout = uint64(guestLimitLAYOUT)
+	if d.testClock && d.state.TestClock == 0 {
+		d.state.TestClock = 1_000_000
+	}
 	if d.enis, err = mapMemory[guestEni](d, o.Enis); err != nil {
 		return err
 	}
@@ -272,7 +289,10 @@ func (d *Datapath) Close() error {
 	for _, v := range d.devices {
 		errs = append(errs, v.close())
 	}
-	d.devices = map[int]device{}
+	for _, p := range d.private {
+		errs = append(errs, p.close())
+	}
+	d.devices, d.private = map[int]device{}, map[uint32]private{}
 	return errors.Join(append(errs, d.objects.Close())...)
 }
 

@@ -3,6 +3,7 @@ package datapath
 import (
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -18,11 +19,30 @@ func (o Options) WithVerdicts() Options {
 	return o
 }
 
+// WithTestClock makes time stand still at 1,000,000 jiffies until Advance.
+func (o Options) WithTestClock() Options {
+	o.testClock = true
+	return o
+}
+
+// Advance moves the test clock.
+func (d *Datapath) Advance(by time.Duration) error {
+	hz, err := ticksPerSecond()
+	if err != nil {
+		return err
+	}
+	atomic.AddUint64(&d.state.TestClock, uint64(by)*uint64(hz)/uint64(time.Second))
+	return nil
+}
+
 // WithSizes makes maps smaller than they are.
 func (o Options) WithSizes(sizes map[string]uint32) Options {
 	o.sizes = sizes
 	return o
 }
+
+// Layout is the version of the maps.
+const Layout = uint64(guestLimitLAYOUT)
 
 // MaxBlock is how many intervals one peer of a table may have.
 const MaxBlock = int(guestLimitMAX_BLOCK)
@@ -108,16 +128,18 @@ type Connection struct {
 // Connections returns all entries.
 func (d *Datapath) Connections() ([]Connection, error) {
 	var list []Connection
-	for i, m := range d.connectionMaps() {
-		err := eachConnection(m, func(k guestConnectionKey, c guestConnection) error {
-			list = append(list, Connection{
-				Established: i == 0, Closed: timeout(k, c, guestTimeouts{TcpClosed: 1}) == 1, Protocol: k.Protocol, Packets: c.Packets, Bytes: c.Bytes, Rule: c.Rule,
-				Revision: c.Revision, Created: c.Created, Seen: c.Seen, ENI: k.Eni,
+	for slot, p := range d.private {
+		for i, m := range p.connectionMaps() {
+			err := eachConnection(m, func(k guestConnectionKey, c guestConnection) error {
+				list = append(list, Connection{
+					Established: i == 0, Closed: timeout(k, c, guestTimeouts{TcpClosed: 1}) == 1, Protocol: k.Protocol, Packets: c.Packets, Bytes: c.Bytes,
+					Rule: max(c.By[0].Rule, c.By[1].Rule), Revision: c.Revision, Created: c.Created, Seen: c.Seen, ENI: d.enis[slot].Number,
+				})
+				return nil
 			})
-			return nil
-		})
-		if err != nil {
-			return nil, err
+			if err != nil {
+				return nil, err
+			}
 		}
 	}
 	return list, nil
@@ -199,12 +221,16 @@ func (d *Datapath) Forget(eni vpc.InterfaceID, direction ruleset.Direction, p ru
 	if direction == ruleset.Ingress {
 		local, remote = remote, local
 	}
-	_, number := d.TablesOf(eni)
-	key := guestConnectionKey{Eni: number, Protocol: p.Protocol}
+	key := guestConnectionKey{Protocol: p.Protocol}
 	family, words := address(local)
 	key.Family, key.Local = uint8(family), words
 	_, key.Remote = address(remote)
-	return d.objects.HalfOpen.Delete(key)
+	for slot, a := range d.slots {
+		if a.ENI == eni {
+			return d.private[slot].halfOpen.Delete(key)
+		}
+	}
+	return fmt.Errorf("%s is not attached", eni)
 }
 
 // DieBuilding does half of an Apply, as an agent that is killed then.

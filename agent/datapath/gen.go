@@ -2,4 +2,4 @@ package datapath
 
 // Byte for byte the same from clang 19 and llvm-strip 19 of Debian 12, in whatever directory. The
 // include paths are those of libbpf-dev and linux-libc-dev.
-//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel -output-stem guest -type address -type timeouts -type eni_config -type reason -type limit -type kind -type role -type eni_flag -type device_mode -type connection_flag -type family guest bpf/guest.bpf.c -- -O2 -g -Wall -Werror -mcpu=v3 -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
+//go:generate go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel -output-stem guest -type address -type timeouts -type eni_config -type reason -type limit -type kind -type role -type eni_flag -type device_mode -type connection_flag -type family -type interval_flag -type event -type connection_key -type connection -type fragment_key -type fragment guest bpf/guest.bpf.c -- -O2 -g -Wall -Werror -mcpu=v3 -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu

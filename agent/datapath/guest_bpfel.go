@@ -41,9 +41,15 @@ type guestConnection struct {
 	Packets  [2]uint64
 	Bytes    [2]uint64
 	Revision uint64
-	Rule     uint32
-	Flags    guestConnectionFlag
-	Next     [2]uint32
+	Tables   uint64
+	By       [2]struct {
+		_       structs.HostLayout
+		Rule    uint32
+		Counter uint32
+	}
+	Flags guestConnectionFlag
+	Next  [2]uint32
+	Pad   uint32
 }
 
 type guestConnectionFlag uint32
@@ -62,7 +68,6 @@ const (
 
 type guestConnectionKey struct {
 	_          structs.HostLayout
-	Eni        uint32
 	LocalPort  uint16
 	RemotePort uint16
 	Protocol   uint8
@@ -74,8 +79,9 @@ type guestConnectionKey struct {
 }
 
 type guestCounts struct {
-	_       structs.HostLayout
-	Packets [32]uint64
+	_        structs.HostLayout
+	Packets  [32]uint64
+	Observed uint64
 }
 
 type guestDevice struct {
@@ -101,14 +107,15 @@ type guestEni struct {
 }
 
 type guestEniConfig struct {
-	_        structs.HostLayout
-	Tables   uint64
-	Domain   uint32
-	Flags    guestEniFlag
-	Mac      [6]uint8
-	Pad      [2]uint8
-	Timeouts guestTimeouts
-	Prefix64 [2]uint32
+	_            structs.HostLayout
+	Tables       uint64
+	Domain       uint32
+	Flags        guestEniFlag
+	Mac          [6]uint8
+	Pad          [2]uint8
+	Timeouts     guestTimeouts
+	Prefix64     [2]uint32
+	ObserveUntil uint64
 }
 
 type guestEniFlag uint32
@@ -118,7 +125,36 @@ const (
 	guestEniFlagENI_OWN_PREFIXES      guestEniFlag = 2
 	guestEniFlagENI_MEMBER_PREFIXES   guestEniFlag = 4
 	guestEniFlagENI_LISTS             guestEniFlag = 8
+	guestEniFlagENI_ANY_FE80          guestEniFlag = 16
+	guestEniFlagENI_OPEN_INGRESS_TCP4 guestEniFlag = 256
+	guestEniFlagENI_OPEN_INGRESS_TCP6 guestEniFlag = 512
+	guestEniFlagENI_OPEN_INGRESS_UDP4 guestEniFlag = 1024
+	guestEniFlagENI_OPEN_INGRESS_UDP6 guestEniFlag = 2048
+	guestEniFlagENI_OPEN_EGRESS_TCP4  guestEniFlag = 4096
+	guestEniFlagENI_OPEN_EGRESS_TCP6  guestEniFlag = 8192
+	guestEniFlagENI_OPEN_EGRESS_UDP4  guestEniFlag = 16384
+	guestEniFlagENI_OPEN_EGRESS_UDP6  guestEniFlag = 32768
 )
+
+type guestEvent struct {
+	_         structs.HostLayout
+	At        uint64
+	Eni       uint32
+	Rule      uint32
+	Length    uint32
+	Direction uint8
+	Reason    uint8
+	Observed  uint8
+	Pad       uint8
+	Key       guestConnectionKey
+}
+
+type guestEventBudget struct {
+	_      structs.HostLayout
+	At     uint64
+	Tokens uint32
+	Lost   uint32
+}
 
 type guestFamily uint32
 
@@ -128,13 +164,45 @@ const (
 	guestFamilyFAMILY_DELEGATED guestFamily = 256
 )
 
-type guestInterval struct {
-	_    structs.HostLayout
-	From uint32
-	To   uint32
-	Rule uint32
-	Pad  uint32
+type guestFragment struct {
+	_      structs.HostLayout
+	Seen   uint64
+	Tables uint64
+	By     struct {
+		_       structs.HostLayout
+		Rule    uint32
+		Counter uint32
+	}
+	Header   uint32
+	Reason   uint8
+	Observed uint8
+	Pad      [2]uint8
 }
+
+type guestFragmentKey struct {
+	_         structs.HostLayout
+	Id        uint32
+	Direction uint8
+	Protocol  uint8
+	Family    uint8
+	Pad       uint8
+	Local     guestAddress
+	Remote    guestAddress
+}
+
+type guestInterval struct {
+	_     structs.HostLayout
+	From  uint32
+	To    uint32
+	Rule  uint32
+	Flags guestIntervalFlag
+}
+
+type guestIntervalFlag uint32
+
+const (
+	guestIntervalFlagINTERVAL_EVERYONE guestIntervalFlag = 1
+)
 
 type guestKind uint32
 
@@ -151,7 +219,7 @@ const (
 type guestLimit uint32
 
 const (
-	guestLimitLAYOUT               guestLimit = 2
+	guestLimitLAYOUT               guestLimit = 3
 	guestLimitMAX_SLOTS            guestLimit = 4096
 	guestLimitMAX_INTERVALS        guestLimit = 1048576
 	guestLimitMAX_SEARCH_STEPS     guestLimit = 12
@@ -161,8 +229,12 @@ const (
 	guestLimitMAX_SET_PORTS        guestLimit = 262144
 	guestLimitMAX_ENI_ADDRESSES    guestLimit = 65536
 	guestLimitMAX_LIST_CIDRS       guestLimit = 1048576
-	guestLimitMAX_CONNECTIONS      guestLimit = 262144
-	guestLimitMAX_HALF_OPEN        guestLimit = 65536
+	guestLimitMAX_CONNECTIONS      guestLimit = 32768
+	guestLimitMAX_HALF_OPEN        guestLimit = 8192
+	guestLimitMAX_FRAGMENTED       guestLimit = 1024
+	guestLimitMAX_RULE_COUNTS      guestLimit = 32768
+	guestLimitMAX_PLATFORM         guestLimit = 256
+	guestLimitMAX_EVENTS_BYTES     guestLimit = 1048576
 	guestLimitMAX_NAMES            guestLimit = 2097152
 )
 
@@ -187,6 +259,15 @@ type guestName struct {
 type guestNameKey struct {
 	_    structs.HostLayout
 	Hash [16]uint8
+}
+
+type guestPlatformKey struct {
+	_        structs.HostLayout
+	Family   guestFamily
+	Protocol uint8
+	Pad      uint8
+	Port     uint16
+	Address  guestAddress
 }
 
 type guestPorts struct {
@@ -238,6 +319,21 @@ const (
 	guestRoleROLE_ROUTER guestRole = 2
 )
 
+type guestRuleCount struct {
+	_           structs.HostLayout
+	Packets     uint64
+	Bytes       uint64
+	Connections uint64
+	First       uint64
+	Last        uint64
+}
+
+type guestRuleKey struct {
+	_    structs.HostLayout
+	Eni  uint32
+	Rule uint32
+}
+
 type guestSetKey struct {
 	_     structs.HostLayout
 	Table uint32
@@ -245,10 +341,11 @@ type guestSetKey struct {
 }
 
 type guestState struct {
-	_        structs.HostLayout
-	Layout   uint64
-	Epoch    uint64
-	Revision [2]uint64
+	_         structs.HostLayout
+	Layout    uint64
+	Epoch     uint64
+	Revision  [2]uint64
+	TestClock uint64
 }
 
 type guestTimeouts struct {
@@ -272,13 +369,19 @@ const (
 	guestMapCounters     = "counters"
 	guestMapDevices      = "devices"
 	guestMapEnis         = "enis"
+	guestMapEventBudgets = "event_budgets"
+	guestMapEvents       = "events"
+	guestMapFragments    = "fragments"
 	guestMapHalfOpen     = "half_open"
 	guestMapIntervals    = "intervals"
 	guestMapLists        = "lists"
 	guestMapMemberSets   = "member_sets"
 	guestMapMembers      = "members"
 	guestMapNames        = "names"
+	guestMapPlatform     = "platform"
 	guestMapPrefixes     = "prefixes"
+	guestMapRuleCounts   = "rule_counts"
+	guestMapRuleSlots    = "rule_slots"
 	guestMapSetPorts     = "set_ports"
 	guestMapSlots        = "slots"
 	guestMapState        = "state"
@@ -286,6 +389,7 @@ const (
 	guestProgReadClock   = "read_clock"
 	guestProgToGuest     = "to_guest"
 	guestVarShowVerdicts = "show_verdicts"
+	guestVarTestClock    = "test_clock"
 	guestVarTwins        = "twins"
 )
 
@@ -340,21 +444,27 @@ type guestProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type guestMapSpecs struct {
-	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
-	Connections *ebpf.MapSpec `ebpf:"connections"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Devices     *ebpf.MapSpec `ebpf:"devices"`
-	Enis        *ebpf.MapSpec `ebpf:"enis"`
-	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
-	Intervals   *ebpf.MapSpec `ebpf:"intervals"`
-	Lists       *ebpf.MapSpec `ebpf:"lists"`
-	MemberSets  *ebpf.MapSpec `ebpf:"member_sets"`
-	Members     *ebpf.MapSpec `ebpf:"members"`
-	Names       *ebpf.MapSpec `ebpf:"names"`
-	Prefixes    *ebpf.MapSpec `ebpf:"prefixes"`
-	SetPorts    *ebpf.MapSpec `ebpf:"set_ports"`
-	Slots       *ebpf.MapSpec `ebpf:"slots"`
-	State       *ebpf.MapSpec `ebpf:"state"`
+	Addresses    *ebpf.MapSpec `ebpf:"addresses"`
+	Connections  *ebpf.MapSpec `ebpf:"connections"`
+	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Devices      *ebpf.MapSpec `ebpf:"devices"`
+	Enis         *ebpf.MapSpec `ebpf:"enis"`
+	EventBudgets *ebpf.MapSpec `ebpf:"event_budgets"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
+	HalfOpen     *ebpf.MapSpec `ebpf:"half_open"`
+	Intervals    *ebpf.MapSpec `ebpf:"intervals"`
+	Lists        *ebpf.MapSpec `ebpf:"lists"`
+	MemberSets   *ebpf.MapSpec `ebpf:"member_sets"`
+	Members      *ebpf.MapSpec `ebpf:"members"`
+	Names        *ebpf.MapSpec `ebpf:"names"`
+	Platform     *ebpf.MapSpec `ebpf:"platform"`
+	Prefixes     *ebpf.MapSpec `ebpf:"prefixes"`
+	RuleCounts   *ebpf.MapSpec `ebpf:"rule_counts"`
+	RuleSlots    *ebpf.MapSpec `ebpf:"rule_slots"`
+	SetPorts     *ebpf.MapSpec `ebpf:"set_ports"`
+	Slots        *ebpf.MapSpec `ebpf:"slots"`
+	State        *ebpf.MapSpec `ebpf:"state"`
 }
 
 // guestVariableSpecs contains global variables before they are loaded into the kernel.
@@ -362,6 +472,7 @@ type guestMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type guestVariableSpecs struct {
 	ShowVerdicts *ebpf.VariableSpec `ebpf:"show_verdicts"`
+	TestClock    *ebpf.VariableSpec `ebpf:"test_clock"`
 	Twins        *ebpf.VariableSpec `ebpf:"twins"`
 }
 
@@ -385,21 +496,27 @@ func (o *guestObjects) Close() error {
 //
 // It can be passed to loadGuestObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guestMaps struct {
-	Addresses   *ebpf.Map `ebpf:"addresses"`
-	Connections *ebpf.Map `ebpf:"connections"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Devices     *ebpf.Map `ebpf:"devices"`
-	Enis        *ebpf.Map `ebpf:"enis"`
-	HalfOpen    *ebpf.Map `ebpf:"half_open"`
-	Intervals   *ebpf.Map `ebpf:"intervals"`
-	Lists       *ebpf.Map `ebpf:"lists"`
-	MemberSets  *ebpf.Map `ebpf:"member_sets"`
-	Members     *ebpf.Map `ebpf:"members"`
-	Names       *ebpf.Map `ebpf:"names"`
-	Prefixes    *ebpf.Map `ebpf:"prefixes"`
-	SetPorts    *ebpf.Map `ebpf:"set_ports"`
-	Slots       *ebpf.Map `ebpf:"slots"`
-	State       *ebpf.Map `ebpf:"state"`
+	Addresses    *ebpf.Map `ebpf:"addresses"`
+	Connections  *ebpf.Map `ebpf:"connections"`
+	Counters     *ebpf.Map `ebpf:"counters"`
+	Devices      *ebpf.Map `ebpf:"devices"`
+	Enis         *ebpf.Map `ebpf:"enis"`
+	EventBudgets *ebpf.Map `ebpf:"event_budgets"`
+	Events       *ebpf.Map `ebpf:"events"`
+	Fragments    *ebpf.Map `ebpf:"fragments"`
+	HalfOpen     *ebpf.Map `ebpf:"half_open"`
+	Intervals    *ebpf.Map `ebpf:"intervals"`
+	Lists        *ebpf.Map `ebpf:"lists"`
+	MemberSets   *ebpf.Map `ebpf:"member_sets"`
+	Members      *ebpf.Map `ebpf:"members"`
+	Names        *ebpf.Map `ebpf:"names"`
+	Platform     *ebpf.Map `ebpf:"platform"`
+	Prefixes     *ebpf.Map `ebpf:"prefixes"`
+	RuleCounts   *ebpf.Map `ebpf:"rule_counts"`
+	RuleSlots    *ebpf.Map `ebpf:"rule_slots"`
+	SetPorts     *ebpf.Map `ebpf:"set_ports"`
+	Slots        *ebpf.Map `ebpf:"slots"`
+	State        *ebpf.Map `ebpf:"state"`
 }
 
 func (m *guestMaps) Close() error {
@@ -409,13 +526,19 @@ func (m *guestMaps) Close() error {
 		m.Counters,
 		m.Devices,
 		m.Enis,
+		m.EventBudgets,
+		m.Events,
+		m.Fragments,
 		m.HalfOpen,
 		m.Intervals,
 		m.Lists,
 		m.MemberSets,
 		m.Members,
 		m.Names,
+		m.Platform,
 		m.Prefixes,
+		m.RuleCounts,
+		m.RuleSlots,
 		m.SetPorts,
 		m.Slots,
 		m.State,
@@ -427,6 +550,7 @@ func (m *guestMaps) Close() error {
 // It can be passed to loadGuestObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guestVariables struct {
 	ShowVerdicts *ebpf.Variable `ebpf:"show_verdicts"`
+	TestClock    *ebpf.Variable `ebpf:"test_clock"`
 	Twins        *ebpf.Variable `ebpf:"twins"`
 }
 

@@ -41,6 +41,13 @@ static __always_inline bool is_expired(const struct connection *c, const struct 
 	return (__s64)(now - c->seen) > (__s64)timeout_of(c, p);
 }
 
+/* The rule that let the first packet through. */
+static __always_inline __u32 first_rule(const struct connection *c)
+{
+	return c->flags & CONNECTION_BY_GUEST ? c->by[DIRECTION_EGRESS].rule :
+						c->by[DIRECTION_INGRESS].rule;
+}
+
 /* Both sides have ended it, or one of them at once. */
 static __always_inline bool is_closed(const struct connection *c)
 {
@@ -138,51 +145,60 @@ static __always_inline bool is_answered(const struct connection *c, const struct
 /* REASON_TRACKED, a reason to drop, or REASON_NONE: the rules decide. */
 static __always_inline enum reason track(struct packet *p, bool from_guest)
 {
-	__u64 now = bpf_jiffies64();
+	__u64 now = p->now;
 	struct connection *c, moved;
+	void *established, *opening;
 
-	c = bpf_map_lookup_elem(&connections, &p->key);
+	established = bpf_map_lookup_elem(&connections, &p->slot);
+	opening = bpf_map_lookup_elem(&half_open, &p->slot);
+	if (!established || !opening)
+		return REASON_CONNECTION_LIMIT;
+	c = bpf_map_lookup_elem(established, &p->key);
 	if (c && !is_expired(c, p, now) && !is_reopened(c, p)) {
 		account(c, p, from_guest, now);
-		p->rule = c->rule;
+		p->rule = first_rule(c);
 		return REASON_TRACKED;
 	}
 	p->stale = c;
-	c = bpf_map_lookup_elem(&half_open, &p->key);
+	c = bpf_map_lookup_elem(opening, &p->key);
 	if (!c || is_expired(c, p, now) || is_reopened(c, p))
 		return REASON_NONE;
 	if (is_answered(c, p, from_guest)) {
 		moved = *c;
 		moved.flags |= CONNECTION_ESTABLISHED;
 		account(&moved, p, from_guest, now);
-		if (bpf_map_update_elem(&connections, &p->key, &moved, BPF_ANY) != 0)
+		if (bpf_map_update_elem(established, &p->key, &moved, BPF_ANY) != 0)
 			return REASON_CONNECTION_LIMIT;
-		p->rule = moved.rule;
-		bpf_map_delete_elem(&half_open, &p->key);
+		p->rule = first_rule(&moved);
+		bpf_map_delete_elem(opening, &p->key);
 		return REASON_TRACKED;
 	}
 	account(c, p, from_guest, now);
-	p->rule = c->rule;
+	p->rule = first_rule(c);
 	return REASON_TRACKED;
 }
 
 /* The rules have let the packet through: what comes back belongs to it. */
 static __always_inline enum reason open_connection(struct packet *p, bool from_guest)
 {
-	__u64 now = bpf_jiffies64();
+	__u64 now = p->now;
 	struct connection c = {
 		.created = now,
 		.seen = now,
 		.revision = p->revision,
-		.rule = p->rule,
 		.flags = CONNECTION_TRACKED | (from_guest ? CONNECTION_BY_GUEST : 0),
 	};
+	void *established = bpf_map_lookup_elem(&connections, &p->slot);
+	void *opening = bpf_map_lookup_elem(&half_open, &p->slot);
 
+	if (!established || !opening)
+		return REASON_CONNECTION_LIMIT;
+	c.by[from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS].rule = p->rule;
 	account(&c, p, from_guest, now);
 	if (p->stale) /* it would hide the new one */
-		bpf_map_delete_elem(&connections, &p->key);
+		bpf_map_delete_elem(established, &p->key);
 	/* Not < 0: before Linux 6.4 an error is an int in a register of 64 bits. */
-	if (bpf_map_update_elem(&half_open, &p->key, &c, BPF_ANY) != 0)
+	if (bpf_map_update_elem(opening, &p->key, &c, BPF_ANY) != 0)
 		return REASON_CONNECTION_LIMIT;
 	return REASON_RULE;
 }

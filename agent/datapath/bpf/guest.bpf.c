@@ -34,16 +34,26 @@
 #include "link.h"
 #include "table.h"
 #include "connection.h"
+#include "count.h"
 
 /* Keeps these in the BTF from which the Go twins are made. */
 const volatile struct {
 	enum reason reason;
 	enum limit limit;
 	enum role role;
+	struct event event;
+	/* Those are not seen in the definition of a map of maps. */
+	struct connection_key connection_key;
+	struct connection connection;
+	struct fragment_key fragment_key;
+	struct fragment fragment;
 } twins;
 
 /* For tests: the verdict goes into the packet's control block. The verifier removes it elsewhere. */
 const volatile bool show_verdicts;
+
+/* For tests: the clock is state.test_clock. */
+const volatile bool test_clock;
 
 static __always_inline enum reason verdict(struct packet *p, bool from_guest)
 {
@@ -87,7 +97,6 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest)
 	if (reason != REASON_NONE)
 		return reason;
 
-	p->key.eni = p->eni->number;
 	reason = track(p, from_guest);
 	if (reason != REASON_NONE)
 		return reason;
@@ -101,15 +110,6 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest)
 	if (p->stateless)
 		return REASON_RULE;
 	return open_connection(p, from_guest);
-}
-
-static __always_inline void count(__u32 slot, enum reason reason, bool from_guest)
-{
-	__u32 at = slot * 2 + (from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS);
-	struct counts *counts = bpf_map_lookup_elem(&counters, &at);
-
-	if (counts)
-		counts->packets[reason & 31]++;
 }
 
 static __always_inline int filter(struct __sk_buff *skb, bool from_guest)
@@ -126,13 +126,14 @@ static __always_inline int filter(struct __sk_buff *skb, bool from_guest)
 	if (!p.eni || !global)
 		return TC_ACT_SHOT;
 	/* Once per packet: all that follows belongs to this epoch. */
+	p.now = test_clock ? global->test_clock : bpf_jiffies64();
 	p.epoch = *(volatile __u64 *)&global->epoch;
 	p.revision = global->revision[index_of(p.epoch)];
 	p.config = &p.eni->config[index_of(p.epoch)];
 	p.tables = *(volatile __u64 *)&p.config->tables;
 
 	reason = verdict(&p, from_guest);
-	count(p.slot, reason, from_guest);
+	count(&p, reason, from_guest);
 	if (show_verdicts) {
 		skb->cb[0] = reason;
 		skb->cb[1] = p.rule;

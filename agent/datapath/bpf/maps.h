@@ -15,7 +15,7 @@
 #define SALLYPORT_MAPS_H
 
 enum limit {
-	LAYOUT = 2,		 /* version of everything in this file */
+	LAYOUT = 3,		 /* version of everything in this file */
 	MAX_SLOTS = 4096,	 /* devices of one host */
 	MAX_INTERVALS = 1 << 20, /* over all tables; blocks of equal content are stored once */
 	MAX_SEARCH_STEPS = 12,	 /* of the search in one block */
@@ -25,8 +25,12 @@ enum limit {
 	MAX_SET_PORTS = 1 << 18,     /* pairs of a table and a member set */
 	MAX_ENI_ADDRESSES = 1 << 16, /* own addresses, delegated prefixes and routers */
 	MAX_LIST_CIDRS = 1 << 20,    /* over all prefix lists; one that is in several counts once */
-	MAX_CONNECTIONS = 1 << 18,   /* default; Options say otherwise */
-	MAX_HALF_OPEN = 1 << 16,     /* default; Options say otherwise */
+	MAX_CONNECTIONS = 1 << 15,   /* of one ENI, by default: Options say otherwise */
+	MAX_HALF_OPEN = 1 << 13,     /* of one ENI, with untracked flows; by default */
+	MAX_FRAGMENTED = 1 << 10,    /* packets of one ENI of which more fragments may come */
+	MAX_RULE_COUNTS = 1 << 15,   /* pairs of an ENI and a rule that are counted apart */
+	MAX_PLATFORM = 1 << 8,	     /* services of the platform */
+	MAX_EVENTS_BYTES = 1 << 20,
 	MAX_NAMES = 1 << 21,
 };
 
@@ -49,6 +53,7 @@ struct state {
 	__u64 layout;	   /* LAYOUT; stays the first field of the first map in every layout */
 	__u64 epoch;	   /* its lowest bit chooses; the agent adds 1 */
 	__u64 revision[2]; /* of the tables, by epoch */
+	__u64 test_clock;  /* jiffies, where test_clock is set; for tests */
 };
 
 /* All timeouts are in jiffies. */
@@ -69,6 +74,16 @@ enum eni_flag {
 	ENI_OWN_PREFIXES = 1 << 1,    /* prefixes are delegated to it */
 	ENI_MEMBER_PREFIXES = 1 << 2, /* … or to some member on this host */
 	ENI_LISTS = 1 << 3,	      /* its tables name prefix lists */
+	ENI_ANY_FE80 = 1 << 4,	      /* it may use any fe80 address but the router's */
+	/* What a direction lets everybody send: all ports of a protocol, in a family. */
+	ENI_OPEN_INGRESS_TCP4 = 1 << 8,
+	ENI_OPEN_INGRESS_TCP6 = 1 << 9,
+	ENI_OPEN_INGRESS_UDP4 = 1 << 10,
+	ENI_OPEN_INGRESS_UDP6 = 1 << 11,
+	ENI_OPEN_EGRESS_TCP4 = 1 << 12,
+	ENI_OPEN_EGRESS_TCP6 = 1 << 13,
+	ENI_OPEN_EGRESS_UDP4 = 1 << 14,
+	ENI_OPEN_EGRESS_UDP6 = 1 << 15,
 };
 
 struct eni_config {
@@ -78,9 +93,10 @@ struct eni_config {
 	__u8 mac[6];
 	__u8 pad[2];
 	struct timeouts timeouts;
-	__be32 prefix64[2]; /* of the subnet's IPv6 block; zeros: it has none */
+	__be32 prefix64[2];  /* of the subnet's IPv6 block; zeros: it has none */
+	__u64 observe_until; /* jiffies: until then what no rule allows passes; 0: it is dropped */
 };
-_Static_assert(sizeof(struct eni_config) == 64, "shared with Go");
+_Static_assert(sizeof(struct eni_config) == 72, "shared with Go");
 
 /* What a device carries; one slot per device. Slot 0 is every device that nobody knows. */
 struct eni {
@@ -88,7 +104,7 @@ struct eni {
 	__u32 pad;
 	struct eni_config config[2]; /* by epoch */
 };
-_Static_assert(sizeof(struct eni) == 136, "shared with Go");
+_Static_assert(sizeof(struct eni) == 152, "shared with Go");
 
 /* How a device is filtered, so that the next agent finds it. */
 enum device_mode {
@@ -168,11 +184,15 @@ struct ports {
 	__u32 count;
 };
 
+enum interval_flag {
+	INTERVAL_EVERYONE = 1 << 0, /* the rule's peer is 0.0.0.0/0 or ::/0 */
+};
+
 struct interval {
 	__u32 from; /* protocol << 16 | port, inclusive */
 	__u32 to;
 	__u32 rule;
-	__u32 pad;
+	enum interval_flag flags;
 };
 
 /* The first 16 bytes of a hash of kind and name. All zero: the last number that was reserved. */
@@ -197,9 +217,10 @@ struct name {
 
 /* ---- what the programs write ---- */
 
-/* Written from the guest's side: one entry for both directions. */
+/* Written from the guest's side: one entry for both directions. Each ENI has maps of its own, so that
+ * two guests may hold the same address, and none can use up what is another's.
+ */
 struct connection_key {
-	__u32 eni; /* two guests may hold the same address */
 	__be16 local_port;
 	__be16 remote_port;
 	__u8 protocol;
@@ -209,7 +230,7 @@ struct connection_key {
 	struct address local;
 	struct address remote;
 };
-_Static_assert(sizeof(struct connection_key) == 44, "shared with Go");
+_Static_assert(sizeof(struct connection_key) == 40, "shared with Go");
 
 /* ICMP queries carry their id as local port and the type of the request as remote port. Who asked
  * is part of the key: an echo request opens the echo reply, never a request the other way.
@@ -227,8 +248,8 @@ enum direction { /* EC2's: seen from the guest */
 
 enum connection_flag {
 	CONNECTION_TRACKED = 1 << 0,
-	CONNECTION_UNTRACKED = 1 << 1, /* reserved */
-	CONNECTION_OBSERVED = 1 << 2,  /* reserved */
+	CONNECTION_UNTRACKED = 1 << 1, /* what it says counts for one tables word alone */
+	CONNECTION_OBSERVED = 1 << 2,  /* no rule allows it: it ends with the observation */
 	CONNECTION_BY_GUEST = 1 << 3,  /* the guest sent the first packet */
 	CONNECTION_ANSWERED = 1 << 4,  /* a packet came the other way */
 	CONNECTION_ESTABLISHED = 1 << 5,
@@ -238,22 +259,99 @@ enum connection_flag {
 };
 #define CONNECTION_FIN_BOTH (CONNECTION_FIN_INGRESS | CONNECTION_FIN_EGRESS)
 
-struct connection {
-	__u64 created;	  /* jiffies */
-	__u64 seen;	  /* jiffies of the last packet */
-	__u64 packets[2]; /* by enum direction; a segmented packet counts its segments */
-	__u64 bytes[2];	  /* from the IP header on */
-	__u64 revision;	  /* that admitted it */
-	__u32 rule;	  /* that admitted it */
-	enum connection_flag flags;
-	__be32 next
-		[2]; /* of TCP, by direction: the sequence number that the other side waits for */
+/* What lets a direction of a connection through. */
+struct admission {
+	__u32 rule;
+	__u32 counter; /* its place in rule_counts */
 };
-_Static_assert(sizeof(struct connection) == 72, "shared with Go");
+
+struct connection {
+	__u64 created;		/* jiffies */
+	__u64 seen;		/* jiffies of the last packet */
+	__u64 packets[2];	/* by enum direction; a segmented packet counts its segments */
+	__u64 bytes[2];		/* from the IP header on */
+	__u64 revision;		/* that admitted it */
+	__u64 tables;		/* of an untracked one: that its rules are of */
+	struct admission by[2]; /* by direction; of a tracked one only that of its first packet */
+	enum connection_flag flags;
+	/* Of TCP, by direction: the sequence number that the other side waits for. */
+	__be32 next[2];
+	__u32 pad;
+};
+_Static_assert(sizeof(struct connection) == 96, "shared with Go");
+
+/* A packet that came in fragments, by what they have in common. */
+struct fragment_key {
+	__be32 id;
+	__u8 direction; /* enum direction */
+	__u8 protocol;
+	__u8 family; /* enum family */
+	__u8 pad;
+	struct address local;
+	struct address remote;
+};
+_Static_assert(sizeof(struct fragment_key) == 40, "shared with Go");
+
+/* What became of its first fragment, which alone has ports. */
+struct fragment {
+	__u64 seen; /* jiffies */
+	__u64 tables; /* of an untracked flow, or one without an entry: that the verdict is of; else 0 */
+	struct admission by;
+	__u32 header; /* bytes of the payload that were judged: no later fragment may begin before */
+	__u8 reason;
+	__u8 observed;
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct fragment) == 32, "shared with Go");
 
 struct counts {
 	__u64 packets[32]; /* by enum reason */
+	__u64 observed;	   /* of them: those that passed because the ENI observes */
 };
+
+struct rule_key {
+	__u32 eni; /* number */
+	__u32 rule;
+};
+
+struct rule_count {
+	__u64 packets;
+	__u64 bytes;
+	__u64 connections;
+	__u64 first; /* jiffies; 0: never */
+	__u64 last;
+};
+
+/* One verdict on a packet that began a flow, or was dropped. */
+struct event {
+	__u64 at;  /* jiffies */
+	__u32 eni; /* number */
+	__u32 rule;
+	__u32 length;
+	__u8 direction; /* enum direction */
+	__u8 reason;
+	__u8 observed;
+	__u8 pad;
+	struct connection_key key;
+};
+_Static_assert(sizeof(struct event) == 64, "shared with Go");
+
+/* How many more events a slot may make. */
+struct event_budget {
+	__u64 at; /* jiffies of the last refill */
+	__u32 tokens;
+	__u32 lost; /* events that were not made */
+};
+
+/* A service that the host's operator declared: EC2's DNS, metadata, time. */
+struct platform_key {
+	enum family family;
+	__u8 protocol;
+	__u8 pad;
+	__be16 port;
+	struct address address;
+};
+_Static_assert(sizeof(struct platform_key) == 24, "shared with Go");
 _Static_assert(REASONS <= 32, "one counter for each reason");
 
 /* ---- the maps ---- */
@@ -376,24 +474,96 @@ struct {
 	PINNED;
 } intervals SEC(".maps");
 
-/* Established connections: bounded, never displaced. */
-struct {
+/* Established connections of one ENI: bounded, never displaced. */
+struct connection_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_CONNECTIONS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct connection_key);
 	__type(value, struct connection);
-	PINNED;
-} connections SEC(".maps");
+};
 
-/* Half-open connections displace each other, and nothing else. */
-struct {
+/* Half-open connections of one ENI displace each other, and nothing else; so do its untracked flows. */
+struct half_open_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MAX_HALF_OPEN);
 	__type(key, struct connection_key);
 	__type(value, struct connection);
+};
+
+struct fragment_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_FRAGMENTED);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment);
+};
+
+/* By slot. A slot that carries no ENI has none of these three. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, MAX_SLOTS);
+	__type(key, __u32);
 	PINNED;
+	__array(values, struct connection_map);
+} connections SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, MAX_SLOTS);
+	__type(key, __u32);
+	PINNED;
+	__array(values, struct half_open_map);
 } half_open SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, MAX_SLOTS);
+	__type(key, __u32);
+	PINNED;
+	__array(values, struct fragment_map);
+} fragments SEC(".maps");
+
+/* Where a rule is counted on an ENI. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_RULE_COUNTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct rule_key);
+	__type(value, __u32);
+	PINNED;
+} rule_slots SEC(".maps");
+
+/* By the value of rule_slots; 0 is all that found no room there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_RULE_COUNTS);
+	__type(key, __u32);
+	__type(value, struct rule_count);
+	PINNED;
+} rule_counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, MAX_EVENTS_BYTES);
+	PINNED;
+} events SEC(".maps");
+
+/* By slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SLOTS);
+	__type(key, __u32);
+	__type(value, struct event_budget);
+	PINNED;
+} event_budgets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_PLATFORM);
+	__type(key, struct platform_key);
+	__type(value, __u32);
+	PINNED;
+} platform SEC(".maps");
 
 /* By slot * 2 + direction. */
 struct {
