@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	awsServerStop()
 	// A test that failed half way may have left guests: the next one must not find them.
 	if out, err := exec.Command(sallyport, "dev", "--purge").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "e2e: purge: %v\n%s", err, out)
@@ -210,19 +211,11 @@ type result struct {
 // tryAWS runs `aws ec2 args…` and returns what came of it.
 func (d *dev) tryAWS(t *testing.T, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	full := append([]string{"--endpoint-url", "http://" + d.listen, "--output", "json", "ec2"}, args...)
-	cmd := exec.CommandContext(ctx, awsCLI, full...)
-	cmd.Env = d.env()
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	r, err := runAWS(append([]string{"--endpoint-url", "http://" + d.listen, "--output", "json", "ec2"}, args...), d.env())
+	if err != nil {
 		t.Fatalf("aws ec2 %s: %v", strings.Join(args, " "), err)
 	}
-	return result{cmd.ProcessState.ExitCode(), out, strings.TrimSpace(stderr.String())}
+	return r
 }
 
 // aws runs `aws ec2 args…`, which must succeed, and decodes its JSON answer into out, if not nil.
