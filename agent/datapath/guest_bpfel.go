@@ -388,6 +388,7 @@ const (
 	guestProgFromGuest   = "from_guest"
 	guestProgReadClock   = "read_clock"
 	guestProgToGuest     = "to_guest"
+	guestVarExcused      = "excused"
 	guestVarShowVerdicts = "show_verdicts"
 	guestVarTestClock    = "test_clock"
 	guestVarTwins        = "twins"
@@ -471,6 +472,7 @@ type guestMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type guestVariableSpecs struct {
+	Excused      *ebpf.VariableSpec `ebpf:"excused"`
 	ShowVerdicts *ebpf.VariableSpec `ebpf:"show_verdicts"`
 	TestClock    *ebpf.VariableSpec `ebpf:"test_clock"`
 	Twins        *ebpf.VariableSpec `ebpf:"twins"`
@@ -549,6 +551,7 @@ func (m *guestMaps) Close() error {
 //
 // It can be passed to loadGuestObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guestVariables struct {
+	Excused      *ebpf.Variable `ebpf:"excused"`
 	ShowVerdicts *ebpf.Variable `ebpf:"show_verdicts"`
 	TestClock    *ebpf.Variable `ebpf:"test_clock"`
 	Twins        *ebpf.Variable `ebpf:"twins"`
