@@ -154,6 +154,13 @@ func (d *Datapath) load(o Options) error {
 	if err := spec.Variables[guestVarExcused].Set(o.excused); err != nil {
 		return err
 	}
+	hz, err := ticksPerSecond()
+	if err != nil {
+		return err
+	}
+	if err := spec.Variables[guestVarTicksPerSecond].Set(hz); err != nil {
+		return err
+	}
 	for name, size := range map[string]uint32{
 		guestMapConnections: o.MaxConnections, guestMapHalfOpen: o.MaxHalfOpen, guestMapFragments: 0,
 	} {

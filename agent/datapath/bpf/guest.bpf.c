@@ -33,8 +33,8 @@
 #include "packet.h"
 #include "link.h"
 #include "table.h"
-#include "connection.h"
 #include "count.h"
+#include "connection.h"
 
 /* Keeps these in the BTF from which the Go twins are made. */
 const volatile struct {
@@ -110,6 +110,7 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest)
 	p->rule = judge(p, from_guest);
 	if (p->rule == 0)
 		return p->icmp_error ? REASON_ICMP_ERROR : REASON_NO_RULE;
+	p->counter = counter_of(p, p->rule);
 	if (p->stateless)
 		return REASON_RULE;
 	return open_connection(p, from_guest);
