@@ -23,6 +23,7 @@
 //	agent             the host agent put together: Config, New, Run
 //	  lab               lab guests: network namespaces, bridges, user data
 //	  datapath          loads and attaches the eBPF programs, keeps maps equal to tables, reads events
+//	    streamtest        sends numbered packets from guest to guest and says which arrived
 //	    bpf               the C: one .bpf.c per object, one header per concept
 //	    hostiletest       what a hostile guest sends, for tests
 //	  local             the Unix socket on which hooks and the CLI announce an interface
