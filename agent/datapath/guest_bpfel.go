@@ -150,9 +150,10 @@ type guestEvent struct {
 }
 
 type guestEventBudget struct {
-	_       structs.HostLayout
-	WholeAt uint64
-	Lost    uint64
+	_      structs.HostLayout
+	At     uint64
+	Tokens uint32
+	Lost   uint32
 }
 
 type guestFamily uint32
@@ -363,35 +364,33 @@ type guestTimeouts struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	guestMapAddresses      = "addresses"
-	guestMapConnections    = "connections"
-	guestMapCounters       = "counters"
-	guestMapDevices        = "devices"
-	guestMapEnis           = "enis"
-	guestMapEventBudgets   = "event_budgets"
-	guestMapEvents         = "events"
-	guestMapFragments      = "fragments"
-	guestMapHalfOpen       = "half_open"
-	guestMapIntervals      = "intervals"
-	guestMapLists          = "lists"
-	guestMapMemberSets     = "member_sets"
-	guestMapMembers        = "members"
-	guestMapNames          = "names"
-	guestMapPlatform       = "platform"
-	guestMapPrefixes       = "prefixes"
-	guestMapRuleCounts     = "rule_counts"
-	guestMapRuleSlots      = "rule_slots"
-	guestMapSetPorts       = "set_ports"
-	guestMapSlots          = "slots"
-	guestMapState          = "state"
-	guestProgFromGuest     = "from_guest"
-	guestProgReadClock     = "read_clock"
-	guestProgToGuest       = "to_guest"
-	guestVarExcused        = "excused"
-	guestVarShowVerdicts   = "show_verdicts"
-	guestVarTestClock      = "test_clock"
-	guestVarTicksPerSecond = "ticks_per_second"
-	guestVarTwins          = "twins"
+	guestMapAddresses    = "addresses"
+	guestMapConnections  = "connections"
+	guestMapCounters     = "counters"
+	guestMapDevices      = "devices"
+	guestMapEnis         = "enis"
+	guestMapEventBudgets = "event_budgets"
+	guestMapEvents       = "events"
+	guestMapFragments    = "fragments"
+	guestMapHalfOpen     = "half_open"
+	guestMapIntervals    = "intervals"
+	guestMapLists        = "lists"
+	guestMapMemberSets   = "member_sets"
+	guestMapMembers      = "members"
+	guestMapNames        = "names"
+	guestMapPlatform     = "platform"
+	guestMapPrefixes     = "prefixes"
+	guestMapRuleCounts   = "rule_counts"
+	guestMapRuleSlots    = "rule_slots"
+	guestMapSetPorts     = "set_ports"
+	guestMapSlots        = "slots"
+	guestMapState        = "state"
+	guestProgFromGuest   = "from_guest"
+	guestProgReadClock   = "read_clock"
+	guestProgToGuest     = "to_guest"
+	guestVarShowVerdicts = "show_verdicts"
+	guestVarTestClock    = "test_clock"
+	guestVarTwins        = "twins"
 )
 
 // loadGuest returns the embedded CollectionSpec for guest.
@@ -472,11 +471,9 @@ type guestMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type guestVariableSpecs struct {
-	Excused        *ebpf.VariableSpec `ebpf:"excused"`
-	ShowVerdicts   *ebpf.VariableSpec `ebpf:"show_verdicts"`
-	TestClock      *ebpf.VariableSpec `ebpf:"test_clock"`
-	TicksPerSecond *ebpf.VariableSpec `ebpf:"ticks_per_second"`
-	Twins          *ebpf.VariableSpec `ebpf:"twins"`
+	ShowVerdicts *ebpf.VariableSpec `ebpf:"show_verdicts"`
+	TestClock    *ebpf.VariableSpec `ebpf:"test_clock"`
+	Twins        *ebpf.VariableSpec `ebpf:"twins"`
 }
 
 // guestObjects contains all objects after they have been loaded into the kernel.
@@ -552,11 +549,9 @@ func (m *guestMaps) Close() error {
 //
 // It can be passed to loadGuestObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guestVariables struct {
-	Excused        *ebpf.Variable `ebpf:"excused"`
-	ShowVerdicts   *ebpf.Variable `ebpf:"show_verdicts"`
-	TestClock      *ebpf.Variable `ebpf:"test_clock"`
-	TicksPerSecond *ebpf.Variable `ebpf:"ticks_per_second"`
-	Twins          *ebpf.Variable `ebpf:"twins"`
+	ShowVerdicts *ebpf.Variable `ebpf:"show_verdicts"`
+	TestClock    *ebpf.Variable `ebpf:"test_clock"`
+	Twins        *ebpf.Variable `ebpf:"twins"`
 }
 
 // guestPrograms contains all programs after they have been loaded into the kernel.

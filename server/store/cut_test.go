@@ -172,10 +172,10 @@ func TestCallBrokenVariant(t *testing.T) {
 		}
 		return none
 	}}
-	s, endpoint := connected(t, l, store.Options{})
+	s, endpoint := connected(t, l, store.Options{Timeout: 500 * time.Millisecond})
 	w := newWriter(t, s)
 	lost.Store(true)
-	for range 40 {
+	for range 16 {
 		w.write()
 	}
 	found := w.untruths(replay(t, []string{endpoint}))
