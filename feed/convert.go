@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"time"
 
 	"github.com/sallyport/sallyport/feed/feedpb"
 	"github.com/sallyport/sallyport/ruleset"
@@ -13,8 +14,11 @@ import (
 // The messages as Go values and back. Reading refuses what no peer of this version writes: a wrong
 // length, an unknown number, nothing or two things where one belongs.
 
+// maxTimeout is the longest timeout of a connection that EC2 knows, in seconds.
+const maxTimeout = 432_000
+
 func eniToPB(e ruleset.ENI) *feedpb.ENI {
-	return &feedpb.ENI{
+	p := &feedpb.ENI{
 		Domain:          string(e.Domain),
 		Mac:             e.MAC[:],
 		Addresses:       addrsToPB(e.Addresses),
@@ -22,7 +26,15 @@ func eniToPB(e ruleset.ENI) *feedpb.ENI {
 		Groups:          stringsOf(e.Groups),
 		SourceDestCheck: e.SourceDestCheck,
 		Prefixes:        prefixesToPB(e.Prefixes),
+
+		TcpEstablishedTimeout: uint32(e.Timeouts.TCPEstablished / time.Second),
+		UdpStreamTimeout:      uint32(e.Timeouts.UDPStream / time.Second),
+		UdpTimeout:            uint32(e.Timeouts.UDP / time.Second),
 	}
+	if !e.Observe.IsZero() {
+		p.ObserveUntil = e.Observe.Unix()
+	}
+	return p
 }
 
 func eniFromPB(id vpc.InterfaceID, p *feedpb.ENI) (e ruleset.ENI, err error) {
@@ -31,6 +43,22 @@ func eniFromPB(id vpc.InterfaceID, p *feedpb.ENI) (e ruleset.ENI, err error) {
 		Domain:          vpc.VPCID(p.GetDomain()),
 		Groups:          idsOf[vpc.GroupID](p.GetGroups()),
 		SourceDestCheck: p.GetSourceDestCheck(),
+	}
+	for _, v := range []struct {
+		to      *time.Duration
+		seconds uint32
+	}{
+		{&e.Timeouts.TCPEstablished, p.GetTcpEstablishedTimeout()},
+		{&e.Timeouts.UDPStream, p.GetUdpStreamTimeout()},
+		{&e.Timeouts.UDP, p.GetUdpTimeout()},
+	} {
+		if v.seconds > maxTimeout {
+			return e, fmt.Errorf("a timeout of %d seconds", v.seconds)
+		}
+		*v.to = time.Duration(v.seconds) * time.Second
+	}
+	if p.GetObserveUntil() != 0 {
+		e.Observe = time.Unix(p.GetObserveUntil(), 0).UTC()
 	}
 	if e.MAC, err = macFromPB(p.GetMac()); err != nil {
 		return e, err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -40,6 +41,8 @@ func TestMessagesCarryEverything(t *testing.T) {
 		ID: "eni-1", Domain: "vpc-1", MAC: vpc.MAC{2, 0, 0, 0, 0, 1}, Addresses: addrs("10.0.0.5", "fd00::5"),
 		Routers: addrs("10.0.0.1", "fd00::1"), Groups: []vpc.GroupID{"sg-1", "sg-2"}, SourceDestCheck: true,
 		Prefixes: prefixes("10.0.0.16/28", "fd00:0:0:0:1::/80"),
+		Timeouts: ruleset.Timeouts{TCPEstablished: 60 * time.Second, UDPStream: 61 * time.Second, UDP: 31 * time.Second},
+		Observe:  time.Date(2026, 12, 1, 2, 3, 4, 0, time.UTC),
 	}
 	group := ruleset.Group{ID: "sg-1", Rules: []vpc.Rule{
 		{ID: "sgr-1", Number: 1, Egress: true, Protocol: vpc.AllProtocols, From: -1, To: -1, Peer: vpc.Peer{CIDR: prefixes("::/0")[0]}},

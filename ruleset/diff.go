@@ -107,7 +107,8 @@ func patch[K ~string, V any](old, changed map[K]V, removed []K, fits func(K, V) 
 func sameENI(a, b ENI) bool {
 	return a.ID == b.ID && a.Domain == b.Domain && a.MAC == b.MAC &&
 		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Prefixes, b.Prefixes) && slices.Equal(a.Routers, b.Routers) &&
-		slices.Equal(a.Groups, b.Groups) && a.SourceDestCheck == b.SourceDestCheck
+		slices.Equal(a.Groups, b.Groups) && a.SourceDestCheck == b.SourceDestCheck &&
+		a.Timeouts == b.Timeouts && a.Observe.Equal(b.Observe)
 }
 
 func sameGroup(a, b Group) bool { return a.ID == b.ID && slices.EqualFunc(a.Rules, b.Rules, sameRule) }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/ruleset"
 	"github.com/sallyport/sallyport/vpc"
@@ -245,6 +246,10 @@ func scan(s *vpc.State, host vpc.HostID) *ruleset.View {
 		v.ENIs[e.ID] = ruleset.ENI{
 			ID: e.ID, Domain: e.VPC, MAC: e.MAC, Addresses: bothFamilies(e), Prefixes: delegated(e), Routers: addrs("10.0.0.1", "fd00::1"),
 			Groups: slices.Sorted(slices.Values(e.Groups)), SourceDestCheck: e.SourceDestCheck,
+			Timeouts: ruleset.Timeouts{
+				TCPEstablished: time.Second * time.Duration(e.Tracking.TCPEstablished),
+				UDPStream:      time.Second * time.Duration(e.Tracking.UDPStream), UDP: time.Second * time.Duration(e.Tracking.UDP),
+			},
 		}
 		for _, g := range e.Groups {
 			v.Groups[g] = ruleset.Group{ID: g, Rules: s.SecurityGroup(g).Rules}

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/vpc"
 )
@@ -91,6 +92,11 @@ func resolveENI(s *vpc.State, e *vpc.NetworkInterface) ENI {
 		Prefixes:        delegated(e),
 		Groups:          sortedSet(e.Groups),
 		SourceDestCheck: e.SourceDestCheck,
+		Timeouts: Timeouts{
+			TCPEstablished: time.Duration(e.Tracking.TCPEstablished) * time.Second,
+			UDPStream:      time.Duration(e.Tracking.UDPStream) * time.Second,
+			UDP:            time.Duration(e.Tracking.UDP) * time.Second,
+		},
 	}
 	if n := s.Subnet(e.Subnet); n != nil {
 		eni.Routers = n.Routers()

@@ -122,6 +122,7 @@ func (u universe) state() *vpc.State {
 				// The last is a group of another VPC that is associated with this one.
 				Groups:          some(u, 1+u.IntN(3), append(slices.Clone(groups[:4]), foreign[0])),
 				SourceDestCheck: u.IntN(5) > 0,
+				Tracking:        vpc.ConnectionTracking{TCPEstablished: 60 + int32(i), UDPStream: 70 + int32(i), UDP: 30 + int32(i)},
 			}
 			n4, n6 := 1, min(u.IntN(3), len(free6))
 			if i < 2 { // the pool has two more than interfaces

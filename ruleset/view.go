@@ -6,6 +6,7 @@ package ruleset
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/sallyport/sallyport/vpc"
 )
@@ -30,6 +31,15 @@ type ENI struct {
 	Routers         []netip.Addr   // of its subnet: exempt from the rules for ARP and ND alone
 	Groups          []vpc.GroupID
 	SourceDestCheck bool
+	Timeouts        Timeouts
+	Observe         time.Time // until then what no rule allows passes; zero: it is dropped
+}
+
+// Timeouts say how long a connection lives without a packet; 0: EC2's default.
+type Timeouts struct {
+	TCPEstablished time.Duration
+	UDPStream      time.Duration // after more than one request and response
+	UDP            time.Duration
 }
 
 // Group is a security group as a host sees it: its rules.

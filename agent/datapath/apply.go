@@ -118,7 +118,7 @@ func (d *Datapath) buildENI(eni ruleset.ENITables, used map[*table]struct{}) (gu
 	}
 	config.Mac = eni.MAC
 	config.Prefix64 = prefix64(eni)
-	config.Timeouts = d.timeouts
+	config.Timeouts = d.timeoutsOf(eni.Timeouts)
 	if eni.SourceDestCheck {
 		config.Flags |= guestEniFlagENI_SOURCE_DEST_CHECK
 	}

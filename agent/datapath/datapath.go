@@ -72,6 +72,7 @@ type Datapath struct {
 	slots      map[uint32]Attachment // of every device
 	devices    map[int]device        // by ifindex
 	private    map[uint32]private    // by slot, of those that carry an ENI
+	hz         uint32 // jiffies per second
 	timeouts   guestTimeouts
 	testClock  bool
 	applied    *ruleset.Tables // nil before the first Apply
@@ -112,9 +113,10 @@ func Open(o Options) (_ *Datapath, err error) {
 			err = errors.Join(err, d.Close())
 		}
 	}()
-	if d.timeouts, err = defaultTimeouts(); err != nil {
+	if d.hz, err = ticksPerSecond(); err != nil {
 		return nil, err
 	}
+	d.timeouts = defaultTimeouts(d.hz)
 	if err := ensureBPFFS(o.Pins); err != nil {
 		return nil, err
 	}

@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/ruleset"
 )
 
 // defaultTimeouts are EC2's where it publishes them, in jiffies.
 // Source: EC2 user guide, "Connection tracking timeouts"; the others are ours.
-func defaultTimeouts() (guestTimeouts, error) {
-	hz, err := ticksPerSecond()
+func defaultTimeouts(hz uint32) guestTimeouts {
 	return guestTimeouts{
 		TcpEstablished: 432000 * hz,
 		TcpSyn:         60 * hz,
@@ -21,7 +22,30 @@ func defaultTimeouts() (guestTimeouts, error) {
 		UdpStream:      180 * hz,
 		Icmp:           30 * hz,
 		Other:          600 * hz,
-	}, err
+	}
+}
+
+// timeoutsOf are the timeouts of an ENI: its own where it has some.
+func (d *Datapath) timeoutsOf(own ruleset.Timeouts) guestTimeouts {
+	t := d.timeouts
+	for _, v := range []struct {
+		to  *uint32
+		own time.Duration
+	}{
+		{&t.TcpEstablished, own.TCPEstablished},
+		{&t.UdpStream, own.UDPStream},
+		{&t.Udp, own.UDP},
+	} {
+		if v.own > 0 {
+			*v.to = uint32(min(d.ticks(v.own), math.MaxUint32))
+		}
+	}
+	return t
+}
+
+// ticks is a length of time in jiffies.
+func (d *Datapath) ticks(t time.Duration) uint64 {
+	return uint64(t/time.Second)*uint64(d.hz) + uint64(t%time.Second)*uint64(d.hz)/uint64(time.Second)
 }
 
 // ticksPerSecond is the kernel's HZ: the coarse clocks advance with each tick.

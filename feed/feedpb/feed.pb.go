@@ -1048,8 +1048,13 @@ type ENI struct {
 	Groups          []string               `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`
 	SourceDestCheck bool                   `protobuf:"varint,6,opt,name=source_dest_check,json=sourceDestCheck,proto3" json:"source_dest_check,omitempty"`
 	Prefixes        []*Prefix              `protobuf:"bytes,7,rep,name=prefixes,proto3" json:"prefixes,omitempty"` // delegated
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Idle timeouts of connections in seconds; 0: the default.
+	TcpEstablishedTimeout uint32 `protobuf:"varint,8,opt,name=tcp_established_timeout,json=tcpEstablishedTimeout,proto3" json:"tcp_established_timeout,omitempty"`
+	UdpStreamTimeout      uint32 `protobuf:"varint,9,opt,name=udp_stream_timeout,json=udpStreamTimeout,proto3" json:"udp_stream_timeout,omitempty"`
+	UdpTimeout            uint32 `protobuf:"varint,10,opt,name=udp_timeout,json=udpTimeout,proto3" json:"udp_timeout,omitempty"`
+	ObserveUntil          int64  `protobuf:"varint,11,opt,name=observe_until,json=observeUntil,proto3" json:"observe_until,omitempty"` // Unix time in seconds; 0: it does not observe
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *ENI) Reset() {
@@ -1129,6 +1134,34 @@ func (x *ENI) GetPrefixes() []*Prefix {
 		return x.Prefixes
 	}
 	return nil
+}
+
+func (x *ENI) GetTcpEstablishedTimeout() uint32 {
+	if x != nil {
+		return x.TcpEstablishedTimeout
+	}
+	return 0
+}
+
+func (x *ENI) GetUdpStreamTimeout() uint32 {
+	if x != nil {
+		return x.UdpStreamTimeout
+	}
+	return 0
+}
+
+func (x *ENI) GetUdpTimeout() uint32 {
+	if x != nil {
+		return x.UdpTimeout
+	}
+	return 0
+}
+
+func (x *ENI) GetObserveUntil() int64 {
+	if x != nil {
+		return x.ObserveUntil
+	}
+	return 0
 }
 
 type Group struct {
@@ -1743,7 +1776,7 @@ const file_feed_proto_rawDesc = "" +
 	"\x05guest\x18\x06 \x01(\v2\x18.sallyport.feed.v1.GuestH\x00R\x05guest\x12@\n" +
 	"\vprefix_list\x18\a \x01(\v2\x1d.sallyport.feed.v1.PrefixListH\x00R\n" +
 	"prefixListB\x06\n" +
-	"\x04body\"\xe2\x01\n" +
+	"\x04body\"\x8e\x03\n" +
 	"\x03ENI\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x10\n" +
 	"\x03mac\x18\x02 \x01(\fR\x03mac\x12\x1c\n" +
@@ -1751,7 +1784,13 @@ const file_feed_proto_rawDesc = "" +
 	"\arouters\x18\x04 \x03(\fR\arouters\x12\x16\n" +
 	"\x06groups\x18\x05 \x03(\tR\x06groups\x12*\n" +
 	"\x11source_dest_check\x18\x06 \x01(\bR\x0fsourceDestCheck\x125\n" +
-	"\bprefixes\x18\a \x03(\v2\x19.sallyport.feed.v1.PrefixR\bprefixes\"6\n" +
+	"\bprefixes\x18\a \x03(\v2\x19.sallyport.feed.v1.PrefixR\bprefixes\x126\n" +
+	"\x17tcp_established_timeout\x18\b \x01(\rR\x15tcpEstablishedTimeout\x12,\n" +
+	"\x12udp_stream_timeout\x18\t \x01(\rR\x10udpStreamTimeout\x12\x1f\n" +
+	"\vudp_timeout\x18\n" +
+	" \x01(\rR\n" +
+	"udpTimeout\x12#\n" +
+	"\robserve_until\x18\v \x01(\x03R\fobserveUntil\"6\n" +
 	"\x05Group\x12-\n" +
 	"\x05rules\x18\x01 \x03(\v2\x17.sallyport.feed.v1.RuleR\x05rules\"\xf5\x01\n" +
 	"\x04Rule\x12\x0e\n" +
