@@ -8,6 +8,7 @@
 //	ruleset           what an interface may send and receive, and why: resolve, compile, evaluate
 //	  scenariotest      reads rule scenarios and plays them on an engine: evaluator, tables, BPF, packets
 //	reachability      whether one end may send to another, and why not: what Reachability Analyzer answers
+//	inquiry           what a server asks a host about connections and verdicts, and what the host answers
 //	feed              the stream between a server and an agent: the messages and both ends of it
 //	  feedpb            the messages, generated from feed.proto
 //	server            the control plane put together: Config, New, Run
@@ -37,7 +38,7 @@
 // Imports only point down; floors_test.go holds them to it.
 //
 //	0  vpc               standard library and one persistent-map package; no I/O
-//	1  ruleset, reachability   pure: no clock, no I/O, no goroutine
+//	1  ruleset, reachability, inquiry   pure: no clock, no I/O, no goroutine
 //	2  feed, server/…, agent/…   they talk to the world, and not to each other
 //	3  server, agent     wire the rest of their side
 //	4  cmd, e2e          see both sides

@@ -36,9 +36,10 @@ type floor struct {
 }
 
 var floors = []floor{
-	{"vpc", own("ruleset", "reachability", "flowlog", "advisor", "feed", "server", "agent", "cmd", "e2e"), "vpc is floor 0: imports only point down"},
+	{"vpc", own("ruleset", "reachability", "inquiry", "flowlog", "advisor", "feed", "server", "agent", "cmd", "e2e"), "vpc is floor 0: imports only point down"},
 	{"ruleset", own("feed", "server", "agent", "cmd", "e2e"), "ruleset is floor 1: imports only point down"},
 	{"reachability", own("feed", "server", "agent", "cmd", "e2e"), "reachability is floor 1: imports only point down"},
+	{"inquiry", own("feed", "server", "agent", "cmd", "e2e"), "inquiry is floor 1: imports only point down"},
 	{"flowlog", own("feed", "server", "agent", "cmd", "e2e"), "flowlog is floor 1: imports only point down"},
 	{"advisor", own("feed", "server", "agent", "cmd", "e2e"), "advisor is floor 1: imports only point down"},
 	{"feed", own("server", "agent", "cmd", "e2e"), "feed is floor 2, below what it connects"},
@@ -56,7 +57,7 @@ var floors = []floor{
 // pure lists the folders of floors 0 and 1: no I/O, no clock, no goroutine, no chance, and of
 // other modules only the persistent map. Packages of test helpers (…test) may do what tests do.
 var (
-	pure        = []string{"vpc", "ruleset", "reachability", "flowlog", "advisor"}
+	pure        = []string{"vpc", "ruleset", "reachability", "inquiry", "flowlog", "advisor"}
 	pureImports = append(own(pure...), "github.com/tidwall/btree")
 	impure      = []string{
 		"os", "io/ioutil", "net", "net/http", "net/rpc", "net/smtp", "net/textproto", "syscall", "log",

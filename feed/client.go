@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/sallyport/sallyport/feed/feedpb"
+	"github.com/sallyport/sallyport/inquiry"
 	"github.com/sallyport/sallyport/vpc"
 )
 
@@ -30,7 +32,10 @@ type ClientOptions struct {
 	// Bound is called with the answer to each Bind, and again after each reconnect. It must not
 	// block. nil: answers are dropped.
 	Bound func(BindingResult)
-	Log   *slog.Logger // nil: discard
+	// Answer answers a question of the server. It is called beside Follow's apply and beside itself, and
+	// should end when ctx does. nil: this agent answers none.
+	Answer func(context.Context, inquiry.Question) (inquiry.Answer, error)
+	Log    *slog.Logger // nil: discard
 }
 
 // Client is an agent's end of the feed. It keeps what the agent reports and says all of it again
@@ -61,6 +66,7 @@ type unsent struct {
 	unbound  map[vpc.InterfaceID]bool
 	guests   map[vpc.InstanceID]bool
 	counters bool
+	answers  []*feedpb.Answer
 }
 
 // NewClient returns a Client that does nothing before Follow.
@@ -215,7 +221,7 @@ func (c *Client) stream(ctx context.Context, apply func(context.Context, *Update
 	var both sync.WaitGroup
 	defer both.Wait()
 	defer cancel()
-	both.Go(func() { broken <- c.receive(rpc, deltas) })
+	both.Go(func() { broken <- c.receive(streaming, rpc, deltas) })
 	both.Go(func() { broken <- c.send(streaming, rpc) })
 	for {
 		select {
@@ -237,6 +243,7 @@ func (c *Client) hello() *feedpb.Hello {
 		Lab:      c.o.Lab,
 		Revision: c.revision,
 		Have:     c.have.toPB(),
+		Answers:  c.o.Answer != nil,
 	}
 	for _, eni := range slices.Sorted(maps.Keys(c.bindings)) {
 		h.Bindings = append(h.Bindings, bindingToPB(c.bindings[eni]))
@@ -251,13 +258,18 @@ func (c *Client) hello() *feedpb.Hello {
 }
 
 // receive hands on Deltas until the stream ends.
-func (c *Client) receive(rpc feedpb.Feed_StreamClient, deltas chan<- *feedpb.Delta) error {
+func (c *Client) receive(ctx context.Context, rpc feedpb.Feed_StreamClient, deltas chan<- *feedpb.Delta) error {
 	if _, err := rpc.Header(); err != nil { // comes once the server has registered the host
 		return ended(rpc, err)
 	}
 	c.setConnected(true)
 	defer c.setConnected(false)
 	c.o.Log.Info("feed connected", "server", c.o.Server)
+	var answering sync.WaitGroup
+	defer answering.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	free := make(chan struct{}, maxOpen)
 	for {
 		m, err := rpc.Recv()
 		if err != nil {
@@ -272,6 +284,21 @@ func (c *Client) receive(rpc feedpb.Feed_StreamClient, deltas chan<- *feedpb.Del
 		case *feedpb.FromServer_Binding:
 			c.o.Bound(BindingResult{
 				ENI: vpc.InterfaceID(m.Binding.GetEni()), Device: m.Binding.GetDevice(), Error: m.Binding.GetError(),
+			})
+		case *feedpb.FromServer_Ask:
+			q, err := questionFromPB(m.Ask)
+			if err != nil || c.o.Answer == nil {
+				return fmt.Errorf("the server asked what cannot be answered: %w", err)
+			}
+			select {
+			case free <- struct{}{}:
+			default:
+				return errors.New("the server asked more than one host may be asked at a time")
+			}
+			answering.Go(func() {
+				a := c.consider(ctx, m.Ask.GetId(), q)
+				<-free // before the server knows: it may ask again at once
+				c.sendAnswer(a)
 			})
 		default:
 			return fmt.Errorf("the server sent a message of unknown type %T", m)
@@ -337,6 +364,24 @@ func (c *Client) answer(a *feedpb.Ack) {
 	c.poke()
 }
 
+// consider answers a question.
+func (c *Client) consider(ctx context.Context, id int64, q inquiry.Question) *feedpb.Answer {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout) // nobody waits longer
+	defer cancel()
+	a, err := c.o.Answer(ctx, q)
+	if err != nil {
+		return &feedpb.Answer{Id: id, Error: strings.ToValidUTF8(err.Error(), "?")}
+	}
+	return answerToPB(id, a)
+}
+
+func (c *Client) sendAnswer(a *feedpb.Answer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unsent.answers = append(c.unsent.answers, a)
+	c.poke()
+}
+
 // send tells the stream what there is to tell until ctx ends.
 func (c *Client) send(ctx context.Context, rpc feedpb.Feed_StreamClient) error {
 	for {
@@ -376,6 +421,9 @@ func (c *Client) news() []*feedpb.FromAgent {
 	}
 	if n.ack != nil {
 		ms = append(ms, &feedpb.FromAgent{Message: &feedpb.FromAgent_Ack{Ack: n.ack}})
+	}
+	for _, a := range n.answers {
+		ms = append(ms, &feedpb.FromAgent{Message: &feedpb.FromAgent_Answer{Answer: a}})
 	}
 	if n.counters {
 		ms = append(ms, &feedpb.FromAgent{Message: &feedpb.FromAgent_Counters{Counters: countersToPB(c.counters)}})

@@ -99,6 +99,11 @@ func newWorld(t *testing.T) *world {
 // serve starts a feed server that remembers nothing.
 func (w *world) serve(addr string) {
 	w.Helper()
+	w.serveWith(addr, func(*feed.ServerOptions) {})
+}
+
+func (w *world) serveWith(addr string, change func(*feed.ServerOptions)) {
+	w.Helper()
 	conf, err := w.ca.ServerTLS()
 	if err != nil {
 		w.Fatal(err)
@@ -108,7 +113,9 @@ func (w *world) serve(addr string) {
 		w.Fatal(err)
 	}
 	w.addr = l.Addr().String()
-	w.feed = feed.NewServer(feed.ServerOptions{Store: w.store, TLS: conf, Log: testLog(w.T)})
+	o := feed.ServerOptions{Store: w.store, TLS: conf, Log: testLog(w.T), AskTimeout: 200 * time.Millisecond}
+	change(&o)
+	w.feed = feed.NewServer(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.feed.Serve(ctx, l) }()
@@ -205,15 +212,23 @@ func (w *world) agentTLS(host vpc.HostID) *tls.Config {
 // agent starts one that claims these bindings.
 func (w *world) agent(host vpc.HostID, bindings ...feed.Binding) *agent {
 	w.Helper()
+	return w.agentOf(host, func(*feed.ClientOptions) {}, bindings...)
+}
+
+// agentOf starts one with options of its own.
+func (w *world) agentOf(host vpc.HostID, change func(*feed.ClientOptions), bindings ...feed.Binding) *agent {
+	w.Helper()
 	a := &agent{w: w, guests: map[vpc.InstanceID]feed.Guest{}}
-	a.Client = feed.NewClient(feed.ClientOptions{
+	o := feed.ClientOptions{
 		Server: w.addr, TLS: w.agentTLS(host), Lab: true, Log: testLog(w.T).With("agent", host),
 		Bound: func(r feed.BindingResult) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			a.results = append(a.results, r)
 		},
-	})
+	}
+	change(&o)
+	a.Client = feed.NewClient(o)
 	for _, b := range bindings {
 		if err := a.Bind(b); err != nil {
 			w.Fatal(err)

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -35,6 +36,8 @@ type ServerOptions struct {
 	TLS   *tls.Config    // required; must demand client certificates: CA.ServerTLS
 	Env   func() vpc.Env // clock and ids for an action; nil: the time, and vpc.RandomID
 	Log   *slog.Logger   // nil: discard
+
+	AskTimeout time.Duration // how long a host may take to answer; 0: 5 s
 }
 
 // Server is the control plane's end of the feed. It is safe for concurrent use.
@@ -43,6 +46,8 @@ type Server struct {
 	tls   *tls.Config
 	env   func() vpc.Env
 	log   *slog.Logger
+
+	askTimeout time.Duration
 
 	mu    sync.Mutex
 	hosts map[vpc.HostID]*host // every host that was seen since the start
@@ -64,7 +69,10 @@ func NewServer(o ServerOptions) *Server {
 	if o.Env == nil {
 		o.Env = func() vpc.Env { return vpc.Env{Now: time.Now().UTC(), ID: vpc.RandomID} }
 	}
-	return &Server{store: o.Store, tls: o.TLS, env: o.Env, log: o.Log, hosts: map[vpc.HostID]*host{}}
+	return &Server{
+		store: o.Store, tls: o.TLS, env: o.Env, log: o.Log, askTimeout: cmp.Or(o.AskTimeout, askTimeout),
+		hosts: map[vpc.HostID]*host{},
+	}
 }
 
 // Sizes of messages. A snapshot names every member of every group that the host needs, and a Hello
@@ -160,7 +168,10 @@ func (s service) Stream(rpc feedpb.Feed_StreamServer) error {
 	}
 	ctx, cancel := context.WithCancelCause(rpc.Context())
 	defer cancel(nil)
-	st := &stream{server: s.Server, host: id, rpc: rpc, log: log, cancel: cancel}
+	st := &stream{
+		server: s.Server, host: id, rpc: rpc, log: log, cancel: cancel,
+		answers: hello.answers, questions: newQuestions(), done: ctx.Done(),
+	}
 	s.enter(st, hello.revision)
 	defer s.leave(st)
 	log.Info("host connected", "revision", hello.revision, "version", hello.version, "lab", hello.lab)

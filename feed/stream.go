@@ -27,6 +27,10 @@ type stream struct {
 	log    *slog.Logger
 	cancel context.CancelCauseFunc
 
+	answers   bool // the agent knows questions
+	questions *questions
+	done      <-chan struct{} // closed when the stream ends
+
 	effects  sync.Mutex // held while the stream changes the store
 	replaced bool       // a newer stream of the host took over
 
@@ -65,6 +69,7 @@ type hello struct {
 	revision int64
 	have     versions
 	bindings map[vpc.InterfaceID]Binding
+	answers  bool
 }
 
 func helloFromPB(m *feedpb.FromAgent) (*hello, error) {
@@ -83,7 +88,7 @@ func helloFromPB(m *feedpb.FromAgent) (*hello, error) {
 	if err != nil {
 		return nil, &malformedError{err}
 	}
-	return &hello{p.GetVersion(), p.GetLab(), p.GetRevision(), have, bindings}, nil
+	return &hello{p.GetVersion(), p.GetLab(), p.GetRevision(), have, bindings, p.GetAnswers()}, nil
 }
 
 // replace ends the stream because its host opened another, and waits for the change to the store
@@ -161,6 +166,12 @@ func (st *stream) run(ctx context.Context, h *hello) error {
 				continue // never back to what a read has overtaken
 			}
 			state, st.due = s, true
+		case a := <-st.questions.asking:
+			if m := st.questions.send(a); m != nil {
+				if err := st.rpc.Send(m); err != nil {
+					return fmt.Errorf("ask: %w", err)
+				}
+			}
 		case <-st.again:
 			st.due = true
 		}
@@ -238,6 +249,8 @@ func (st *stream) handle(ctx context.Context, m *feedpb.FromAgent) error {
 		}
 		st.server.note(st, func(h *host) { h.counters = c })
 		return nil
+	case *feedpb.FromAgent_Answer:
+		return st.questions.answered(m.Answer)
 	case *feedpb.FromAgent_Hello:
 		return malformed("a second Hello")
 	default:

@@ -132,6 +132,110 @@ func (ResourceType) EnumDescriptor() ([]byte, []int) {
 	return file_feed_proto_rawDescGZIP(), []int{1}
 }
 
+type ConnectionState int32
+
+const (
+	ConnectionState_CONNECTION_STATE_UNSPECIFIED ConnectionState = 0
+	ConnectionState_CONNECTION_STATE_HALF_OPEN   ConnectionState = 1
+	ConnectionState_CONNECTION_STATE_ESTABLISHED ConnectionState = 2
+	ConnectionState_CONNECTION_STATE_CLOSING     ConnectionState = 3
+	ConnectionState_CONNECTION_STATE_UNTRACKED   ConnectionState = 4
+)
+
+// Enum value maps for ConnectionState.
+var (
+	ConnectionState_name = map[int32]string{
+		0: "CONNECTION_STATE_UNSPECIFIED",
+		1: "CONNECTION_STATE_HALF_OPEN",
+		2: "CONNECTION_STATE_ESTABLISHED",
+		3: "CONNECTION_STATE_CLOSING",
+		4: "CONNECTION_STATE_UNTRACKED",
+	}
+	ConnectionState_value = map[string]int32{
+		"CONNECTION_STATE_UNSPECIFIED": 0,
+		"CONNECTION_STATE_HALF_OPEN":   1,
+		"CONNECTION_STATE_ESTABLISHED": 2,
+		"CONNECTION_STATE_CLOSING":     3,
+		"CONNECTION_STATE_UNTRACKED":   4,
+	}
+)
+
+func (x ConnectionState) Enum() *ConnectionState {
+	p := new(ConnectionState)
+	*p = x
+	return p
+}
+
+func (x ConnectionState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ConnectionState) Descriptor() protoreflect.EnumDescriptor {
+	return file_feed_proto_enumTypes[2].Descriptor()
+}
+
+func (ConnectionState) Type() protoreflect.EnumType {
+	return &file_feed_proto_enumTypes[2]
+}
+
+func (x ConnectionState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ConnectionState.Descriptor instead.
+func (ConnectionState) EnumDescriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{2}
+}
+
+type Direction int32
+
+const (
+	Direction_DIRECTION_UNSPECIFIED Direction = 0
+	Direction_DIRECTION_INGRESS     Direction = 1
+	Direction_DIRECTION_EGRESS      Direction = 2
+)
+
+// Enum value maps for Direction.
+var (
+	Direction_name = map[int32]string{
+		0: "DIRECTION_UNSPECIFIED",
+		1: "DIRECTION_INGRESS",
+		2: "DIRECTION_EGRESS",
+	}
+	Direction_value = map[string]int32{
+		"DIRECTION_UNSPECIFIED": 0,
+		"DIRECTION_INGRESS":     1,
+		"DIRECTION_EGRESS":      2,
+	}
+)
+
+func (x Direction) Enum() *Direction {
+	p := new(Direction)
+	*p = x
+	return p
+}
+
+func (x Direction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Direction) Descriptor() protoreflect.EnumDescriptor {
+	return file_feed_proto_enumTypes[3].Descriptor()
+}
+
+func (Direction) Type() protoreflect.EnumType {
+	return &file_feed_proto_enumTypes[3]
+}
+
+func (x Direction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Direction.Descriptor instead.
+func (Direction) EnumDescriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{3}
+}
+
 type FromAgent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -141,6 +245,7 @@ type FromAgent struct {
 	//	*FromAgent_Bindings
 	//	*FromAgent_GuestStatus
 	//	*FromAgent_Counters
+	//	*FromAgent_Answer
 	Message       isFromAgent_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -228,6 +333,15 @@ func (x *FromAgent) GetCounters() *Counters {
 	return nil
 }
 
+func (x *FromAgent) GetAnswer() *Answer {
+	if x != nil {
+		if x, ok := x.Message.(*FromAgent_Answer); ok {
+			return x.Answer
+		}
+	}
+	return nil
+}
+
 type isFromAgent_Message interface {
 	isFromAgent_Message()
 }
@@ -252,6 +366,10 @@ type FromAgent_Counters struct {
 	Counters *Counters `protobuf:"bytes,5,opt,name=counters,proto3,oneof"`
 }
 
+type FromAgent_Answer struct {
+	Answer *Answer `protobuf:"bytes,15,opt,name=answer,proto3,oneof"`
+}
+
 func (*FromAgent_Hello) isFromAgent_Message() {}
 
 func (*FromAgent_Ack) isFromAgent_Message() {}
@@ -262,6 +380,8 @@ func (*FromAgent_GuestStatus) isFromAgent_Message() {}
 
 func (*FromAgent_Counters) isFromAgent_Message() {}
 
+func (*FromAgent_Answer) isFromAgent_Message() {}
+
 // Hello says what the agent has, so that a reconnect costs only the difference.
 type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -270,6 +390,7 @@ type Hello struct {
 	Revision      int64                  `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"` // in force; 0: nothing known, send a snapshot
 	Have          []*ResourceName        `protobuf:"bytes,4,rep,name=have,proto3" json:"have,omitempty"`          // with versions
 	Bindings      []*Binding             `protobuf:"bytes,5,rep,name=bindings,proto3" json:"bindings,omitempty"`  // all of them
+	Answers       bool                   `protobuf:"varint,15,opt,name=answers,proto3" json:"answers,omitempty"`  // knows Ask
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -337,6 +458,13 @@ func (x *Hello) GetBindings() []*Binding {
 		return x.Bindings
 	}
 	return nil
+}
+
+func (x *Hello) GetAnswers() bool {
+	if x != nil {
+		return x.Answers
+	}
+	return false
 }
 
 // Ack ends one Delta: its revision is in force, or error says why not; then the last good state
@@ -679,6 +807,7 @@ type FromServer struct {
 	//
 	//	*FromServer_Delta
 	//	*FromServer_Binding
+	//	*FromServer_Ask
 	Message       isFromServer_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -739,6 +868,15 @@ func (x *FromServer) GetBinding() *BindingResult {
 	return nil
 }
 
+func (x *FromServer) GetAsk() *Ask {
+	if x != nil {
+		if x, ok := x.Message.(*FromServer_Ask); ok {
+			return x.Ask
+		}
+	}
+	return nil
+}
+
 type isFromServer_Message interface {
 	isFromServer_Message()
 }
@@ -751,9 +889,15 @@ type FromServer_Binding struct {
 	Binding *BindingResult `protobuf:"bytes,2,opt,name=binding,proto3,oneof"`
 }
 
+type FromServer_Ask struct {
+	Ask *Ask `protobuf:"bytes,15,opt,name=ask,proto3,oneof"`
+}
+
 func (*FromServer_Delta) isFromServer_Message() {}
 
 func (*FromServer_Binding) isFromServer_Message() {}
+
+func (*FromServer_Ask) isFromServer_Message() {}
 
 // Delta makes the agent's state equal to the server's at revision. With snapshot, whatever is not
 // named in changed is gone.
@@ -1601,6 +1745,828 @@ func (x *BindingResult) GetError() string {
 	return ""
 }
 
+// Ask is a question to the host. One Answer with its id follows, whatever else is said meanwhile.
+type Ask struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    int64                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"` // on one stream, each is greater than the one before
+	// Types that are valid to be assigned to Question:
+	//
+	//	*Ask_Connections
+	//	*Ask_Cut
+	//	*Ask_Probe
+	Question      isAsk_Question `protobuf_oneof:"question"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ask) Reset() {
+	*x = Ask{}
+	mi := &file_feed_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ask) ProtoMessage() {}
+
+func (x *Ask) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ask.ProtoReflect.Descriptor instead.
+func (*Ask) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Ask) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Ask) GetQuestion() isAsk_Question {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+func (x *Ask) GetConnections() *ConnectionsQuestion {
+	if x != nil {
+		if x, ok := x.Question.(*Ask_Connections); ok {
+			return x.Connections
+		}
+	}
+	return nil
+}
+
+func (x *Ask) GetCut() *Selection {
+	if x != nil {
+		if x, ok := x.Question.(*Ask_Cut); ok {
+			return x.Cut
+		}
+	}
+	return nil
+}
+
+func (x *Ask) GetProbe() *Probe {
+	if x != nil {
+		if x, ok := x.Question.(*Ask_Probe); ok {
+			return x.Probe
+		}
+	}
+	return nil
+}
+
+type isAsk_Question interface {
+	isAsk_Question()
+}
+
+type Ask_Connections struct {
+	Connections *ConnectionsQuestion `protobuf:"bytes,2,opt,name=connections,proto3,oneof"`
+}
+
+type Ask_Cut struct {
+	Cut *Selection `protobuf:"bytes,3,opt,name=cut,proto3,oneof"`
+}
+
+type Ask_Probe struct {
+	Probe *Probe `protobuf:"bytes,4,opt,name=probe,proto3,oneof"`
+}
+
+func (*Ask_Connections) isAsk_Question() {}
+
+func (*Ask_Cut) isAsk_Question() {}
+
+func (*Ask_Probe) isAsk_Question() {}
+
+type ConnectionsQuestion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Selection     *Selection             `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
+	After         *Flow                  `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"` // only what is behind it; absent: from the first
+	Limit         uint32                 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectionsQuestion) Reset() {
+	*x = ConnectionsQuestion{}
+	mi := &file_feed_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectionsQuestion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectionsQuestion) ProtoMessage() {}
+
+func (x *ConnectionsQuestion) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectionsQuestion.ProtoReflect.Descriptor instead.
+func (*ConnectionsQuestion) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ConnectionsQuestion) GetSelection() *Selection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+func (x *ConnectionsQuestion) GetAfter() *Flow {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *ConnectionsQuestion) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// Selection names connections by their ENIs and further conditions, of which an empty one is none.
+type Selection struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Enis          []string               `protobuf:"bytes,1,rep,name=enis,proto3" json:"enis,omitempty"`
+	Rules         []uint32               `protobuf:"varint,2,rep,packed,name=rules,proto3" json:"rules,omitempty"`
+	Remotes       []*Prefix              `protobuf:"bytes,3,rep,name=remotes,proto3" json:"remotes,omitempty"`
+	Protocols     []uint32               `protobuf:"varint,4,rep,packed,name=protocols,proto3" json:"protocols,omitempty"`
+	LocalPorts    []*Ports               `protobuf:"bytes,5,rep,name=local_ports,json=localPorts,proto3" json:"local_ports,omitempty"`
+	RemotePorts   []*Ports               `protobuf:"bytes,6,rep,name=remote_ports,json=remotePorts,proto3" json:"remote_ports,omitempty"`
+	States        []ConnectionState      `protobuf:"varint,7,rep,packed,name=states,proto3,enum=sallyport.feed.v1.ConnectionState" json:"states,omitempty"`
+	Directions    []Direction            `protobuf:"varint,8,rep,packed,name=directions,proto3,enum=sallyport.feed.v1.Direction" json:"directions,omitempty"`
+	Refused       *bool                  `protobuf:"varint,9,opt,name=refused,proto3,oneof" json:"refused,omitempty"`
+	Observed      *bool                  `protobuf:"varint,10,opt,name=observed,proto3,oneof" json:"observed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Selection) Reset() {
+	*x = Selection{}
+	mi := &file_feed_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Selection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Selection) ProtoMessage() {}
+
+func (x *Selection) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Selection.ProtoReflect.Descriptor instead.
+func (*Selection) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Selection) GetEnis() []string {
+	if x != nil {
+		return x.Enis
+	}
+	return nil
+}
+
+func (x *Selection) GetRules() []uint32 {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *Selection) GetRemotes() []*Prefix {
+	if x != nil {
+		return x.Remotes
+	}
+	return nil
+}
+
+func (x *Selection) GetProtocols() []uint32 {
+	if x != nil {
+		return x.Protocols
+	}
+	return nil
+}
+
+func (x *Selection) GetLocalPorts() []*Ports {
+	if x != nil {
+		return x.LocalPorts
+	}
+	return nil
+}
+
+func (x *Selection) GetRemotePorts() []*Ports {
+	if x != nil {
+		return x.RemotePorts
+	}
+	return nil
+}
+
+func (x *Selection) GetStates() []ConnectionState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *Selection) GetDirections() []Direction {
+	if x != nil {
+		return x.Directions
+	}
+	return nil
+}
+
+func (x *Selection) GetRefused() bool {
+	if x != nil && x.Refused != nil {
+		return *x.Refused
+	}
+	return false
+}
+
+func (x *Selection) GetObserved() bool {
+	if x != nil && x.Observed != nil {
+		return *x.Observed
+	}
+	return false
+}
+
+type Ports struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          uint32                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"` // both included
+	To            uint32                 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ports) Reset() {
+	*x = Ports{}
+	mi := &file_feed_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ports) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ports) ProtoMessage() {}
+
+func (x *Ports) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ports.ProtoReflect.Descriptor instead.
+func (*Ports) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Ports) GetFrom() uint32 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *Ports) GetTo() uint32 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+// Probe is a packet that the ENI's own program is to judge, as if it belonged to no connection.
+type Probe struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Eni             string                 `protobuf:"bytes,1,opt,name=eni,proto3" json:"eni,omitempty"`
+	Direction       Direction              `protobuf:"varint,2,opt,name=direction,proto3,enum=sallyport.feed.v1.Direction" json:"direction,omitempty"`
+	Source          []byte                 `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"` // 4 or 16 bytes, network order
+	Destination     []byte                 `protobuf:"bytes,4,opt,name=destination,proto3" json:"destination,omitempty"`
+	Protocol        uint32                 `protobuf:"varint,5,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	SourcePort      uint32                 `protobuf:"varint,6,opt,name=source_port,json=sourcePort,proto3" json:"source_port,omitempty"`
+	DestinationPort uint32                 `protobuf:"varint,7,opt,name=destination_port,json=destinationPort,proto3" json:"destination_port,omitempty"`
+	IcmpType        uint32                 `protobuf:"varint,8,opt,name=icmp_type,json=icmpType,proto3" json:"icmp_type,omitempty"`
+	IcmpCode        uint32                 `protobuf:"varint,9,opt,name=icmp_code,json=icmpCode,proto3" json:"icmp_code,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Probe) Reset() {
+	*x = Probe{}
+	mi := &file_feed_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Probe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Probe) ProtoMessage() {}
+
+func (x *Probe) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Probe.ProtoReflect.Descriptor instead.
+func (*Probe) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Probe) GetEni() string {
+	if x != nil {
+		return x.Eni
+	}
+	return ""
+}
+
+func (x *Probe) GetDirection() Direction {
+	if x != nil {
+		return x.Direction
+	}
+	return Direction_DIRECTION_UNSPECIFIED
+}
+
+func (x *Probe) GetSource() []byte {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *Probe) GetDestination() []byte {
+	if x != nil {
+		return x.Destination
+	}
+	return nil
+}
+
+func (x *Probe) GetProtocol() uint32 {
+	if x != nil {
+		return x.Protocol
+	}
+	return 0
+}
+
+func (x *Probe) GetSourcePort() uint32 {
+	if x != nil {
+		return x.SourcePort
+	}
+	return 0
+}
+
+func (x *Probe) GetDestinationPort() uint32 {
+	if x != nil {
+		return x.DestinationPort
+	}
+	return 0
+}
+
+func (x *Probe) GetIcmpType() uint32 {
+	if x != nil {
+		return x.IcmpType
+	}
+	return 0
+}
+
+func (x *Probe) GetIcmpCode() uint32 {
+	if x != nil {
+		return x.IcmpCode
+	}
+	return 0
+}
+
+// Answer holds what the question asked for, or error.
+type Answer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            int64                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Error         string                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`                                                                        // empty: answered
+	Revision      int64                  `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`                                                                 // in force on the host
+	Connections   []*Connection          `protobuf:"bytes,4,rep,name=connections,proto3" json:"connections,omitempty"`                                                            // in the order of their flows
+	More          bool                   `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"`                                                                         // there are some behind the last one
+	Cut           map[string]uint64      `protobuf:"bytes,6,rep,name=cut,proto3" json:"cut,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // by ENI
+	Verdict       *Verdict               `protobuf:"bytes,7,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Answer) Reset() {
+	*x = Answer{}
+	mi := &file_feed_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Answer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Answer) ProtoMessage() {}
+
+func (x *Answer) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Answer.ProtoReflect.Descriptor instead.
+func (*Answer) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Answer) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Answer) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Answer) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Answer) GetConnections() []*Connection {
+	if x != nil {
+		return x.Connections
+	}
+	return nil
+}
+
+func (x *Answer) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *Answer) GetCut() map[string]uint64 {
+	if x != nil {
+		return x.Cut
+	}
+	return nil
+}
+
+func (x *Answer) GetVerdict() *Verdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return nil
+}
+
+type Flow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Eni           string                 `protobuf:"bytes,1,opt,name=eni,proto3" json:"eni,omitempty"`
+	Protocol      uint32                 `protobuf:"varint,2,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	Local         []byte                 `protobuf:"bytes,3,opt,name=local,proto3" json:"local,omitempty"`
+	Remote        []byte                 `protobuf:"bytes,4,opt,name=remote,proto3" json:"remote,omitempty"`
+	LocalPort     uint32                 `protobuf:"varint,5,opt,name=local_port,json=localPort,proto3" json:"local_port,omitempty"`         // of ICMP: the id
+	RemotePort    uint32                 `protobuf:"varint,6,opt,name=remote_port,json=remotePort,proto3" json:"remote_port,omitempty"`      // of ICMP: the type of the request
+	First         Direction              `protobuf:"varint,7,opt,name=first,proto3,enum=sallyport.feed.v1.Direction" json:"first,omitempty"` // of the packet that started it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Flow) Reset() {
+	*x = Flow{}
+	mi := &file_feed_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Flow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Flow) ProtoMessage() {}
+
+func (x *Flow) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Flow.ProtoReflect.Descriptor instead.
+func (*Flow) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Flow) GetEni() string {
+	if x != nil {
+		return x.Eni
+	}
+	return ""
+}
+
+func (x *Flow) GetProtocol() uint32 {
+	if x != nil {
+		return x.Protocol
+	}
+	return 0
+}
+
+func (x *Flow) GetLocal() []byte {
+	if x != nil {
+		return x.Local
+	}
+	return nil
+}
+
+func (x *Flow) GetRemote() []byte {
+	if x != nil {
+		return x.Remote
+	}
+	return nil
+}
+
+func (x *Flow) GetLocalPort() uint32 {
+	if x != nil {
+		return x.LocalPort
+	}
+	return 0
+}
+
+func (x *Flow) GetRemotePort() uint32 {
+	if x != nil {
+		return x.RemotePort
+	}
+	return 0
+}
+
+func (x *Flow) GetFirst() Direction {
+	if x != nil {
+		return x.First
+	}
+	return Direction_DIRECTION_UNSPECIFIED
+}
+
+type Connection struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Flow             *Flow                  `protobuf:"bytes,1,opt,name=flow,proto3" json:"flow,omitempty"`
+	State            ConnectionState        `protobuf:"varint,2,opt,name=state,proto3,enum=sallyport.feed.v1.ConnectionState" json:"state,omitempty"`
+	Observed         bool                   `protobuf:"varint,3,opt,name=observed,proto3" json:"observed,omitempty"`
+	Rule             uint32                 `protobuf:"varint,4,opt,name=rule,proto3" json:"rule,omitempty"` // that admitted it; 0: none did
+	Revision         int64                  `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	AgeMilliseconds  uint64                 `protobuf:"varint,6,opt,name=age_milliseconds,json=ageMilliseconds,proto3" json:"age_milliseconds,omitempty"`
+	IdleMilliseconds uint64                 `protobuf:"varint,7,opt,name=idle_milliseconds,json=idleMilliseconds,proto3" json:"idle_milliseconds,omitempty"`
+	PacketsIngress   uint64                 `protobuf:"varint,8,opt,name=packets_ingress,json=packetsIngress,proto3" json:"packets_ingress,omitempty"`
+	PacketsEgress    uint64                 `protobuf:"varint,9,opt,name=packets_egress,json=packetsEgress,proto3" json:"packets_egress,omitempty"`
+	BytesIngress     uint64                 `protobuf:"varint,10,opt,name=bytes_ingress,json=bytesIngress,proto3" json:"bytes_ingress,omitempty"`
+	BytesEgress      uint64                 `protobuf:"varint,11,opt,name=bytes_egress,json=bytesEgress,proto3" json:"bytes_egress,omitempty"`
+	Today            *Verdict               `protobuf:"bytes,12,opt,name=today,proto3" json:"today,omitempty"` // of the rules in force on its first packet
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Connection) Reset() {
+	*x = Connection{}
+	mi := &file_feed_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Connection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Connection) ProtoMessage() {}
+
+func (x *Connection) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Connection.ProtoReflect.Descriptor instead.
+func (*Connection) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Connection) GetFlow() *Flow {
+	if x != nil {
+		return x.Flow
+	}
+	return nil
+}
+
+func (x *Connection) GetState() ConnectionState {
+	if x != nil {
+		return x.State
+	}
+	return ConnectionState_CONNECTION_STATE_UNSPECIFIED
+}
+
+func (x *Connection) GetObserved() bool {
+	if x != nil {
+		return x.Observed
+	}
+	return false
+}
+
+func (x *Connection) GetRule() uint32 {
+	if x != nil {
+		return x.Rule
+	}
+	return 0
+}
+
+func (x *Connection) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Connection) GetAgeMilliseconds() uint64 {
+	if x != nil {
+		return x.AgeMilliseconds
+	}
+	return 0
+}
+
+func (x *Connection) GetIdleMilliseconds() uint64 {
+	if x != nil {
+		return x.IdleMilliseconds
+	}
+	return 0
+}
+
+func (x *Connection) GetPacketsIngress() uint64 {
+	if x != nil {
+		return x.PacketsIngress
+	}
+	return 0
+}
+
+func (x *Connection) GetPacketsEgress() uint64 {
+	if x != nil {
+		return x.PacketsEgress
+	}
+	return 0
+}
+
+func (x *Connection) GetBytesIngress() uint64 {
+	if x != nil {
+		return x.BytesIngress
+	}
+	return 0
+}
+
+func (x *Connection) GetBytesEgress() uint64 {
+	if x != nil {
+		return x.BytesEgress
+	}
+	return 0
+}
+
+func (x *Connection) GetToday() *Verdict {
+	if x != nil {
+		return x.Today
+	}
+	return nil
+}
+
+type Verdict struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Action        uint32                 `protobuf:"varint,1,opt,name=action,proto3" json:"action,omitempty"`
+	Reason        uint32                 `protobuf:"varint,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Rule          uint32                 `protobuf:"varint,3,opt,name=rule,proto3" json:"rule,omitempty"` // 0: none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verdict) Reset() {
+	*x = Verdict{}
+	mi := &file_feed_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verdict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verdict) ProtoMessage() {}
+
+func (x *Verdict) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
+func (*Verdict) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Verdict) GetAction() uint32 {
+	if x != nil {
+		return x.Action
+	}
+	return 0
+}
+
+func (x *Verdict) GetReason() uint32 {
+	if x != nil {
+		return x.Reason
+	}
+	return 0
+}
+
+func (x *Verdict) GetRule() uint32 {
+	if x != nil {
+		return x.Rule
+	}
+	return 0
+}
+
 type Guest_Interface struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Eni           string                 `protobuf:"bytes,1,opt,name=eni,proto3" json:"eni,omitempty"`
@@ -1618,7 +2584,7 @@ type Guest_Interface struct {
 
 func (x *Guest_Interface) Reset() {
 	*x = Guest_Interface{}
-	mi := &file_feed_proto_msgTypes[21]
+	mi := &file_feed_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1630,7 +2596,7 @@ func (x *Guest_Interface) String() string {
 func (*Guest_Interface) ProtoMessage() {}
 
 func (x *Guest_Interface) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[21]
+	mi := &file_feed_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,20 +2680,22 @@ var File_feed_proto protoreflect.FileDescriptor
 const file_feed_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"feed.proto\x12\x11sallyport.feed.v1\"\xaf\x02\n" +
+	"feed.proto\x12\x11sallyport.feed.v1\"\xe4\x02\n" +
 	"\tFromAgent\x120\n" +
 	"\x05hello\x18\x01 \x01(\v2\x18.sallyport.feed.v1.HelloH\x00R\x05hello\x12*\n" +
 	"\x03ack\x18\x02 \x01(\v2\x16.sallyport.feed.v1.AckH\x00R\x03ack\x129\n" +
 	"\bbindings\x18\x03 \x01(\v2\x1b.sallyport.feed.v1.BindingsH\x00R\bbindings\x12C\n" +
 	"\fguest_status\x18\x04 \x01(\v2\x1e.sallyport.feed.v1.GuestStatusH\x00R\vguestStatus\x129\n" +
-	"\bcounters\x18\x05 \x01(\v2\x1b.sallyport.feed.v1.CountersH\x00R\bcountersB\t\n" +
-	"\amessage\"\xbc\x01\n" +
+	"\bcounters\x18\x05 \x01(\v2\x1b.sallyport.feed.v1.CountersH\x00R\bcounters\x123\n" +
+	"\x06answer\x18\x0f \x01(\v2\x19.sallyport.feed.v1.AnswerH\x00R\x06answerB\t\n" +
+	"\amessage\"\xd6\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x10\n" +
 	"\x03lab\x18\x02 \x01(\bR\x03lab\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x03R\brevision\x123\n" +
 	"\x04have\x18\x04 \x03(\v2\x1f.sallyport.feed.v1.ResourceNameR\x04have\x126\n" +
-	"\bbindings\x18\x05 \x03(\v2\x1a.sallyport.feed.v1.BindingR\bbindings\"M\n" +
+	"\bbindings\x18\x05 \x03(\v2\x1a.sallyport.feed.v1.BindingR\bbindings\x12\x18\n" +
+	"\aanswers\x18\x0f \x01(\bR\aanswers\"M\n" +
 	"\x03Ack\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\x03R\x05nonce\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x14\n" +
@@ -1751,11 +2719,12 @@ const file_feed_proto_rawDesc = "" +
 	"\areasons\x18\x02 \x03(\v2+.sallyport.feed.v1.ENICounters.ReasonsEntryR\areasons\x1a:\n" +
 	"\fReasonsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x87\x01\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xb3\x01\n" +
 	"\n" +
 	"FromServer\x120\n" +
 	"\x05delta\x18\x01 \x01(\v2\x18.sallyport.feed.v1.DeltaH\x00R\x05delta\x12<\n" +
-	"\abinding\x18\x02 \x01(\v2 .sallyport.feed.v1.BindingResultH\x00R\abindingB\t\n" +
+	"\abinding\x18\x02 \x01(\v2 .sallyport.feed.v1.BindingResultH\x00R\abinding\x12*\n" +
+	"\x03ask\x18\x0f \x01(\v2\x16.sallyport.feed.v1.AskH\x00R\x03askB\t\n" +
 	"\amessage\"\xc7\x01\n" +
 	"\x05Delta\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\x03R\x05nonce\x12\x1a\n" +
@@ -1835,7 +2804,90 @@ const file_feed_proto_rawDesc = "" +
 	"\rBindingResult\x12\x10\n" +
 	"\x03eni\x18\x01 \x01(\tR\x03eni\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error*[\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"\xd1\x01\n" +
+	"\x03Ask\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12J\n" +
+	"\vconnections\x18\x02 \x01(\v2&.sallyport.feed.v1.ConnectionsQuestionH\x00R\vconnections\x120\n" +
+	"\x03cut\x18\x03 \x01(\v2\x1c.sallyport.feed.v1.SelectionH\x00R\x03cut\x120\n" +
+	"\x05probe\x18\x04 \x01(\v2\x18.sallyport.feed.v1.ProbeH\x00R\x05probeB\n" +
+	"\n" +
+	"\bquestion\"\x96\x01\n" +
+	"\x13ConnectionsQuestion\x12:\n" +
+	"\tselection\x18\x01 \x01(\v2\x1c.sallyport.feed.v1.SelectionR\tselection\x12-\n" +
+	"\x05after\x18\x02 \x01(\v2\x17.sallyport.feed.v1.FlowR\x05after\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"\xd3\x03\n" +
+	"\tSelection\x12\x12\n" +
+	"\x04enis\x18\x01 \x03(\tR\x04enis\x12\x14\n" +
+	"\x05rules\x18\x02 \x03(\rR\x05rules\x123\n" +
+	"\aremotes\x18\x03 \x03(\v2\x19.sallyport.feed.v1.PrefixR\aremotes\x12\x1c\n" +
+	"\tprotocols\x18\x04 \x03(\rR\tprotocols\x129\n" +
+	"\vlocal_ports\x18\x05 \x03(\v2\x18.sallyport.feed.v1.PortsR\n" +
+	"localPorts\x12;\n" +
+	"\fremote_ports\x18\x06 \x03(\v2\x18.sallyport.feed.v1.PortsR\vremotePorts\x12:\n" +
+	"\x06states\x18\a \x03(\x0e2\".sallyport.feed.v1.ConnectionStateR\x06states\x12<\n" +
+	"\n" +
+	"directions\x18\b \x03(\x0e2\x1c.sallyport.feed.v1.DirectionR\n" +
+	"directions\x12\x1d\n" +
+	"\arefused\x18\t \x01(\bH\x00R\arefused\x88\x01\x01\x12\x1f\n" +
+	"\bobserved\x18\n" +
+	" \x01(\bH\x01R\bobserved\x88\x01\x01B\n" +
+	"\n" +
+	"\b_refusedB\v\n" +
+	"\t_observed\"+\n" +
+	"\x05Ports\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\rR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\rR\x02to\"\xb1\x02\n" +
+	"\x05Probe\x12\x10\n" +
+	"\x03eni\x18\x01 \x01(\tR\x03eni\x12:\n" +
+	"\tdirection\x18\x02 \x01(\x0e2\x1c.sallyport.feed.v1.DirectionR\tdirection\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\fR\x06source\x12 \n" +
+	"\vdestination\x18\x04 \x01(\fR\vdestination\x12\x1a\n" +
+	"\bprotocol\x18\x05 \x01(\rR\bprotocol\x12\x1f\n" +
+	"\vsource_port\x18\x06 \x01(\rR\n" +
+	"sourcePort\x12)\n" +
+	"\x10destination_port\x18\a \x01(\rR\x0fdestinationPort\x12\x1b\n" +
+	"\ticmp_type\x18\b \x01(\rR\bicmpType\x12\x1b\n" +
+	"\ticmp_code\x18\t \x01(\rR\bicmpCode\"\xc3\x02\n" +
+	"\x06Answer\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\x12?\n" +
+	"\vconnections\x18\x04 \x03(\v2\x1d.sallyport.feed.v1.ConnectionR\vconnections\x12\x12\n" +
+	"\x04more\x18\x05 \x01(\bR\x04more\x124\n" +
+	"\x03cut\x18\x06 \x03(\v2\".sallyport.feed.v1.Answer.CutEntryR\x03cut\x124\n" +
+	"\averdict\x18\a \x01(\v2\x1a.sallyport.feed.v1.VerdictR\averdict\x1a6\n" +
+	"\bCutEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xd6\x01\n" +
+	"\x04Flow\x12\x10\n" +
+	"\x03eni\x18\x01 \x01(\tR\x03eni\x12\x1a\n" +
+	"\bprotocol\x18\x02 \x01(\rR\bprotocol\x12\x14\n" +
+	"\x05local\x18\x03 \x01(\fR\x05local\x12\x16\n" +
+	"\x06remote\x18\x04 \x01(\fR\x06remote\x12\x1d\n" +
+	"\n" +
+	"local_port\x18\x05 \x01(\rR\tlocalPort\x12\x1f\n" +
+	"\vremote_port\x18\x06 \x01(\rR\n" +
+	"remotePort\x122\n" +
+	"\x05first\x18\a \x01(\x0e2\x1c.sallyport.feed.v1.DirectionR\x05first\"\xe1\x03\n" +
+	"\n" +
+	"Connection\x12+\n" +
+	"\x04flow\x18\x01 \x01(\v2\x17.sallyport.feed.v1.FlowR\x04flow\x128\n" +
+	"\x05state\x18\x02 \x01(\x0e2\".sallyport.feed.v1.ConnectionStateR\x05state\x12\x1a\n" +
+	"\bobserved\x18\x03 \x01(\bR\bobserved\x12\x12\n" +
+	"\x04rule\x18\x04 \x01(\rR\x04rule\x12\x1a\n" +
+	"\brevision\x18\x05 \x01(\x03R\brevision\x12)\n" +
+	"\x10age_milliseconds\x18\x06 \x01(\x04R\x0fageMilliseconds\x12+\n" +
+	"\x11idle_milliseconds\x18\a \x01(\x04R\x10idleMilliseconds\x12'\n" +
+	"\x0fpackets_ingress\x18\b \x01(\x04R\x0epacketsIngress\x12%\n" +
+	"\x0epackets_egress\x18\t \x01(\x04R\rpacketsEgress\x12#\n" +
+	"\rbytes_ingress\x18\n" +
+	" \x01(\x04R\fbytesIngress\x12!\n" +
+	"\fbytes_egress\x18\v \x01(\x04R\vbytesEgress\x120\n" +
+	"\x05today\x18\f \x01(\v2\x1a.sallyport.feed.v1.VerdictR\x05today\"M\n" +
+	"\aVerdict\x12\x16\n" +
+	"\x06action\x18\x01 \x01(\rR\x06action\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\rR\x06reason\x12\x12\n" +
+	"\x04rule\x18\x03 \x01(\rR\x04rule*[\n" +
 	"\n" +
 	"GuestState\x12\x1b\n" +
 	"\x17GUEST_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -1847,7 +2899,17 @@ const file_feed_proto_rawDesc = "" +
 	"\x13RESOURCE_TYPE_GROUP\x10\x02\x12\x18\n" +
 	"\x14RESOURCE_TYPE_MEMBER\x10\x03\x12\x17\n" +
 	"\x13RESOURCE_TYPE_GUEST\x10\x04\x12\x1d\n" +
-	"\x19RESOURCE_TYPE_PREFIX_LIST\x10\x052Q\n" +
+	"\x19RESOURCE_TYPE_PREFIX_LIST\x10\x05*\xb3\x01\n" +
+	"\x0fConnectionState\x12 \n" +
+	"\x1cCONNECTION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aCONNECTION_STATE_HALF_OPEN\x10\x01\x12 \n" +
+	"\x1cCONNECTION_STATE_ESTABLISHED\x10\x02\x12\x1c\n" +
+	"\x18CONNECTION_STATE_CLOSING\x10\x03\x12\x1e\n" +
+	"\x1aCONNECTION_STATE_UNTRACKED\x10\x04*S\n" +
+	"\tDirection\x12\x19\n" +
+	"\x15DIRECTION_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11DIRECTION_INGRESS\x10\x01\x12\x14\n" +
+	"\x10DIRECTION_EGRESS\x10\x022Q\n" +
 	"\x04Feed\x12I\n" +
 	"\x06Stream\x12\x1c.sallyport.feed.v1.FromAgent\x1a\x1d.sallyport.feed.v1.FromServer(\x010\x01B,Z*github.com/sallyport/sallyport/feed/feedpbb\x06proto3"
 
@@ -1863,72 +2925,104 @@ func file_feed_proto_rawDescGZIP() []byte {
 	return file_feed_proto_rawDescData
 }
 
-var file_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_feed_proto_goTypes = []any{
-	(GuestState)(0),         // 0: sallyport.feed.v1.GuestState
-	(ResourceType)(0),       // 1: sallyport.feed.v1.ResourceType
-	(*FromAgent)(nil),       // 2: sallyport.feed.v1.FromAgent
-	(*Hello)(nil),           // 3: sallyport.feed.v1.Hello
-	(*Ack)(nil),             // 4: sallyport.feed.v1.Ack
-	(*Bindings)(nil),        // 5: sallyport.feed.v1.Bindings
-	(*Binding)(nil),         // 6: sallyport.feed.v1.Binding
-	(*GuestStatus)(nil),     // 7: sallyport.feed.v1.GuestStatus
-	(*Counters)(nil),        // 8: sallyport.feed.v1.Counters
-	(*ENICounters)(nil),     // 9: sallyport.feed.v1.ENICounters
-	(*FromServer)(nil),      // 10: sallyport.feed.v1.FromServer
-	(*Delta)(nil),           // 11: sallyport.feed.v1.Delta
-	(*ResourceName)(nil),    // 12: sallyport.feed.v1.ResourceName
-	(*Resource)(nil),        // 13: sallyport.feed.v1.Resource
-	(*ENI)(nil),             // 14: sallyport.feed.v1.ENI
-	(*Group)(nil),           // 15: sallyport.feed.v1.Group
-	(*Rule)(nil),            // 16: sallyport.feed.v1.Rule
-	(*Prefix)(nil),          // 17: sallyport.feed.v1.Prefix
-	(*Member)(nil),          // 18: sallyport.feed.v1.Member
-	(*PrefixList)(nil),      // 19: sallyport.feed.v1.PrefixList
-	(*Guest)(nil),           // 20: sallyport.feed.v1.Guest
-	(*BindingResult)(nil),   // 21: sallyport.feed.v1.BindingResult
-	nil,                     // 22: sallyport.feed.v1.ENICounters.ReasonsEntry
-	(*Guest_Interface)(nil), // 23: sallyport.feed.v1.Guest.Interface
+	(GuestState)(0),             // 0: sallyport.feed.v1.GuestState
+	(ResourceType)(0),           // 1: sallyport.feed.v1.ResourceType
+	(ConnectionState)(0),        // 2: sallyport.feed.v1.ConnectionState
+	(Direction)(0),              // 3: sallyport.feed.v1.Direction
+	(*FromAgent)(nil),           // 4: sallyport.feed.v1.FromAgent
+	(*Hello)(nil),               // 5: sallyport.feed.v1.Hello
+	(*Ack)(nil),                 // 6: sallyport.feed.v1.Ack
+	(*Bindings)(nil),            // 7: sallyport.feed.v1.Bindings
+	(*Binding)(nil),             // 8: sallyport.feed.v1.Binding
+	(*GuestStatus)(nil),         // 9: sallyport.feed.v1.GuestStatus
+	(*Counters)(nil),            // 10: sallyport.feed.v1.Counters
+	(*ENICounters)(nil),         // 11: sallyport.feed.v1.ENICounters
+	(*FromServer)(nil),          // 12: sallyport.feed.v1.FromServer
+	(*Delta)(nil),               // 13: sallyport.feed.v1.Delta
+	(*ResourceName)(nil),        // 14: sallyport.feed.v1.ResourceName
+	(*Resource)(nil),            // 15: sallyport.feed.v1.Resource
+	(*ENI)(nil),                 // 16: sallyport.feed.v1.ENI
+	(*Group)(nil),               // 17: sallyport.feed.v1.Group
+	(*Rule)(nil),                // 18: sallyport.feed.v1.Rule
+	(*Prefix)(nil),              // 19: sallyport.feed.v1.Prefix
+	(*Member)(nil),              // 20: sallyport.feed.v1.Member
+	(*PrefixList)(nil),          // 21: sallyport.feed.v1.PrefixList
+	(*Guest)(nil),               // 22: sallyport.feed.v1.Guest
+	(*BindingResult)(nil),       // 23: sallyport.feed.v1.BindingResult
+	(*Ask)(nil),                 // 24: sallyport.feed.v1.Ask
+	(*ConnectionsQuestion)(nil), // 25: sallyport.feed.v1.ConnectionsQuestion
+	(*Selection)(nil),           // 26: sallyport.feed.v1.Selection
+	(*Ports)(nil),               // 27: sallyport.feed.v1.Ports
+	(*Probe)(nil),               // 28: sallyport.feed.v1.Probe
+	(*Answer)(nil),              // 29: sallyport.feed.v1.Answer
+	(*Flow)(nil),                // 30: sallyport.feed.v1.Flow
+	(*Connection)(nil),          // 31: sallyport.feed.v1.Connection
+	(*Verdict)(nil),             // 32: sallyport.feed.v1.Verdict
+	nil,                         // 33: sallyport.feed.v1.ENICounters.ReasonsEntry
+	(*Guest_Interface)(nil),     // 34: sallyport.feed.v1.Guest.Interface
+	nil,                         // 35: sallyport.feed.v1.Answer.CutEntry
 }
 var file_feed_proto_depIdxs = []int32{
-	3,  // 0: sallyport.feed.v1.FromAgent.hello:type_name -> sallyport.feed.v1.Hello
-	4,  // 1: sallyport.feed.v1.FromAgent.ack:type_name -> sallyport.feed.v1.Ack
-	5,  // 2: sallyport.feed.v1.FromAgent.bindings:type_name -> sallyport.feed.v1.Bindings
-	7,  // 3: sallyport.feed.v1.FromAgent.guest_status:type_name -> sallyport.feed.v1.GuestStatus
-	8,  // 4: sallyport.feed.v1.FromAgent.counters:type_name -> sallyport.feed.v1.Counters
-	12, // 5: sallyport.feed.v1.Hello.have:type_name -> sallyport.feed.v1.ResourceName
-	6,  // 6: sallyport.feed.v1.Hello.bindings:type_name -> sallyport.feed.v1.Binding
-	6,  // 7: sallyport.feed.v1.Bindings.bound:type_name -> sallyport.feed.v1.Binding
-	0,  // 8: sallyport.feed.v1.GuestStatus.state:type_name -> sallyport.feed.v1.GuestState
-	9,  // 9: sallyport.feed.v1.Counters.enis:type_name -> sallyport.feed.v1.ENICounters
-	22, // 10: sallyport.feed.v1.ENICounters.reasons:type_name -> sallyport.feed.v1.ENICounters.ReasonsEntry
-	11, // 11: sallyport.feed.v1.FromServer.delta:type_name -> sallyport.feed.v1.Delta
-	21, // 12: sallyport.feed.v1.FromServer.binding:type_name -> sallyport.feed.v1.BindingResult
-	13, // 13: sallyport.feed.v1.Delta.changed:type_name -> sallyport.feed.v1.Resource
-	12, // 14: sallyport.feed.v1.Delta.removed:type_name -> sallyport.feed.v1.ResourceName
-	1,  // 15: sallyport.feed.v1.ResourceName.type:type_name -> sallyport.feed.v1.ResourceType
-	14, // 16: sallyport.feed.v1.Resource.eni:type_name -> sallyport.feed.v1.ENI
-	15, // 17: sallyport.feed.v1.Resource.group:type_name -> sallyport.feed.v1.Group
-	18, // 18: sallyport.feed.v1.Resource.member:type_name -> sallyport.feed.v1.Member
-	20, // 19: sallyport.feed.v1.Resource.guest:type_name -> sallyport.feed.v1.Guest
-	19, // 20: sallyport.feed.v1.Resource.prefix_list:type_name -> sallyport.feed.v1.PrefixList
-	17, // 21: sallyport.feed.v1.ENI.prefixes:type_name -> sallyport.feed.v1.Prefix
-	16, // 22: sallyport.feed.v1.Group.rules:type_name -> sallyport.feed.v1.Rule
-	17, // 23: sallyport.feed.v1.Rule.cidr:type_name -> sallyport.feed.v1.Prefix
-	17, // 24: sallyport.feed.v1.Member.prefixes:type_name -> sallyport.feed.v1.Prefix
-	17, // 25: sallyport.feed.v1.PrefixList.entries:type_name -> sallyport.feed.v1.Prefix
-	23, // 26: sallyport.feed.v1.Guest.interfaces:type_name -> sallyport.feed.v1.Guest.Interface
-	17, // 27: sallyport.feed.v1.Guest.Interface.addresses:type_name -> sallyport.feed.v1.Prefix
-	17, // 28: sallyport.feed.v1.Guest.Interface.subnet_routers:type_name -> sallyport.feed.v1.Prefix
-	17, // 29: sallyport.feed.v1.Guest.Interface.vpc_cidrs:type_name -> sallyport.feed.v1.Prefix
-	2,  // 30: sallyport.feed.v1.Feed.Stream:input_type -> sallyport.feed.v1.FromAgent
-	10, // 31: sallyport.feed.v1.Feed.Stream:output_type -> sallyport.feed.v1.FromServer
-	31, // [31:32] is the sub-list for method output_type
-	30, // [30:31] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	5,  // 0: sallyport.feed.v1.FromAgent.hello:type_name -> sallyport.feed.v1.Hello
+	6,  // 1: sallyport.feed.v1.FromAgent.ack:type_name -> sallyport.feed.v1.Ack
+	7,  // 2: sallyport.feed.v1.FromAgent.bindings:type_name -> sallyport.feed.v1.Bindings
+	9,  // 3: sallyport.feed.v1.FromAgent.guest_status:type_name -> sallyport.feed.v1.GuestStatus
+	10, // 4: sallyport.feed.v1.FromAgent.counters:type_name -> sallyport.feed.v1.Counters
+	29, // 5: sallyport.feed.v1.FromAgent.answer:type_name -> sallyport.feed.v1.Answer
+	14, // 6: sallyport.feed.v1.Hello.have:type_name -> sallyport.feed.v1.ResourceName
+	8,  // 7: sallyport.feed.v1.Hello.bindings:type_name -> sallyport.feed.v1.Binding
+	8,  // 8: sallyport.feed.v1.Bindings.bound:type_name -> sallyport.feed.v1.Binding
+	0,  // 9: sallyport.feed.v1.GuestStatus.state:type_name -> sallyport.feed.v1.GuestState
+	11, // 10: sallyport.feed.v1.Counters.enis:type_name -> sallyport.feed.v1.ENICounters
+	33, // 11: sallyport.feed.v1.ENICounters.reasons:type_name -> sallyport.feed.v1.ENICounters.ReasonsEntry
+	13, // 12: sallyport.feed.v1.FromServer.delta:type_name -> sallyport.feed.v1.Delta
+	23, // 13: sallyport.feed.v1.FromServer.binding:type_name -> sallyport.feed.v1.BindingResult
+	24, // 14: sallyport.feed.v1.FromServer.ask:type_name -> sallyport.feed.v1.Ask
+	15, // 15: sallyport.feed.v1.Delta.changed:type_name -> sallyport.feed.v1.Resource
+	14, // 16: sallyport.feed.v1.Delta.removed:type_name -> sallyport.feed.v1.ResourceName
+	1,  // 17: sallyport.feed.v1.ResourceName.type:type_name -> sallyport.feed.v1.ResourceType
+	16, // 18: sallyport.feed.v1.Resource.eni:type_name -> sallyport.feed.v1.ENI
+	17, // 19: sallyport.feed.v1.Resource.group:type_name -> sallyport.feed.v1.Group
+	20, // 20: sallyport.feed.v1.Resource.member:type_name -> sallyport.feed.v1.Member
+	22, // 21: sallyport.feed.v1.Resource.guest:type_name -> sallyport.feed.v1.Guest
+	21, // 22: sallyport.feed.v1.Resource.prefix_list:type_name -> sallyport.feed.v1.PrefixList
+	19, // 23: sallyport.feed.v1.ENI.prefixes:type_name -> sallyport.feed.v1.Prefix
+	18, // 24: sallyport.feed.v1.Group.rules:type_name -> sallyport.feed.v1.Rule
+	19, // 25: sallyport.feed.v1.Rule.cidr:type_name -> sallyport.feed.v1.Prefix
+	19, // 26: sallyport.feed.v1.Member.prefixes:type_name -> sallyport.feed.v1.Prefix
+	19, // 27: sallyport.feed.v1.PrefixList.entries:type_name -> sallyport.feed.v1.Prefix
+	34, // 28: sallyport.feed.v1.Guest.interfaces:type_name -> sallyport.feed.v1.Guest.Interface
+	25, // 29: sallyport.feed.v1.Ask.connections:type_name -> sallyport.feed.v1.ConnectionsQuestion
+	26, // 30: sallyport.feed.v1.Ask.cut:type_name -> sallyport.feed.v1.Selection
+	28, // 31: sallyport.feed.v1.Ask.probe:type_name -> sallyport.feed.v1.Probe
+	26, // 32: sallyport.feed.v1.ConnectionsQuestion.selection:type_name -> sallyport.feed.v1.Selection
+	30, // 33: sallyport.feed.v1.ConnectionsQuestion.after:type_name -> sallyport.feed.v1.Flow
+	19, // 34: sallyport.feed.v1.Selection.remotes:type_name -> sallyport.feed.v1.Prefix
+	27, // 35: sallyport.feed.v1.Selection.local_ports:type_name -> sallyport.feed.v1.Ports
+	27, // 36: sallyport.feed.v1.Selection.remote_ports:type_name -> sallyport.feed.v1.Ports
+	2,  // 37: sallyport.feed.v1.Selection.states:type_name -> sallyport.feed.v1.ConnectionState
+	3,  // 38: sallyport.feed.v1.Selection.directions:type_name -> sallyport.feed.v1.Direction
+	3,  // 39: sallyport.feed.v1.Probe.direction:type_name -> sallyport.feed.v1.Direction
+	31, // 40: sallyport.feed.v1.Answer.connections:type_name -> sallyport.feed.v1.Connection
+	35, // 41: sallyport.feed.v1.Answer.cut:type_name -> sallyport.feed.v1.Answer.CutEntry
+	32, // 42: sallyport.feed.v1.Answer.verdict:type_name -> sallyport.feed.v1.Verdict
+	3,  // 43: sallyport.feed.v1.Flow.first:type_name -> sallyport.feed.v1.Direction
+	30, // 44: sallyport.feed.v1.Connection.flow:type_name -> sallyport.feed.v1.Flow
+	2,  // 45: sallyport.feed.v1.Connection.state:type_name -> sallyport.feed.v1.ConnectionState
+	32, // 46: sallyport.feed.v1.Connection.today:type_name -> sallyport.feed.v1.Verdict
+	19, // 47: sallyport.feed.v1.Guest.Interface.addresses:type_name -> sallyport.feed.v1.Prefix
+	19, // 48: sallyport.feed.v1.Guest.Interface.subnet_routers:type_name -> sallyport.feed.v1.Prefix
+	19, // 49: sallyport.feed.v1.Guest.Interface.vpc_cidrs:type_name -> sallyport.feed.v1.Prefix
+	4,  // 50: sallyport.feed.v1.Feed.Stream:input_type -> sallyport.feed.v1.FromAgent
+	12, // 51: sallyport.feed.v1.Feed.Stream:output_type -> sallyport.feed.v1.FromServer
+	51, // [51:52] is the sub-list for method output_type
+	50, // [50:51] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_feed_proto_init() }
@@ -1942,10 +3036,12 @@ func file_feed_proto_init() {
 		(*FromAgent_Bindings)(nil),
 		(*FromAgent_GuestStatus)(nil),
 		(*FromAgent_Counters)(nil),
+		(*FromAgent_Answer)(nil),
 	}
 	file_feed_proto_msgTypes[8].OneofWrappers = []any{
 		(*FromServer_Delta)(nil),
 		(*FromServer_Binding)(nil),
+		(*FromServer_Ask)(nil),
 	}
 	file_feed_proto_msgTypes[11].OneofWrappers = []any{
 		(*Resource_Eni)(nil),
@@ -1954,13 +3050,19 @@ func file_feed_proto_init() {
 		(*Resource_Guest)(nil),
 		(*Resource_PrefixList)(nil),
 	}
+	file_feed_proto_msgTypes[20].OneofWrappers = []any{
+		(*Ask_Connections)(nil),
+		(*Ask_Cut)(nil),
+		(*Ask_Probe)(nil),
+	}
+	file_feed_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_feed_proto_rawDesc), len(file_feed_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   22,
+			NumEnums:      4,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
