@@ -44,7 +44,7 @@ as_user :=
 as_root := sudo env PATH="$$PATH" $(if $(CI),CI=$(CI))
 root_test :=
 # go test builds as the user and starts each test binary through this.
-test_exec := -exec 'sudo env PATH=$(PATH) $(if $(CI),CI=$(CI))'
+exec_root := sudo env PATH=$(PATH) $(if $(CI),CI=$(CI))
 else ifneq ($(BUILD_USER),)
 home := $(shell getent passwd $(BUILD_USER) | cut -d: -f6)
 setpriv := setpriv --reuid=$(BUILD_USER) --regid=$(shell id -g $(BUILD_USER)) --init-groups
@@ -52,13 +52,14 @@ as_user := $(setpriv) --inh-caps=-all env HOME=$(home) USER=$(BUILD_USER)
 as_root :=
 # go test runs as the user, with the one right to start the test binaries as root again.
 root_test := $(setpriv) --inh-caps=+setuid,+setgid --ambient-caps=+setuid,+setgid env HOME=$(home) USER=$(BUILD_USER)
-test_exec := -exec 'setpriv --reuid=0 --regid=0 --clear-groups env HOME=/root USER=root'
+exec_root := setpriv --reuid=0 --regid=0 --clear-groups env HOME=/root USER=root
 else
 as_user :=
 as_root :=
 root_test :=
-test_exec :=
+exec_root :=
 endif
+test_exec := $(if $(exec_root),-exec '$(exec_root)')
 
 # $(call install,PACKAGES): only what dpkg does not know as installed.
 define install
@@ -140,7 +141,7 @@ generate: check-generators $(TOOLS)/stamp ## make generated code again: BPF obje
 # ---- tests ------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint test-unit test-generate test-bpf test-clients test-e2e ## everything that CI runs, which is this
+test: lint test-unit test-generate test-bpf test-mutants test-clients test-e2e ## everything that CI runs, which is this
 
 # Without root: what neither touches the kernel nor is the whole product.
 .PHONY: test-unit
@@ -148,7 +149,7 @@ test-unit: need-go ## packages that need no root, with the race detector
 	$(call install,$(RACE_PACKAGES))
 	@echo "==> tests that need no root"
 	@packages=$$($(as_user) go list ./... | grep -Ev '^$(MODULE)/(agent|cmd|e2e)(/|$$)'); \
-	$(as_user) env CGO_ENABLED=1 CC=clang-19 go test -race -skip '^TestGenerate' $$packages
+	$(as_user) env CGO_ENABLED=1 CC=clang-19 go test -race -skip '^TestGenerate|^TestMutants$$' $$packages
 
 .PHONY: test-generate
 test-generate: check-generators $(TOOLS)/stamp ## that `make generate` would change no byte, and that this check sees one
@@ -160,6 +161,13 @@ test-bpf: need-root need-go ## the agent on the real kernel, as root
 	$(call install,$(ROOT_TEST_PACKAGES))
 	@echo "==> the agent and its BPF programs, as root"
 	@$(root_test) go test -count=1 -timeout 20m -p 1 -v $(test_exec) ./agent/...
+
+# Builds as the user; TEST_EXEC starts what was built as root.
+.PHONY: test-mutants
+test-mutants: need-root check-generators ## that each of a hundred deliberate mistakes fails a test, as root
+	$(call install,$(ROOT_TEST_PACKAGES))
+	@echo "==> mutants"
+	@$(root_test) env TEST_EXEC='$(exec_root)' go test -count=1 -timeout 20m -v -run '^TestMutants$$' .
 
 .PHONY: test-e2e
 test-e2e: need-root build ## commands and the whole product with real clients and packets, as root

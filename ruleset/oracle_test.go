@@ -11,16 +11,9 @@ import (
 	"github.com/sallyport/sallyport/vpc"
 )
 
-// engine judges like Tables.Judge.
-type engine func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict
-
-func tableEngine(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-	return t.Judge(m, eni, d, p)
-}
-
 var directions = []ruleset.Direction{ruleset.Ingress, ruleset.Egress}
 
-// disagreement is a packet on which an engine and the evaluator differ.
+// disagreement is a packet on which the tables and the evaluator differ.
 type disagreement struct {
 	eni       vpc.InterfaceID
 	direction ruleset.Direction
@@ -28,9 +21,10 @@ type disagreement struct {
 	got, want ruleset.Verdict
 }
 
-// compare asks an engine about one random universe and returns where it first differs from the
-// evaluator, and how often the evaluator allowed.
-func compare(seed uint64, judge engine) (bad *disagreement, allowed int) {
+// compare asks the tables about one random universe and returns where they first differ from the
+// evaluator, and how often the evaluator allowed. mutants_test.go in the root holds it against
+// mistakes.
+func compare(seed uint64) (bad *disagreement, allowed int) {
 	u := newUniverse(seed)
 	s := u.state()
 	for _, host := range hosts {
@@ -44,7 +38,7 @@ func compare(seed uint64, judge engine) (bad *disagreement, allowed int) {
 				if want.Action == ruleset.Allow {
 					allowed++
 				}
-				if got := judge(tables, members, id, d, p); got != want && bad == nil {
+				if got := tables.Judge(members, id, d, p); got != want && bad == nil {
 					bad = &disagreement{id, d, p, got, want}
 				}
 			}
@@ -61,7 +55,7 @@ func TestTablesEqualEvaluator(t *testing.T) {
 	}
 	total := 0
 	for seed := range uint64(universes) {
-		bad, allowed := compare(seed, tableEngine)
+		bad, allowed := compare(seed)
 		if bad != nil {
 			t.Fatalf("seed %d: %s %s of %+v = %+v, the evaluator says %+v",
 				seed, bad.eni, bad.direction, bad.packet, bad.got, bad.want)
@@ -76,148 +70,10 @@ func TestTablesEqualEvaluator(t *testing.T) {
 func FuzzTables(f *testing.F) {
 	f.Add(uint64(1))
 	f.Fuzz(func(t *testing.T, seed uint64) {
-		if bad, _ := compare(seed, tableEngine); bad != nil {
+		if bad, _ := compare(seed); bad != nil {
 			t.Errorf("%s %s of %+v = %+v, the evaluator says %+v", bad.eni, bad.direction, bad.packet, bad.got, bad.want)
 		}
 	})
-}
-
-// broken holds engines with one mistake each. TestTablesSee demands that the comparison finds it.
-var broken = map[string]engine{
-	"open by default": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-		v := t.Judge(m, eni, d, p)
-		if v.Reason == ruleset.ReasonNoRule {
-			v.Action = ruleset.Allow
-		}
-		return v
-	},
-	"one gate": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-		if d == ruleset.Egress {
-			return ruleset.Verdict{Action: ruleset.Allow, Reason: ruleset.ReasonRule}
-		}
-		return t.Judge(m, eni, d, p)
-	},
-	"no union of containing CIDRs": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-		return rebuilt(t, eni, ownPortsOnly).Judge(m, eni, d, p)
-	},
-	"only the first group of a member": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-		first := ruleset.Members{}
-		for id, member := range m {
-			member.Groups = member.Groups[:1]
-			first[id] = member
-		}
-		return t.Judge(first, eni, d, p)
-	},
-	"members of every domain": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-		everywhere := ruleset.Members{}
-		for id, member := range m {
-			member.Domains = vpcs
-			everywhere[id] = member
-		}
-		for id, e := range t.ENIs {
-			// Groups of another VPC are never named here, so the mistake shows only if both VPCs' groups are one.
-			e.Ingress, e.Egress = anyGroup(e.Ingress), anyGroup(e.Egress)
-			t.ENIs[id] = e
-		}
-		return t.Judge(everywhere, eni, d, p)
-	},
-	"no peers": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-		alone := ruleset.Members{}
-		for id, member := range m {
-			member.Domains = []vpc.VPCID{"vpc-" + vpc.VPCID(id[4:5])}
-			alone[id] = member
-		}
-		return t.Judge(alone, eni, d, p)
-	},
-	"members without their prefixes": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-		bare := ruleset.Members{}
-		for id, member := range m {
-			member.Prefixes = nil
-			bare[id] = member
-		}
-		return t.Judge(bare, eni, d, p)
-	},
-	"only the first entry of a list": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-		t.Lists = maps.Clone(t.Lists)
-		for id, entries := range t.Lists {
-			t.Lists[id] = entries[:min(1, len(entries))]
-		}
-		return t.Judge(m, eni, d, p)
-	},
-	"only one list of an address": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-		remote := p.Src
-		if d == ruleset.Egress {
-			remote = p.Dst
-		}
-		t.Lists = maps.Clone(t.Lists)
-		for _, id := range t.ListsAt(remote)[min(1, len(t.ListsAt(remote))):] {
-			delete(t.Lists, id)
-		}
-		return t.Judge(m, eni, d, p)
-	},
-	"first port of an interval only": func(t ruleset.Tables, m ruleset.Members, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-		return rebuilt(t, eni, func(c ruleset.CIDRPorts, _ *ruleset.Table) []ruleset.Interval {
-			c.Ports = slices.Clone(c.Ports)
-			for i := range c.Ports {
-				c.Ports[i].To = c.Ports[i].From
-			}
-			return c.Ports
-		}).Judge(m, eni, d, p)
-	},
-}
-
-func TestTablesSee(t *testing.T) {
-	for name, judge := range broken {
-		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(200) {
-				if bad, _ := compare(seed, judge); bad != nil {
-					return
-				}
-			}
-			t.Error("200 universes do not show the mistake")
-		})
-	}
-}
-
-// rebuilt returns tables whose CIDR intervals a mistake has rewritten.
-func rebuilt(t ruleset.Tables, eni vpc.InterfaceID, ports func(ruleset.CIDRPorts, *ruleset.Table) []ruleset.Interval) ruleset.Tables {
-	e := t.ENIs[eni]
-	for _, table := range []**ruleset.Table{&e.Ingress, &e.Egress} {
-		n := **table
-		n.CIDRs = slices.Clone(n.CIDRs)
-		for i, c := range n.CIDRs {
-			n.CIDRs[i].Ports = ports(c, *table)
-		}
-		*table = &n
-	}
-	return ruleset.Tables{Revision: t.Revision, ENIs: map[vpc.InterfaceID]ruleset.ENITables{eni: e}, Lists: t.Lists}
-}
-
-// ownPortsOnly leaves a prefix what no shorter prefix already grants by the same rule.
-func ownPortsOnly(c ruleset.CIDRPorts, t *ruleset.Table) []ruleset.Interval {
-	var own []ruleset.Interval
-	for _, i := range c.Ports {
-		inherited := slices.ContainsFunc(t.CIDRs, func(o ruleset.CIDRPorts) bool {
-			return o.CIDR.Bits() < c.CIDR.Bits() && o.CIDR.Contains(c.CIDR.Addr()) &&
-				slices.ContainsFunc(o.Ports, func(p ruleset.Interval) bool { return p.Rule == i.Rule })
-		})
-		if !inherited {
-			own = append(own, i)
-		}
-	}
-	return own
-}
-
-// anyGroup gives the groups of the other VPC what a table gives to its own.
-func anyGroup(t *ruleset.Table) *ruleset.Table {
-	n := *t
-	n.Peers = maps.Clone(t.Peers)
-	for g, ports := range t.Peers {
-		for _, v := range vpcs {
-			n.Peers["sg-"+vpc.GroupID(v[4:])+g[4:]] = ports
-		}
-	}
-	return &n
 }
 
 // TestResolveEqualsScan compares Resolve with a scan over the whole State.

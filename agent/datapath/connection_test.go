@@ -425,6 +425,8 @@ func TestFlood(t *testing.T) {
 	for i := range 3 * 1024 {
 		f := tcp(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), own4, 2000, 80, syn)
 		h.want(eniA, ruleset.Ingress, f, ruleset.ReasonRule)
+		f.flags = ack
+		h.run(eniA, ruleset.Ingress, f.bytes()) // as if it had been answered
 		h.run(eniA, ruleset.Egress, f.reply().bytes())
 	}
 	for port := range uint16(32) {

@@ -1,0 +1,334 @@
+package sallyport_test
+
+// bpfMutants are mistakes in the BPF programs, by file.
+var bpfMutants = map[string][]mutant{
+	programs + "/guest.bpf.c": {
+		{
+			"a device without tables passes everything", "TestPromise01ClosedByDefault",
+			`return REASON_NO_TABLE;`, `return REASON_LINK;`,
+		},
+		{
+			"what no rule allows passes", "TestPromise01ClosedByDefault",
+			`	if (p->rule == 0)
+		return p->icmp_error ? REASON_ICMP_ERROR : REASON_NO_RULE;
+`, ``,
+		},
+		{
+			"VLAN tags pass that the kernel took out of the frame", "TestFramesOnTheWire",
+			`if (p->skb->vlan_present)`, `if (false)`,
+		},
+		{
+			"unknown Ethernet types pass", "TestVerdicts",
+			`	default:
+		return REASON_ETHER_TYPE;`, `	default:
+		return REASON_LINK;`,
+		},
+		{
+			"the source MAC is not looked at", "TestPromise05Spoofing",
+			`if (from_guest && !same_mac(eth->h_source, p->config->mac))`, `if (false)`,
+		},
+		{
+			"the tables of the idle epoch count", "TestReclaim",
+			`p.config = &p.eni->config[index_of(p.epoch)];`, `p.config = &p.eni->config[index_of(p.epoch + 1)];`,
+		},
+		{
+			"a guest may speak to itself over the wire", "TestImpossibleAddresses",
+			`	reason = check_not_self(p, from_guest);
+	if (reason != REASON_NONE)
+		return reason;
+`, ``,
+		},
+		{
+			"an ICMP answer opens a connection", "TestConnections/an_echo_reply_opens_nothing",
+			`	if (p->stateless)
+		return REASON_RULE;
+`, ``,
+		},
+	},
+	programs + "/reason.h": {
+		{
+			"a packet without a rule is let through at the end", "TestPromise01ClosedByDefault",
+			`reason <= REASON_PLATFORM`, `reason <= REASON_NO_RULE`,
+		},
+	},
+	programs + "/table.h": {
+		{
+			"the two gates are swapped", "TestConnections/TCP",
+			`from_guest ? (__u32)p->tables : (__u32)(p->tables >> 32)`, `from_guest ? (__u32)(p->tables >> 32) : (__u32)p->tables`,
+		},
+		{
+			"the last port of an interval is not in it", "TestSearch",
+			`port > interval->to`, `port >= interval->to`,
+		},
+		{
+			"ports before an interval are in it", "TestSearch",
+			`port < interval->from || `, ``,
+		},
+		{
+			"the search ends one step early", "TestSearch",
+			`if (half == 0)`, `if (half <= 1)`,
+		},
+		{
+			"members have no delegated prefixes", "TestDelegatedPrefixes",
+			`if (!member && (p->config->flags & ENI_MEMBER_PREFIXES))`, `if (false)`,
+		},
+		{
+			"a member's set is that of the idle epoch", "TestReclaim",
+			`set = value_of(p, bpf_map_lookup_elem(&member_sets, &member));`,
+			`struct by_epoch *sets = bpf_map_lookup_elem(&member_sets, &member);
+
+	set = sets ? sets->of[index_of(p->epoch + 1)] : 0;`,
+		},
+		{
+			"the set of prefix lists is that of the idle epoch", "TestLists",
+			`return rule_of_set(p, table, sets->of[index_of(p->epoch)]);`, `return rule_of_set(p, table, sets->of[index_of(p->epoch + 1)]);`,
+		},
+		{
+			"the rule of a list is named before that of a CIDR", "TestScenarios/lists/which_rule_is_named",
+			`	__u32 rule = rule_of_prefix(p, table);
+
+	if (!rule)
+		rule = rule_of_list(p, table);`, `	__u32 rule = rule_of_list(p, table);
+
+	if (!rule)
+		rule = rule_of_prefix(p, table);`,
+		},
+	},
+	programs + "/link.h": {
+		{
+			"ARP may name another MAC than the frame", "TestVerdicts",
+			`if (!same_mac(arp->sender_mac, ((struct ethhdr *)data)->h_source))`, `if (false)`,
+		},
+		{
+			"ARP may claim any address", "TestPromise05Spoofing",
+			`return role_of(p, FAMILY_IPV4, &sender) == ROLE_OWN ? REASON_LINK : REASON_ARP;`, `return REASON_LINK;`,
+		},
+		{
+			"ARP may claim the router's address", "TestPromise05Spoofing",
+			`return role_of(p, FAMILY_IPV4, &sender) == ROLE_OWN ? REASON_LINK : REASON_ARP;`,
+			`return role_of(p, FAMILY_IPV4, &sender) ? REASON_LINK : REASON_ARP;`,
+		},
+		{
+			"an ARP answer from 0.0.0.0 passes", "TestVerdicts",
+			`		if (arp->operation != bpf_htons(1))
+			return REASON_ARP;
+`, ``,
+		},
+		{
+			"ARP carries data behind it", "TestLinkCarriesNothing",
+			`if (p->skb->len > MIN_FRAME)`, `if (false)`,
+		},
+		{
+			"any fe80 address is the guest's own", "TestVerdicts",
+			`return is_own_fe80(p, a) || role_of(p, FAMILY_IPV6, a) == ROLE_OWN;`,
+			`return is_fe80(a) || role_of(p, FAMILY_IPV6, a) == ROLE_OWN;`,
+		},
+		{
+			"a guest may advertise any neighbour", "TestPromise05Spoofing",
+			`if (!is_own_ipv6(p, &p->key.local) || !is_own_ipv6(p, &target))`, `if (!is_own_ipv6(p, &p->key.local))`,
+		},
+		{
+			"a guest may advertise a router", "TestVerdicts",
+			`	default: /* advertising a router, redirecting and asking for reports is the router's */
+		return REASON_ND;`, `	default: /* advertising a router, redirecting and asking for reports is the router's */
+		return REASON_LINK;`,
+		},
+		{
+			"anybody may advertise a router to a guest", "TestVerdicts",
+			`		if (role_of(p, FAMILY_IPV6, &p->key.remote) != ROLE_ROUTER)
+			return REASON_ND;
+		break;`, `		break;`,
+		},
+		{
+			"neighbour discovery may come from far", "TestVerdicts",
+			`	if (p->router_alert || p->hop_limit != ND_HOP_LIMIT || p->icmp_code != 0)
+		return REASON_ND;
+	switch (p->icmp_type) {
+	case ND_ROUTER_ADVERT:`, `	if (p->router_alert || p->icmp_code != 0)
+		return REASON_ND;
+	switch (p->icmp_type) {
+	case ND_ROUTER_ADVERT:`,
+		},
+		{
+			"an option may name another MAC", "TestPromise05Spoofing",
+			`if (length != 8 || (from_guest && !same_mac(option + 2, p->config->mac)))`, `if (length != 8)`,
+		},
+		{
+			"unknown options of neighbour discovery pass", "TestLinkCarriesNothing",
+			`		default:
+			return false;
+		}
+		left -= length;`, `		default:
+			break;
+		}
+		left -= length;`,
+		},
+		{
+			"reports of listeners may be longer than their records", "TestLinkCarriesNothing",
+			` || p->l4_length > 8 + 20 * (__u32)bpf_ntohs(records)`, ``,
+		},
+		{
+			"a guest may answer DHCP", "TestVerdicts",
+			`if (k->local_port == bpf_htons(67) || k->remote_port == bpf_htons(68))`, `if (false)`,
+		},
+		{
+			"anybody may answer DHCP to a guest", "TestLinkCarriesNothing",
+			`		if (role_of(p, FAMILY_IPV4, &k->remote) != ROLE_ROUTER)
+			return REASON_NONE; /* another server: the rules decide */
+		if (k->local.words[0]`, `		if (k->local.words[0]`,
+		},
+		{
+			"DHCP may be about another MAC", "TestVerdicts",
+			` &&
+	       same_mac(mac, p->config->mac);`, `;`,
+		},
+		{
+			"a reserved source is possible", "TestImpossibleAddresses",
+			`(bpf_ntohl(a->words[3]) <= 1)`, `(bpf_ntohl(a->words[3]) < 1)`,
+		},
+		{
+			"an IPv4 address in IPv6's clothes is a destination", "TestImpossibleAddresses",
+			`(a->words[2] == 0 || a->words[2] == bpf_htonl(0xffff))`, `a->words[2] == 0`,
+		},
+		{
+			"the host's metadata service can be reached", "TestVerdicts",
+			`(a->words[0] & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000)`, `a->words[0] == bpf_htonl(0xa9fe0000)`,
+		},
+		{
+			"a guest may send from any address", "TestPromise05Spoofing",
+			`		if ((p->config->flags & ENI_SOURCE_DEST_CHECK) &&
+		    role_of(p, k->family, &k->local) != ROLE_OWN)
+			return REASON_SOURCE_ADDRESS;
+`, ``,
+		},
+		{
+			"the source is checked where it shall not be", "TestSourceDestCheckOff",
+			`if ((p->config->flags & ENI_SOURCE_DEST_CHECK) &&
+		    role_of(p, k->family, &k->local) != ROLE_OWN)
+			return REASON_SOURCE_ADDRESS;`, `if (role_of(p, k->family, &k->local) != ROLE_OWN)
+			return REASON_SOURCE_ADDRESS;`,
+		},
+		{
+			"multicast goes by the rules", "TestVerdicts",
+			`if (p->group_mac || is_multicast(k->family, destination))`, `if (false)`,
+		},
+		{
+			"a delegated prefix is one bit too wide", "TestDelegatedPrefixes",
+			`key->address.words[0] &= bpf_htonl(0xfffffff0);`, `key->address.words[0] &= bpf_htonl(0xffffffe0);`,
+		},
+	},
+	programs + "/packet.h": {
+		{
+			"TCP may end before its header does", "TestVerdicts",
+			`if (length < sizeof(*tcp) || p->l4_length < length)`, `if (length < sizeof(*tcp))`,
+		},
+		{
+			"a TCP header may be shorter than one is", "TestVerdicts",
+			`if (length < sizeof(*tcp) || p->l4_length < length)`, `if (p->l4_length < length)`,
+		},
+		{
+			"ICMPv6 in IPv4 is read as IPv4's", "TestVerdicts",
+			`		if (p->key.family != FAMILY_IPV6)
+			return REASON_MALFORMED;
+`, ``,
+		},
+		{
+			"loose source routes pass", "TestIPv4Options",
+			`if (type == IP_OPTION_LSRR || type == IP_OPTION_SSRR)`, `if (type == IP_OPTION_SSRR)`,
+		},
+		{
+			"an option may be longer than the header", "TestIPv4Options",
+			`		if (at > end)
+			return false;
+	}`, `	}`,
+		},
+		{
+			"an echo request opens requests the other way", "TestConnections/an_echo_request_opens_its_reply_and_no_request",
+			`p->key.query = from_guest == answer ? QUERY_BY_REMOTE : QUERY_BY_GUEST;`, `p->key.query = QUERY_BY_GUEST;`,
+		},
+		{
+			"an echo reply with a code belongs to the request", "TestConnections/an_echo_request_opens_its_reply_and_no_request",
+			`if (request == 255 || icmp->code != 0) {`, `if (request == 255) {`,
+		},
+		{
+			"the family of a packet is not its version's", "TestVerdicts",
+			`if (*(__u8 *)ip >> 4 != 6 || length > room)`, `if (length > room)`,
+		},
+	},
+	programs + "/connection.h": {
+		{
+			"connections do not expire", "TestTimeouts",
+			`return (__s64)(now - c->seen) > (__s64)timeout_of(c, p);`, `return false;`,
+		},
+		{
+			"an established connection expires as a SYN does", "TestTimeouts/established,_not_SYN",
+			`return c->flags & CONNECTION_ESTABLISHED ? t->tcp_established : t->tcp_syn;`, `return t->tcp_syn;`,
+		},
+		{
+			"one answer makes a stream of UDP", "TestTimeouts/UDP_asked_twice",
+			`c->packets[0] > 1 && c->packets[1] > 1 ?`, `c->packets[0] > 1 || c->packets[1] > 1 ?`,
+		},
+		{
+			"a FIN of one side does not shorten the life", "TestTimeouts/FIN",
+			`		if (c->flags & CONNECTION_FIN_BOTH)
+			return t->tcp_closing;
+`, ``,
+		},
+		{
+			"a SYN belongs to the connection that ended", "TestConnections/TCP_with_the_ports_of_one_that_ended",
+			`		return (p->tcp_flags & TCP_SYN) || !(p->tcp_flags & (TCP_FIN | TCP_RST | TCP_ACK));`,
+			`		return !(p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK));`,
+		},
+		{
+			"a SYN belongs to the connection that is ending", "TestClosing/a_SYN_after_the_server's_FIN_is_new",
+			`return (c->flags & CONNECTION_FIN_BOTH) && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;`, `return false;`,
+		},
+		{
+			"whoever knows addresses and ports may reset", "TestClosing/a_blind_RST_ends_nothing",
+			`	    (any || p->tcp_sequence == c->next[d] || is_in_window(c, p, d, other, RST_WINDOW)))`, `	    true)`,
+		},
+		{
+			"whoever knows addresses and ports may end", "TestClosing/a_blind_FIN_ends_nothing",
+			`(any || is_in_window(c, p, d, other, FIN_WINDOW))`, `true`,
+		},
+		{
+			"an RST must be exact", "TestClosing/an_RST_behind_data_that_is_not_acknowledged_ends_it",
+			` || is_in_window(c, p, d, other, RST_WINDOW)))`, `))`,
+		},
+		{
+			"the window has no upper end", "TestClosing/a_blind_RST_ends_nothing",
+			`bpf_ntohl(number) - bpf_ntohl(next) + window < 2 * window`, `bpf_ntohl(number) - bpf_ntohl(next) + window < 0xffffffff`,
+		},
+		{
+			"what comes after the end puts it off", "TestClosing/what_comes_after_the_end_does_not_put_it_off",
+			` && !(p->key.protocol == IPPROTO_TCP && is_closed(c)))`, `)`,
+		},
+		{
+			"a TCP connection is established by its first answer", "TestFlood",
+			`	if (p->key.protocol != IPPROTO_TCP)
+		return reply;
+`, `	if (true)
+		return reply;
+`,
+		},
+		{
+			"a flood that nobody answers establishes", "TestFlood",
+			`return !reply && (c->flags & CONNECTION_ANSWERED) &&`, `return !reply &&`,
+		},
+		{
+			"connections are not looked up", "TestPromise04Stateful",
+			`if (c && !is_expired(c, p, now) && !is_reopened(c, p)) {`, `if (false) {`,
+		},
+		{
+			"a connection without room is let through", "TestFlood",
+			`		if (bpf_map_update_elem(established, &p->key, &moved, BPF_ANY) != 0)
+			return REASON_CONNECTION_LIMIT;`, `		bpf_map_update_elem(established, &p->key, &moved, BPF_ANY);`,
+		},
+		{
+			"a connection that ended hides the new one", "TestTimeouts/established_anew,_not_FIN",
+			`	if (p->stale) /* it would hide the new one */
+		bpf_map_delete_elem(established, &p->key);
+`, ``,
+		},
+	},
+}

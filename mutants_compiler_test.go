@@ -1,0 +1,243 @@
+package sallyport_test
+
+// goMutants are mistakes in what compiles rules and puts them in force, by file.
+var goMutants = map[string][]mutant{
+	rules + "/compile.go": {
+		{
+			"a prefix has only what shorter ones allow", "TestPromise03Union",
+			`c.Bits() <= cidr.Bits()`, `c.Bits() < cidr.Bits()`,
+		},
+		{
+			"a prefix has only its own ports", "TestTablesEqualEvaluator",
+			`c.Bits() <= cidr.Bits()`, `c.Bits() == cidr.Bits()`,
+		},
+		{
+			"ingress rules are egress rules too", "TestPromise02TwoGates",
+			`direction(r) == d && enforceable(r)`, `enforceable(r)`,
+		},
+		{
+			"rules that make no sense are enforced", "TestRulesThatMakeNoSense",
+			`direction(r) == d && enforceable(r)`, `direction(r) == d`,
+		},
+		{
+			"rules are not sorted by precedence", "TestNamedRule",
+			`	slices.SortFunc(rules, byPrecedence)
+`, ``,
+		},
+		{
+			"a table of other rules stays in use", "TestCompilerKeepsPointers",
+			`if !ok || !slices.EqualFunc(old.rules, rules, sameRule) {`, `if !ok {`,
+		},
+		{
+			"every compilation makes new tables", "TestPromise10TablesDoNotKnowMembers",
+			`if !ok || !slices.EqualFunc(old.rules, rules, sameRule) {`, `if !ok || ok {`,
+		},
+		{
+			"all types of ICMP are one", "TestIntervals",
+			`first |= uint32(r.From) << 8
+			last = first | 0xff`, `last = first | 0xffff`,
+		},
+		{
+			"an interval is one port too long", "TestIntervals",
+			`first, last = first|uint32(r.From), first|uint32(r.To)`, `first, last = first|uint32(r.From), first|uint32(r.To)+1`,
+		},
+		{
+			"neighbours of two rules are joined", "TestIntervals",
+			`out[n-1].Rule == rule && out[n-1].To+1 == cuts[k]`, `out[n-1].To+1 == cuts[k]`,
+		},
+		{
+			"an interval is its first port", "TestTablesEqualEvaluator",
+			`case i.To < port:`, `case i.From < port:`,
+		},
+		{
+			"a member of several groups has what the first allows", "TestPromise03Union",
+			`if peers < 2 {
+		return all
+	}`, `if peers < 2 {
+		return all
+	}
+	return allowed[sortedSet(ids)[0]]`,
+		},
+	},
+	rules + "/judge.go": {
+		{
+			"what no rule allows is allowed", "TestPromise01ClosedByDefault",
+			`return Verdict{Reason: ReasonNoRule}`, `return Verdict{Action: Allow, Reason: ReasonNoRule}`,
+		},
+		{
+			"one gate is always open", "TestPromise02TwoGates",
+			`	if d == Egress {
+		table = e.Egress
+	}
+`, `	if d == Egress {
+		return Verdict{Action: Allow, Reason: ReasonRule, Rule: 2}
+	}
+`,
+		},
+		{
+			"only the first entry of a list counts", "TestTablesEqualEvaluator",
+			`if holds(cidrs, a) {`, `if holds(cidrs[:min(1, len(cidrs))], a) {`,
+		},
+		{
+			"an address is in one list only", "TestTablesEqualEvaluator",
+			`	return sortedSet(lists)`, `	return sortedSet(lists[:min(1, len(lists))])`,
+		},
+		{
+			"a member is in its first group only", "TestTablesEqualEvaluator",
+			`member.Groups...)`, `member.Groups[0])`,
+		},
+		{
+			"what is not bound is allowed", "TestPromise01ClosedByDefault",
+			`return Verdict{Reason: ReasonUnbound}`, `return Verdict{Action: Allow, Reason: ReasonUnbound}`,
+		},
+		{
+			"verdicts forget their rule", "TestPromise09VerdictHasAReason",
+			`return Verdict{Allow, ReasonRule, rule}`, `return Verdict{Allow, ReasonRule, rule &^ 1}`,
+		},
+		{
+			"the shortest prefix decides", "TestTablesEqualEvaluator",
+			`c.CIDR.Bits() > best.CIDR.Bits()`, `c.CIDR.Bits() < best.CIDR.Bits()`,
+		},
+		{
+			"addresses are members in every domain", "TestTablesEqualEvaluator",
+			`slices.Contains(member.Domains, domain) && (`, `(`,
+		},
+		{
+			"members have no delegated prefixes in tables", "TestTablesEqualEvaluator",
+			`(slices.Contains(member.Addresses, a) || holds(member.Prefixes, a))`, `slices.Contains(member.Addresses, a)`,
+		},
+	},
+	rules + "/resolve.go": {
+		{
+			"only the first group of a member is known", "TestResolveEqualsScan",
+			`m.Groups = append(m.Groups, id)`, `m.Groups = append(m.Groups[:0], id)`,
+		},
+		{
+			"peers are not joined", "TestResolveEqualsScan",
+			`	for peer := range s.ActivePeers(id) {
+		add(peer)
+	}
+`, ``,
+		},
+	},
+	rules + "/diff.go": {
+		{
+			"what is gone is not said", "TestAnyViewReachesAnyOther",
+			`removed = append(removed, k)`, `_ = removed`,
+		},
+		{
+			"a changed group makes no Delta", "TestDiffSeesEveryField",
+			`a.ID == b.ID && slices.EqualFunc(a.Rules, b.Rules, sameRule)`, `a.ID == b.ID && len(a.Rules) == len(b.Rules)`,
+		},
+	},
+	datapath + "/apply.go": {
+		{
+			"the epoch is flipped before it is written", "TestPromise06NeverHalf",
+			`	before := d.writes
+	if err := d.build(t, m); err != nil {`, `	before := d.writes
+	atomic.AddUint64(&d.state.Epoch, 1)
+	err := d.build(t, m)
+	atomic.AddUint64(&d.state.Epoch, ^uint64(0))
+	if err != nil {`,
+		},
+		{
+			"tables are written where packets look", "TestPromise06NeverHalf",
+			`idle := &d.enis[slot].Config[1-d.epoch()]`, `idle := &d.enis[slot].Config[d.epoch()]`,
+		},
+		{
+			"the epoch is flipped without a change", "TestApplyAgain",
+			`if d.writes == before {`, `if d.writes == before+1 {`,
+		},
+		{
+			"what failed is not taken back", "TestApplyFails",
+			`return errors.Join(err, d.reclaim())`, `return err`,
+		},
+		{
+			"ingress and egress tables are swapped", "TestConnections/TCP",
+			`config.Tables = uint64(ingress.number)<<32 | uint64(egress.number)`, `config.Tables = uint64(egress.number)<<32 | uint64(ingress.number)`,
+		},
+		{
+			"the source is never checked", "TestPromise05Spoofing",
+			`if eni.SourceDestCheck {`, `if false {`,
+		},
+		{
+			"routers are the guest's own", "TestVerdicts",
+			`want[addressKey(d.enis[slot].Number, router)] = guestRoleROLE_ROUTER`, `want[addressKey(d.enis[slot].Number, router)] = guestRoleROLE_OWN`,
+		},
+		{
+			"addresses that are gone stay the guest's own", "TestApplyLeavesNothing",
+			`if err := e.set(key, next, 0); err != nil {
+				return err
+			}
+		}
+	}
+	for key, value := range want {`, `_ = key
+		}
+	}
+	for key, value := range want {`,
+		},
+		{
+			"members that are gone stay", "TestApplyLeavesNothing",
+			`if now, ok := m[id]; !ok || !sameMember(old, now) {`, `if now, ok := m[id]; ok && !sameMember(old, now) {`,
+		},
+		{
+			"each member is a set of its own", "TestPromise10FlatCost",
+			`d.names.number(guestKindKIND_SET, setName(m.Groups))`, `d.names.number(guestKindKIND_SET, string(m.ID)+setName(m.Groups))`,
+		},
+		{
+			"a member's new groups are not seen", "TestPromise06NeverHalf",
+			`slices.Equal(a.Groups, b.Groups) && slices.Equal(a.Addresses, b.Addresses)`, `slices.Equal(a.Addresses, b.Addresses)`,
+		},
+		{
+			"sets in use are freed", "TestApplyAgain",
+			`keepSet := func(number uint32) bool { return sets[number] }`, `keepSet := func(number uint32) bool { return false }`,
+		},
+		{
+			"the idle epoch keeps the old tables", "TestApplyAgain",
+			`			configs[1-epoch] = configs[epoch]
+`, ``,
+		},
+	},
+	datapath + "/epoch.go": {
+		{
+			"both epochs get a new value", "TestReclaim",
+			`v.Of[next] = value
+`, `v.Of = [2]uint32{value, value}
+`,
+		},
+		{
+			"settling turns back to what was", "TestApplyAgain",
+			`v.Of[1-epoch] = v.Of[epoch]`, `v.Of[epoch] = v.Of[1-epoch]`,
+		},
+	},
+	datapath + "/names.go": {
+		{
+			"all domains are one", "TestDelegatedElsewhere",
+			`	sum := sha256.Sum256(`, `	if kind == guestKindKIND_DOMAIN {
+		name = ""
+	}
+	sum := sha256.Sum256(`,
+		},
+		{
+			"a number is drawn twice", "TestApplyLeavesNothing",
+			`	n.last++
+	return n.last, nil`, `	return max(n.last-1, 1), nil`,
+		},
+	},
+	datapath + "/tables.go": {
+		{
+			"tables of equal CIDRs are one, whatever their groups", "TestPromise06NeverHalf",
+			`	for _, group := range slices.Sorted(maps.Keys(t.Peers)) {
+		fmt.Fprintf(h, "%s\n", group)
+		list(t.Peers[group])
+	}
+`, ``,
+		},
+	},
+	datapath + "/blocks.go": {
+		{
+			"a block in use is freed", "TestApplyLeavesNothing",
+			`if v.uses--; v.uses > 0 {`, `if v.uses--; v.uses > 1<<30 {`,
+		},
+	},
+}
