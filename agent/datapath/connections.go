@@ -4,132 +4,218 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"math/bits"
+	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/vpc"
 )
 
-// batch is how many connections are read with one call.
-const batch = 4096
+// Connection is a flow that an ENI has an entry for: a tracked connection, one that the rules alone
+// let through, or one that passes because the ENI observes.
+type Connection struct {
+	Protocol      uint8
+	Local, Remote netip.Addr // the guest's side and the other
+	// Of TCP and UDP. Of an ICMP query LocalPort is its id and RemotePort the type of the request; of
+	// other protocols both are 0.
+	LocalPort, RemotePort uint16
+	ByGuest               bool // the guest sent the first packet
+	Established           bool
+	Untracked             bool   // both directions are open to everybody: it has no claim to go on when they are not
+	Observed              bool   // no rule allows it
+	Closing               bool   // an RST or a FIN was seen
+	Rule                  uint32 // that let its first packet through; 0: none, it is Observed
+	Revision              int64  // of that rule
+	Created, Seen         time.Time
+	Packets, Bytes        [2]uint64 // by ruleset.Direction; bytes from the IP header on
+}
 
-// eachConnection reads a map of connections in batches. Those that come and go meanwhile may be
-// missed.
-func eachConnection(m *ebpf.Map, visit func(guestConnectionKey, guestConnection) error) error {
-	keys, values := make([]guestConnectionKey, batch), make([]guestConnection, batch)
-	var cursor ebpf.MapBatchCursor
-	for {
-		n, err := m.BatchLookup(&cursor, keys, values, nil)
-		if errors.Is(err, unix.ENOSPC) { // one bucket is bigger than that
-			keys, values = make([]guestConnectionKey, 2*len(keys)), make([]guestConnection, 2*len(values))
-			continue
-		}
-		last := errors.Is(err, ebpf.ErrKeyNotExist)
-		if err != nil && !last {
-			return fmt.Errorf("read connections: %w", err)
-		}
-		for i := range n {
-			if err := visit(keys[i], values[i]); err != nil {
-				return err
+// ErrNotAttached is the error of Connections and Cut for an ENI that no device here carries.
+var ErrNotAttached = errors.New("no device of this host carries it")
+
+// Connections returns the entries of an ENI, in no order. Those that come, go or become established
+// while it reads may be missed or be there twice; those that are past their timeout are left out.
+func (d *Datapath) Connections(eni vpc.InterfaceID) ([]Connection, error) {
+	slot, err := d.slotOf(eni)
+	if err != nil {
+		return nil, fmt.Errorf("list connections of %s: %w", eni, err)
+	}
+	var list []Connection
+	for _, which := range []whichMap{halfOpen, established} {
+		err := d.visit(slot, which, func(v visited) error {
+			if !v.expired(v.key, v.connection) {
+				list = append(list, v.export())
 			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list connections of %s: %w", eni, err)
 		}
-		if last {
+	}
+	return list, nil
+}
+
+// Cut ends the connections of an ENI that which chooses, and returns how many there were. Their next
+// packet is judged as the first of a new one. Whatever which chooses of the connections that there
+// were when Cut was called is gone when it returns, packets on their way included.
+func (d *Datapath) Cut(eni vpc.InterfaceID, which func(Connection) bool) (int, error) {
+	slot, err := d.slotOf(eni)
+	if err != nil {
+		return 0, fmt.Errorf("cut connections of %s: %w", eni, err)
+	}
+	cut := 0
+	remove := func(v visited) error {
+		if v.expired(v.key, v.connection) || !which(v.export()) {
 			return nil
 		}
+		err := v.in.Delete(v.key)
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil
+		}
+		if err == nil {
+			cut++
+		}
+		return err
 	}
+	// A half-open one may become established at this moment. Once the packets that were on their way are
+	// through it cannot any more, and then it is found among the established.
+	err = d.visit(slot, halfOpen, remove)
+	if err == nil {
+		err = gracePeriod()
+	}
+	if err == nil {
+		err = d.visit(slot, established, remove)
+	}
+	if err != nil {
+		return cut, fmt.Errorf("cut connections of %s: %w", eni, err)
+	}
+	return cut, nil
 }
 
-// Sweep reclaims connections that are past their timeout and returns how many there were. Packets
-// see such a connection as absent anyway, so that nothing but memory depends on when Sweep runs:
-// every few seconds will do. It also ends the last Apply, if no other has come since.
-func (d *Datapath) Sweep() (int, error) {
+func (d *Datapath) slotOf(eni vpc.InterfaceID) (uint32, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.settle(); err != nil {
-		return 0, fmt.Errorf("reclaim what the last change left: %w", err)
-	}
-	now, err := d.clock()
-	if err != nil {
-		return 0, err
-	}
-	swept := 0
-	for slot, p := range d.private {
-		timeouts := d.enis[slot].Config[d.epoch()].Timeouts
-		// The twin of is_expired in connection.h.
-		expired := func(k guestConnectionKey, c guestConnection) bool {
-			return int64(now-c.Seen) > int64(timeout(k, c, timeouts))
+	for slot, a := range d.slots {
+		if a.ENI == eni && eni != "" {
+			return slot, nil
 		}
-		for _, m := range p.connectionMaps() {
-			if err := eachConnection(m, func(k guestConnectionKey, c guestConnection) error {
-				if !expired(k, c) {
-					return nil
-				}
-				gone, err := takeOut(m, k, expired)
-				if gone {
-					swept++
-				}
-				return err
-			}); err != nil {
-				return swept, fmt.Errorf("sweep: %w", err)
+	}
+	return 0, ErrNotAttached
+}
+
+// whichMap names one of a slot's two maps of connections.
+type whichMap int
+
+const (
+	established whichMap = iota
+	halfOpen
+)
+
+func (p private) at(which whichMap) *ebpf.Map {
+	if which == halfOpen {
+		return p.halfOpen
+	}
+	return p.connections
+}
+
+// visited is an entry, and what it takes to understand it.
+type visited struct {
+	d          *Datapath
+	in         *ebpf.Map
+	config     *guestEniConfig // in force
+	ticks      uint64          // jiffies
+	now        time.Time       // at ticks
+	key        guestConnectionKey
+	connection guestConnection
+}
+
+// batch is how many connections are read with one call, and with the lock held.
+const batch = 1024
+
+// visit calls f for each entry of one map of a slot. It holds the lock for a batch at a time, so that
+// no Apply waits for a big map; entries that come and go meanwhile may be missed. It ends when
+// the slot gets another ENI.
+func (d *Datapath) visit(slot uint32, which whichMap, f func(visited) error) error {
+	keys, values := make([]guestConnectionKey, batch), make([]guestConnection, batch)
+	var cursor ebpf.MapBatchCursor
+	var in *ebpf.Map
+	next := func() (last bool, err error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		p, ok := d.private[slot]
+		if !ok || in != nil && in != p.at(which) {
+			return true, nil
+		}
+		in = p.at(which)
+		v := visited{d: d, in: in, config: &d.enis[slot].Config[d.epoch()], now: time.Now()}
+		if v.ticks, err = d.clock(); err != nil {
+			return true, err
+		}
+		n, err := in.BatchLookup(&cursor, keys, values, nil)
+		if errors.Is(err, unix.ENOSPC) { // one bucket is bigger than that
+			keys, values = make([]guestConnectionKey, 2*len(keys)), make([]guestConnection, 2*len(values))
+			return false, nil
+		}
+		last = errors.Is(err, ebpf.ErrKeyNotExist)
+		if err != nil && !last {
+			return true, fmt.Errorf("read connections: %w", err)
+		}
+		for i := range n {
+			v.key, v.connection = keys[i], values[i]
+			if err := f(v); err != nil {
+				return true, err
 			}
 		}
+		return last, nil
 	}
-	return swept, nil
-}
-
-// takeOut removes an expired connection. Where a packet has opened it anew between the look and the
-// removal it goes back in, unless the next packet was faster.
-func takeOut(m *ebpf.Map, k guestConnectionKey, expired func(guestConnectionKey, guestConnection) bool) (bool, error) {
-	var c guestConnection
-	err := m.LookupAndDelete(k, &c)
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if expired(k, c) {
-		return true, nil
-	}
-	if err := m.Update(k, c, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
-		return false, err
-	}
-	return false, nil
-}
-
-// timeout is the twin of timeout_of in connection.h, in jiffies.
-func timeout(k guestConnectionKey, c guestConnection, t guestTimeouts) uint32 {
-	const fins = guestConnectionFlagCONNECTION_FIN_INGRESS | guestConnectionFlagCONNECTION_FIN_EGRESS
-	switch k.Protocol {
-	case unix.IPPROTO_TCP:
-		switch {
-		case c.Flags&guestConnectionFlagCONNECTION_RST != 0, c.Flags&fins == fins:
-			return t.TcpClosed
-		case c.Flags&fins != 0:
-			return t.TcpClosing
-		case c.Flags&guestConnectionFlagCONNECTION_ESTABLISHED != 0:
-			return t.TcpEstablished
+	for {
+		if last, err := next(); last || err != nil {
+			return err
 		}
-		return t.TcpSyn
-	case unix.IPPROTO_UDP:
-		if c.Packets[0] > 1 && c.Packets[1] > 1 {
-			return t.UdpStream
-		}
-		return t.Udp
-	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
-		return t.Icmp
 	}
-	return t.Other
 }
 
-// clock is the programs' clock, in jiffies.
-func (d *Datapath) clock() (uint64, error) {
-	if d.testClock {
-		return atomic.LoadUint64(&d.state.TestClock), nil
+func (v visited) export() Connection {
+	k, c := v.key, v.connection
+	first := c.By[0]
+	if c.Flags&guestConnectionFlagCONNECTION_BY_GUEST != 0 {
+		first = c.By[1]
 	}
-	frame := make([]byte, 64)
-	if _, err := d.objects.ReadClock.Run(&ebpf.RunOptions{Data: frame, DataOut: frame}); err != nil {
-		return 0, fmt.Errorf("read the clock: %w", err)
+	return Connection{
+		Protocol: k.Protocol,
+		Local:    fromAddress(k.Family, k.Local), Remote: fromAddress(k.Family, k.Remote),
+		LocalPort: bits.ReverseBytes16(k.LocalPort), RemotePort: bits.ReverseBytes16(k.RemotePort),
+		ByGuest:     c.Flags&guestConnectionFlagCONNECTION_BY_GUEST != 0,
+		Established: c.Flags&guestConnectionFlagCONNECTION_ESTABLISHED != 0,
+		Untracked:   c.Flags&guestConnectionFlagCONNECTION_UNTRACKED != 0,
+		Observed:    c.Flags&guestConnectionFlagCONNECTION_OBSERVED != 0,
+		Closing:     c.Flags&(flagFins|guestConnectionFlagCONNECTION_RST) != 0,
+		Rule:        first.Rule, Revision: int64(c.Revision),
+		Created: v.time(c.Created), Seen: v.time(c.Seen),
+		Packets: c.Packets, Bytes: c.Bytes,
 	}
-	return binary.NativeEndian.Uint64(frame), nil
+}
+
+// time is when the programs' clock said ticks.
+func (v visited) time(ticks uint64) time.Time {
+	ago := int64(v.ticks - ticks)
+	hz := int64(v.d.hz)
+	return v.now.Add(-time.Duration(ago/hz)*time.Second - time.Duration(ago%hz)*time.Second/time.Duration(hz)).UTC()
+}
+
+// fromAddress is the inverse of address.
+func fromAddress(family uint8, a guestAddress) netip.Addr {
+	var b []byte
+	for _, word := range a.Words {
+		b = binary.NativeEndian.AppendUint32(b, word)
+	}
+	if family == uint8(guestFamilyFAMILY_IPV4) {
+		b = slices.Clip(b[:4])
+	}
+	out, _ := netip.AddrFromSlice(b)
+	return out
 }

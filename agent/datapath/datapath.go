@@ -72,7 +72,7 @@ type Datapath struct {
 	slots      map[uint32]Attachment // of every device
 	devices    map[int]device        // by ifindex
 	private    map[uint32]private    // by slot, of those that carry an ENI
-	hz         uint32 // jiffies per second
+	hz         uint32                // jiffies per second
 	timeouts   guestTimeouts
 	testClock  bool
 	applied    *ruleset.Tables // nil before the first Apply

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/ruleset"
 	"github.com/sallyport/sallyport/vpc"
@@ -112,37 +113,20 @@ func (d *Datapath) SetTimeouts(tcpEstablished, tcpSyn, tcpClosed, udp, udpStream
 	}
 }
 
-// Connection is an entry as tests see it.
-type Connection struct {
-	Established     bool
-	Closed          bool // by an RST or both FINs
-	Protocol        uint8
-	Packets, Bytes  [2]uint64
-	Rule            uint32
-	Revision        uint64
-	Created, Seen   uint64
-	ENI             uint32
-	LocalPort, Port uint16
-}
-
-// Connections returns all entries.
-func (d *Datapath) Connections() ([]Connection, error) {
-	var list []Connection
-	for slot, p := range d.private {
-		for i, m := range p.connectionMaps() {
-			err := eachConnection(m, func(k guestConnectionKey, c guestConnection) error {
-				list = append(list, Connection{
-					Established: i == 0, Closed: timeout(k, c, guestTimeouts{TcpClosed: 1}) == 1, Protocol: k.Protocol, Packets: c.Packets, Bytes: c.Bytes,
-					Rule: max(c.By[0].Rule, c.By[1].Rule), Revision: c.Revision, Created: c.Created, Seen: c.Seen, ENI: d.enis[slot].Number,
-				})
+// Closed is how many TCP connections of an ENI have ended, by an RST or two FINs.
+func (d *Datapath) Closed(eni vpc.InterfaceID) (n int, err error) {
+	slot, err := d.slotOf(eni)
+	for _, which := range []whichMap{established, halfOpen} {
+		if err == nil {
+			err = d.visit(slot, which, func(v visited) error {
+				if v.key.Protocol == unix.IPPROTO_TCP && timeout(v.key, v.connection, guestTimeouts{TcpClosed: 1}) == 1 {
+					n++
+				}
 				return nil
 			})
-			if err != nil {
-				return nil, err
-			}
 		}
 	}
-	return list, nil
+	return n, err
 }
 
 // Writes is how many writes to maps and shared memory Apply has made.

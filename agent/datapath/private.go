@@ -17,9 +17,6 @@ func (p private) close() error {
 	return errors.Join(p.connections.Close(), p.halfOpen.Close(), p.fragments.Close())
 }
 
-// connectionMaps are those that hold connections, the established ones first.
-func (p private) connectionMaps() []*ebpf.Map { return []*ebpf.Map{p.connections, p.halfOpen} }
-
 // outer pairs each map by slot with the one of a slot, and with what a new one is like.
 type outer struct {
 	slots *ebpf.Map

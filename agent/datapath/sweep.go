@@ -1,0 +1,118 @@
+package datapath
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// Sweep reclaims connections that are past their timeout and returns how many there were. Packets
+// see such a connection as absent anyway, so that nothing but memory depends on when Sweep runs:
+// every few seconds will do. It also ends the last Apply, if no other has come since.
+func (d *Datapath) Sweep() (int, error) {
+	slots, err := d.beginSweep()
+	if err != nil {
+		return 0, err
+	}
+	swept := 0
+	for _, slot := range slots {
+		for _, which := range []whichMap{established, halfOpen} {
+			if err := d.visit(slot, which, func(v visited) error {
+				if !v.expired(v.key, v.connection) {
+					return nil
+				}
+				gone, err := v.takeOut()
+				if gone {
+					swept++
+				}
+				return err
+			}); err != nil {
+				return swept, fmt.Errorf("sweep: %w", err)
+			}
+		}
+	}
+	return swept, nil
+}
+
+// beginSweep settles what is pending and returns the slots that have connections.
+func (d *Datapath) beginSweep() ([]uint32, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.settle(); err != nil {
+		return nil, fmt.Errorf("reclaim what the last change left: %w", err)
+	}
+	var slots []uint32
+	for slot := range d.private {
+		slots = append(slots, slot)
+	}
+	slices.Sort(slots)
+	return slots, nil
+}
+
+// takeOut removes an expired connection. Where a packet has opened it anew between the look and the
+// removal it goes back in, unless the next packet was faster.
+func (v visited) takeOut() (bool, error) {
+	var c guestConnection
+	err := v.in.LookupAndDelete(v.key, &c)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if v.expired(v.key, c) {
+		return true, nil
+	}
+	if err := v.in.Update(v.key, c, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+		return false, err
+	}
+	return false, nil
+}
+
+// expired is the twin of is_expired in connection.h.
+func (v visited) expired(k guestConnectionKey, c guestConnection) bool {
+	return int64(v.ticks-c.Seen) > int64(timeout(k, c, v.config.Timeouts))
+}
+
+const flagFins = guestConnectionFlagCONNECTION_FIN_INGRESS | guestConnectionFlagCONNECTION_FIN_EGRESS
+
+// timeout is the twin of timeout_of in connection.h, in jiffies.
+func timeout(k guestConnectionKey, c guestConnection, t guestTimeouts) uint32 {
+	switch k.Protocol {
+	case unix.IPPROTO_TCP:
+		switch {
+		case c.Flags&guestConnectionFlagCONNECTION_RST != 0, c.Flags&flagFins == flagFins:
+			return t.TcpClosed
+		case c.Flags&flagFins != 0:
+			return t.TcpClosing
+		case c.Flags&guestConnectionFlagCONNECTION_ESTABLISHED != 0:
+			return t.TcpEstablished
+		}
+		return t.TcpSyn
+	case unix.IPPROTO_UDP:
+		if c.Packets[0] > 1 && c.Packets[1] > 1 {
+			return t.UdpStream
+		}
+		return t.Udp
+	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
+		return t.Icmp
+	}
+	return t.Other
+}
+
+// clock is the programs' clock, in jiffies.
+func (d *Datapath) clock() (uint64, error) {
+	if d.testClock {
+		return atomic.LoadUint64(&d.state.TestClock), nil
+	}
+	frame := make([]byte, 64)
+	if _, err := d.objects.ReadClock.Run(&ebpf.RunOptions{Data: frame, DataOut: frame}); err != nil {
+		return 0, fmt.Errorf("read the clock: %w", err)
+	}
+	return binary.NativeEndian.Uint64(frame), nil
+}
