@@ -3,6 +3,9 @@ package datapath
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -65,13 +68,6 @@ func CEnum(name string) (map[string]uint64, error) {
 	return values, nil
 }
 
-// What the kernel's struct __sk_buff has where.
-const (
-	skbLength  = 192
-	skbIfindex = 40
-	skbCB      = 48
-)
-
 // Run sends a frame through the program of one direction, as if it came by the device, and returns
 // the verdict.
 func (d *Datapath) Run(direction ruleset.Direction, ifindex int, frame []byte) (ruleset.Verdict, error) {
@@ -85,18 +81,7 @@ func (d *Datapath) Run(direction ruleset.Direction, ifindex int, frame []byte) (
 	if err != nil {
 		return ruleset.Verdict{}, err
 	}
-	v := ruleset.Verdict{
-		Reason: ruleset.Reason(binary.NativeEndian.Uint32(out[skbCB:])),
-		Rule:   binary.NativeEndian.Uint32(out[skbCB+4:]),
-	}
-	switch code {
-	case ^uint32(0): // TC_ACT_UNSPEC: on to the next program
-		v.Action = ruleset.Allow
-	case 2: // TC_ACT_SHOT
-	default:
-		return v, fmt.Errorf("the program returned %d", code)
-	}
-	return v, nil
+	return verdictOf(code, out)
 }
 
 // SetTimeouts takes effect with the next Apply.
@@ -190,7 +175,8 @@ var GracePeriod, GracePeriodByMaps = gracePeriod, gracePeriodByMaps
 
 // Programs are the loaded programs, for tests that look at them.
 func (d *Datapath) Programs() map[string]*ebpf.Program {
-	return map[string]*ebpf.Program{"from_guest": d.objects.FromGuest, "to_guest": d.objects.ToGuest, "read_clock": d.objects.ReadClock}
+	return map[string]*ebpf.Program{"from_guest": d.objects.FromGuest, "to_guest": d.objects.ToGuest, "read_clock": d.objects.ReadClock,
+		"probe_from_guest": d.objects.ProbeFromGuest, "probe_to_guest": d.objects.ProbeToGuest}
 }
 
 // Clock is the programs' clock, in jiffies.
@@ -230,4 +216,37 @@ func (d *Datapath) Repeat(program string, ifindex int, frame []byte, n int) (int
 	start := time.Now()
 	_, err := d.Programs()[program].Run(&ebpf.RunOptions{Data: frame, Context: in, Repeat: uint32(n)})
 	return int64(time.Since(start)) / int64(n), err
+}
+
+// Written is all that packets have left behind in the maps, as text: connections, fragments, counts and
+// what is left of the budgets for events.
+func (d *Datapath) Written() (string, error) {
+	ms := []*ebpf.Map{d.objects.Counters, d.objects.RuleCounts, d.objects.EventBudgets}
+	d.mu.Lock()
+	for _, slot := range slices.Sorted(maps.Keys(d.private)) {
+		p := d.private[slot]
+		ms = append(ms, p.connections, p.halfOpen, p.fragments)
+	}
+	d.mu.Unlock()
+	var b strings.Builder
+	for i, m := range ms {
+		var key []byte
+		var value any = new([]byte)
+		if m.Type() == ebpf.PerCPUArray {
+			value = new([][]byte)
+		}
+		var lines []string
+		it := m.Iterate()
+		for it.Next(&key, value) {
+			if line := fmt.Sprintf("%d %x %x\n", i, key, value); strings.Trim(strings.SplitN(line, " ", 3)[2], "&[]0 \n") != "" {
+				lines = append(lines, line)
+			}
+		}
+		if err := it.Err(); err != nil {
+			return "", err
+		}
+		slices.Sort(lines)
+		b.WriteString(strings.Join(lines, ""))
+	}
+	return b.String(), nil
 }

@@ -364,33 +364,35 @@ type guestTimeouts struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	guestMapAddresses    = "addresses"
-	guestMapConnections  = "connections"
-	guestMapCounters     = "counters"
-	guestMapDevices      = "devices"
-	guestMapEnis         = "enis"
-	guestMapEventBudgets = "event_budgets"
-	guestMapEvents       = "events"
-	guestMapFragments    = "fragments"
-	guestMapHalfOpen     = "half_open"
-	guestMapIntervals    = "intervals"
-	guestMapLists        = "lists"
-	guestMapMemberSets   = "member_sets"
-	guestMapMembers      = "members"
-	guestMapNames        = "names"
-	guestMapPlatform     = "platform"
-	guestMapPrefixes     = "prefixes"
-	guestMapRuleCounts   = "rule_counts"
-	guestMapRuleSlots    = "rule_slots"
-	guestMapSetPorts     = "set_ports"
-	guestMapSlots        = "slots"
-	guestMapState        = "state"
-	guestProgFromGuest   = "from_guest"
-	guestProgReadClock   = "read_clock"
-	guestProgToGuest     = "to_guest"
-	guestVarShowVerdicts = "show_verdicts"
-	guestVarTestClock    = "test_clock"
-	guestVarTwins        = "twins"
+	guestMapAddresses       = "addresses"
+	guestMapConnections     = "connections"
+	guestMapCounters        = "counters"
+	guestMapDevices         = "devices"
+	guestMapEnis            = "enis"
+	guestMapEventBudgets    = "event_budgets"
+	guestMapEvents          = "events"
+	guestMapFragments       = "fragments"
+	guestMapHalfOpen        = "half_open"
+	guestMapIntervals       = "intervals"
+	guestMapLists           = "lists"
+	guestMapMemberSets      = "member_sets"
+	guestMapMembers         = "members"
+	guestMapNames           = "names"
+	guestMapPlatform        = "platform"
+	guestMapPrefixes        = "prefixes"
+	guestMapRuleCounts      = "rule_counts"
+	guestMapRuleSlots       = "rule_slots"
+	guestMapSetPorts        = "set_ports"
+	guestMapSlots           = "slots"
+	guestMapState           = "state"
+	guestProgFromGuest      = "from_guest"
+	guestProgProbeFromGuest = "probe_from_guest"
+	guestProgProbeToGuest   = "probe_to_guest"
+	guestProgReadClock      = "read_clock"
+	guestProgToGuest        = "to_guest"
+	guestVarShowVerdicts    = "show_verdicts"
+	guestVarTestClock       = "test_clock"
+	guestVarTwins           = "twins"
 )
 
 // loadGuest returns the embedded CollectionSpec for guest.
@@ -435,9 +437,11 @@ type guestSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type guestProgramSpecs struct {
-	FromGuest *ebpf.ProgramSpec `ebpf:"from_guest"`
-	ReadClock *ebpf.ProgramSpec `ebpf:"read_clock"`
-	ToGuest   *ebpf.ProgramSpec `ebpf:"to_guest"`
+	FromGuest      *ebpf.ProgramSpec `ebpf:"from_guest"`
+	ProbeFromGuest *ebpf.ProgramSpec `ebpf:"probe_from_guest"`
+	ProbeToGuest   *ebpf.ProgramSpec `ebpf:"probe_to_guest"`
+	ReadClock      *ebpf.ProgramSpec `ebpf:"read_clock"`
+	ToGuest        *ebpf.ProgramSpec `ebpf:"to_guest"`
 }
 
 // guestMapSpecs contains maps before they are loaded into the kernel.
@@ -558,14 +562,18 @@ type guestVariables struct {
 //
 // It can be passed to loadGuestObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guestPrograms struct {
-	FromGuest *ebpf.Program `ebpf:"from_guest"`
-	ReadClock *ebpf.Program `ebpf:"read_clock"`
-	ToGuest   *ebpf.Program `ebpf:"to_guest"`
+	FromGuest      *ebpf.Program `ebpf:"from_guest"`
+	ProbeFromGuest *ebpf.Program `ebpf:"probe_from_guest"`
+	ProbeToGuest   *ebpf.Program `ebpf:"probe_to_guest"`
+	ReadClock      *ebpf.Program `ebpf:"read_clock"`
+	ToGuest        *ebpf.Program `ebpf:"to_guest"`
 }
 
 func (p *guestPrograms) Close() error {
 	return _GuestClose(
 		p.FromGuest,
+		p.ProbeFromGuest,
+		p.ProbeToGuest,
 		p.ReadClock,
 		p.ToGuest,
 	)

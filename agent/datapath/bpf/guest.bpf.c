@@ -55,7 +55,8 @@ const volatile bool show_verdicts;
 /* For tests: the clock is state.test_clock. */
 const volatile bool test_clock;
 
-static __always_inline enum reason verdict(struct packet *p, bool from_guest)
+/* A probe asks the rules alone: connections are neither looked for nor opened. */
+static __always_inline enum reason verdict(struct packet *p, bool from_guest, bool probe)
 {
 	void *data, *end;
 	struct ethhdr *eth;
@@ -97,9 +98,11 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest)
 	if (reason != REASON_NONE)
 		return reason;
 
-	reason = track(p, from_guest);
-	if (reason != REASON_NONE)
-		return reason;
+	if (!probe) {
+		reason = track(p, from_guest);
+		if (reason != REASON_NONE)
+			return reason;
+	}
 
 	reason = check_not_self(p, from_guest);
 	if (reason != REASON_NONE)
@@ -107,12 +110,12 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest)
 	p->rule = judge(p, from_guest);
 	if (p->rule == 0)
 		return p->icmp_error ? REASON_ICMP_ERROR : REASON_NO_RULE;
-	if (p->stateless)
+	if (p->stateless || probe)
 		return REASON_RULE;
 	return open_connection(p, from_guest);
 }
 
-static __always_inline int filter(struct __sk_buff *skb, bool from_guest)
+static __always_inline int filter(struct __sk_buff *skb, bool from_guest, bool probe)
 {
 	struct packet p = {.skb = skb};
 	__u32 ifindex = skb->ifindex, zero = 0, *slot;
@@ -132,9 +135,10 @@ static __always_inline int filter(struct __sk_buff *skb, bool from_guest)
 	p.config = &p.eni->config[index_of(p.epoch)];
 	p.tables = *(volatile __u64 *)&p.config->tables;
 
-	reason = verdict(&p, from_guest);
-	count(&p, reason, from_guest);
-	if (show_verdicts) {
+	reason = verdict(&p, from_guest, probe);
+	if (!probe)
+		count(&p, reason, from_guest);
+	if (probe || show_verdicts) {
 		skb->cb[0] = reason;
 		skb->cb[1] = p.rule;
 	}
@@ -144,13 +148,28 @@ static __always_inline int filter(struct __sk_buff *skb, bool from_guest)
 SEC("tc")
 int from_guest(struct __sk_buff *skb)
 {
-	return filter(skb, true);
+	return filter(skb, true, false);
 }
 
 SEC("tc")
 int to_guest(struct __sk_buff *skb)
 {
-	return filter(skb, false);
+	return filter(skb, false, false);
+}
+
+/* The same for a frame of the agent's own, whose verdict it wants to know: run by it, and attached to
+ * nothing, so that no packet gets here. Nothing is written but the verdict.
+ */
+SEC("tc")
+int probe_from_guest(struct __sk_buff *skb)
+{
+	return filter(skb, true, true);
+}
+
+SEC("tc")
+int probe_to_guest(struct __sk_buff *skb)
+{
+	return filter(skb, false, true);
 }
 
 /* Run by the agent on a frame of its own: the programs' clock into its first 8 bytes. */
