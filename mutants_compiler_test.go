@@ -185,7 +185,7 @@ var goMutants = map[string][]mutant{
 			`d.names.number(guestKindKIND_SET, setName(m.Groups))`, `d.names.number(guestKindKIND_SET, string(m.ID)+setName(m.Groups))`,
 		},
 		{
-			"a member's new groups are not seen", "TestPromise06NeverHalf",
+			"a member's new groups are not seen", "TestScenarios/changes/from_one_named_group_to_another",
 			`slices.Equal(a.Groups, b.Groups) && slices.Equal(a.Addresses, b.Addresses)`, `slices.Equal(a.Addresses, b.Addresses)`,
 		},
 		{
@@ -195,6 +195,27 @@ var goMutants = map[string][]mutant{
 		{
 			"the idle epoch keeps the old tables", "TestApplyAgain",
 			`			configs[1-epoch] = configs[epoch]
+`, ``,
+		},
+	},
+	datapath + "/attach.go": {
+		{
+			"two devices may carry one ENI", "TestAttach",
+			`if eni == "" || other.ENI != eni || other.Ifindex == ifindex {`, `if eni == "" || other.ENI != eni || other.ENI == eni {`,
+		},
+		{
+			"a device opens only with the next change", "TestAttach",
+			`if d.applied == nil || d.applied.ENIs[eni].ID == "" {`, `if true {`,
+		},
+		{
+			"frames without an Ethernet header are read as if they had one", "TestAttachRefusesTun",
+			`eni != "" && kind != "ether"`, `eni != "" && kind == ""`,
+		},
+		{
+			"connections outlive the attachment of their ENI", "TestDetachCuts",
+			`	if err := d.takePrivate(v.slot); err != nil {
+		return err
+	}
 `, ``,
 		},
 	},
@@ -226,7 +247,7 @@ var goMutants = map[string][]mutant{
 	},
 	datapath + "/tables.go": {
 		{
-			"tables of equal CIDRs are one, whatever their groups", "TestPromise06NeverHalf",
+			"tables of equal CIDRs are one, whatever their groups", "TestApplyFails",
 			`	for _, group := range slices.Sorted(maps.Keys(t.Peers)) {
 		fmt.Fprintf(h, "%s\n", group)
 		list(t.Peers[group])

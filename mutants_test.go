@@ -215,7 +215,7 @@ type outcome struct {
 // What go test prints for a test that failed, and for what it said.
 var (
 	failed  = regexp.MustCompile(`(?m)^--- FAIL: `)
-	message = regexp.MustCompile(`(?m)^\s+\w+_test\.go:\d+: (.*)$`)
+	message = regexp.MustCompile(`(?m)^\s+\S+:\d+: (.{1,100})`)
 )
 
 // run runs tests. All that is not a test that passed or failed is an error: a program that the kernel refuses is
