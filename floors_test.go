@@ -51,7 +51,7 @@ var floors = []floor{
 	{"agent/local", own("feed", "agent/lab", "agent/datapath"), "local is the socket; what a binding does is agent's to know"},
 	{"agent/lab", own("feed", "agent/datapath"), "lab makes guests and binds them through the socket, as anything else does"},
 	{"agent", []string{"go.etcd.io"}, "an agent knows the feed, never the store: every host would carry etcd"},
-	{"cmd", own("ruleset/scenariotest", "server/store/storetest", "server/ec2api/ec2apitest", "e2e"), "what tests need does not go into the binary"},
+	{"cmd", own("ruleset/scenariotest", "server/store/storetest", "server/ec2api/ec2apitest", "agent/datapath/hostiletest", "e2e"), "what tests need does not go into the binary"},
 }
 
 // pure lists the folders of floors 0 and 1: no I/O, no clock, no goroutine, no chance, and of

@@ -47,6 +47,7 @@ type Options struct {
 	// For tests.
 	showVerdicts bool              // in the control block of each packet
 	testClock    bool              // the clock is state.TestClock
+	excused      uint32            // reasons for which nothing is dropped, as bits
 	sizes        map[string]uint32 // of further maps, by name
 }
 
@@ -150,6 +151,16 @@ func (d *Datapath) load(o Options) error {
 		return err
 	}
 	if err := spec.Variables[guestVarTestClock].Set(o.testClock); err != nil {
+		return err
+	}
+	if err := spec.Variables[guestVarExcused].Set(o.excused); err != nil {
+		return err
+	}
+	hz, err := ticksPerSecond()
+	if err != nil {
+		return err
+	}
+	if err := spec.Variables[guestVarTicksPerSecond].Set(hz); err != nil {
 		return err
 	}
 	for name, size := range map[string]uint32{

@@ -39,6 +39,12 @@ func (d *Datapath) Advance(by time.Duration) error {
 	return nil
 }
 
+// Without leaves out the check that a reason stands for: what would be dropped for it passes.
+func (o Options) Without(r ruleset.Reason) Options {
+	o.excused = 1 << r
+	return o
+}
+
 // WithSizes makes maps smaller than they are.
 func (o Options) WithSizes(sizes map[string]uint32) Options {
 	o.sizes = sizes

@@ -150,10 +150,9 @@ type guestEvent struct {
 }
 
 type guestEventBudget struct {
-	_      structs.HostLayout
-	At     uint64
-	Tokens uint32
-	Lost   uint32
+	_       structs.HostLayout
+	WholeAt uint64
+	Lost    uint64
 }
 
 type guestFamily uint32
@@ -390,8 +389,10 @@ const (
 	guestProgProbeToGuest   = "probe_to_guest"
 	guestProgReadClock      = "read_clock"
 	guestProgToGuest        = "to_guest"
+	guestVarExcused         = "excused"
 	guestVarShowVerdicts    = "show_verdicts"
 	guestVarTestClock       = "test_clock"
+	guestVarTicksPerSecond  = "ticks_per_second"
 	guestVarTwins           = "twins"
 )
 
@@ -475,9 +476,11 @@ type guestMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type guestVariableSpecs struct {
-	ShowVerdicts *ebpf.VariableSpec `ebpf:"show_verdicts"`
-	TestClock    *ebpf.VariableSpec `ebpf:"test_clock"`
-	Twins        *ebpf.VariableSpec `ebpf:"twins"`
+	Excused        *ebpf.VariableSpec `ebpf:"excused"`
+	ShowVerdicts   *ebpf.VariableSpec `ebpf:"show_verdicts"`
+	TestClock      *ebpf.VariableSpec `ebpf:"test_clock"`
+	TicksPerSecond *ebpf.VariableSpec `ebpf:"ticks_per_second"`
+	Twins          *ebpf.VariableSpec `ebpf:"twins"`
 }
 
 // guestObjects contains all objects after they have been loaded into the kernel.
@@ -553,9 +556,11 @@ func (m *guestMaps) Close() error {
 //
 // It can be passed to loadGuestObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guestVariables struct {
-	ShowVerdicts *ebpf.Variable `ebpf:"show_verdicts"`
-	TestClock    *ebpf.Variable `ebpf:"test_clock"`
-	Twins        *ebpf.Variable `ebpf:"twins"`
+	Excused        *ebpf.Variable `ebpf:"excused"`
+	ShowVerdicts   *ebpf.Variable `ebpf:"show_verdicts"`
+	TestClock      *ebpf.Variable `ebpf:"test_clock"`
+	TicksPerSecond *ebpf.Variable `ebpf:"ticks_per_second"`
+	Twins          *ebpf.Variable `ebpf:"twins"`
 }
 
 // guestPrograms contains all programs after they have been loaded into the kernel.

@@ -41,11 +41,14 @@ static __always_inline bool is_expired(const struct connection *c, const struct 
 	return (__s64)(now - c->seen) > (__s64)timeout_of(c, p);
 }
 
-/* The rule that let the first packet through. */
-static __always_inline __u32 first_rule(const struct connection *c)
+/* The packet passes by what let the first packet through. */
+static __always_inline void admit(struct packet *p, const struct connection *c)
 {
-	return c->flags & CONNECTION_BY_GUEST ? c->by[DIRECTION_EGRESS].rule :
-						c->by[DIRECTION_INGRESS].rule;
+	const struct admission *by = c->flags & CONNECTION_BY_GUEST ? &c->by[DIRECTION_EGRESS] :
+								      &c->by[DIRECTION_INGRESS];
+
+	p->rule = by->rule;
+	p->counter = by->counter;
 }
 
 /* Both sides have ended it, or one of them at once. */
@@ -113,10 +116,9 @@ static __always_inline void account(struct connection *c, const struct packet *p
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
 	bool reply = from_guest != !!(c->flags & CONNECTION_BY_GUEST);
-	__u32 segments = p->skb->gso_segs;
 	__u32 flags = 0;
 
-	__sync_fetch_and_add(&c->packets[d], segments ? segments : 1);
+	__sync_fetch_and_add(&c->packets[d], segments_of(p));
 	__sync_fetch_and_add(&c->bytes[d], p->ip_length);
 	/* What comes after the end does not put it off. */
 	if (c->seen != now && !(p->key.protocol == IPPROTO_TCP && is_closed(c)))
@@ -156,7 +158,7 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 	c = bpf_map_lookup_elem(established, &p->key);
 	if (c && !is_expired(c, p, now) && !is_reopened(c, p)) {
 		account(c, p, from_guest, now);
-		p->rule = first_rule(c);
+		admit(p, c);
 		return REASON_TRACKED;
 	}
 	p->stale = c;
@@ -169,12 +171,12 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 		account(&moved, p, from_guest, now);
 		if (bpf_map_update_elem(established, &p->key, &moved, BPF_ANY) != 0)
 			return REASON_CONNECTION_LIMIT;
-		p->rule = first_rule(&moved);
+		admit(p, &moved);
 		bpf_map_delete_elem(opening, &p->key);
 		return REASON_TRACKED;
 	}
 	account(c, p, from_guest, now);
-	p->rule = first_rule(c);
+	admit(p, c);
 	return REASON_TRACKED;
 }
 
@@ -193,13 +195,17 @@ static __always_inline enum reason open_connection(struct packet *p, bool from_g
 
 	if (!established || !opening)
 		return REASON_CONNECTION_LIMIT;
-	c.by[from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS].rule = p->rule;
+	c.by[from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS] = (struct admission){
+		.rule = p->rule,
+		.counter = p->counter,
+	};
 	account(&c, p, from_guest, now);
 	if (p->stale) /* it would hide the new one */
 		bpf_map_delete_elem(established, &p->key);
 	/* Not < 0: before Linux 6.4 an error is an int in a register of 64 bits. */
 	if (bpf_map_update_elem(opening, &p->key, &c, BPF_ANY) != 0)
 		return REASON_CONNECTION_LIMIT;
+	p->opened = true;
 	return REASON_RULE;
 }
 

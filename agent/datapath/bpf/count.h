@@ -1,9 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is counted and told of verdicts: packets by reason. No packet waits for it, and none is judged by it.
+ * What is counted and told of verdicts: packets by reason, what each rule lets through, and events.
+ * No packet waits for it, and none is judged by it.
  */
 #ifndef SALLYPORT_COUNT_H
 #define SALLYPORT_COUNT_H
+
+/* Events of one slot: so many per second, and so many at once. */
+#define EVENT_RATE  100
+#define EVENT_BURST 200
+
+/* Jiffies per second. The agent sets it: a program cannot know. */
+const volatile __u32 ticks_per_second = 250;
+
+/* Where a rule is counted on the packet's ENI; 0 if it found no room. It stays good for as long as a
+ * connection says so.
+ */
+static __always_inline __u32 counter_of(const struct packet *p, __u32 rule)
+{
+	struct rule_key key = {.eni = p->eni->number, .rule = rule};
+	__u32 *index = bpf_map_lookup_elem(&rule_slots, &key);
+
+	return index ? *index : 0;
+}
+
+/* A segmented packet counts its segments. */
+static __always_inline __u32 segments_of(const struct packet *p)
+{
+	__u32 segments = p->skb->gso_segs;
+
+	return segments ? segments : 1;
+}
+
+static __always_inline void count_rule(const struct packet *p)
+{
+	__u32 at = p->counter;
+	struct rule_count *count;
+
+	if (!p->rule)
+		return;
+	count = bpf_map_lookup_elem(&rule_counts, &at);
+	if (!count)
+		return;
+	count->packets += segments_of(p);
+	count->bytes += p->ip_length;
+	count->connections += p->opened;
+	if (!count->first)
+		count->first = p->now;
+	count->last = p->now;
+}
+
+/* Whether the slot may make one more event. The budget is the moment at which it is whole again: each
+ * event puts that off, by at most the burst (a generic cell rate algorithm). In units of 1/EVENT_RATE
+ * of a jiffy, so that an event costs a whole number of them. Two CPUs at once: one event is lost.
+ */
+static __always_inline bool may_tell(struct event_budget *budget, __u64 now)
+{
+	__u64 was = *(volatile __u64 *)&budget->whole_at;
+	__u64 at = now * EVENT_RATE, next = was;
+
+	if ((__s64)(next - at) < 0 || next - at > (__u64)EVENT_BURST * ticks_per_second)
+		next = at; /* whole again; or the clock is another one */
+	next += ticks_per_second;
+	return next - at <= (__u64)EVENT_BURST * ticks_per_second &&
+	       __sync_val_compare_and_swap(&budget->whole_at, was, next) == was;
+}
+
+static __always_inline void tell(const struct packet *p, enum reason reason, bool from_guest)
+{
+	__u32 slot = p->slot;
+	struct event_budget *budget = bpf_map_lookup_elem(&event_budgets, &slot);
+	struct event *event = NULL;
+
+	if (!budget)
+		return;
+	if (may_tell(budget, p->now))
+		event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		__sync_fetch_and_add(&budget->lost, 1);
+		return;
+	}
+	event->at = p->now;
+	event->eni = p->eni->number;
+	event->rule = p->rule;
+	event->length = p->ip_length ? p->ip_length : p->skb->len;
+	event->direction = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+	event->reason = reason;
+	event->observed = p->observed;
+	event->pad = 0;
+	event->key = p->key;
+	bpf_ringbuf_submit(event, 0);
+}
 
 /* One more packet with that verdict. */
 static __always_inline void count(const struct packet *p, enum reason reason, bool from_guest)
@@ -11,8 +98,16 @@ static __always_inline void count(const struct packet *p, enum reason reason, bo
 	__u32 at = p->slot * 2 + (from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS);
 	struct counts *counts = bpf_map_lookup_elem(&counters, &at);
 
-	if (counts)
-		counts->packets[reason & 31]++;
+	if (counts) {
+		if (p->observed)
+			counts->observed += segments_of(p);
+		else
+			counts->packets[reason & 31] += segments_of(p);
+	}
+	if (reason == REASON_RULE || reason == REASON_TRACKED)
+		count_rule(p);
+	if (p->opened || !(allowed(reason) || p->observed))
+		tell(p, reason, from_guest);
 }
 
 #endif

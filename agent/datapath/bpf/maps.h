@@ -306,7 +306,7 @@ _Static_assert(sizeof(struct fragment) == 32, "shared with Go");
 
 struct counts {
 	__u64 packets[32]; /* by enum reason */
-	__u64 observed;	   /* of them: those that passed because the ENI observes */
+	__u64 observed; /* beside them: those that no rule allows, and that passed as the ENI observes */
 };
 
 struct rule_key {
@@ -338,9 +338,8 @@ _Static_assert(sizeof(struct event) == 64, "shared with Go");
 
 /* How many more events a slot may make. */
 struct event_budget {
-	__u64 at; /* jiffies of the last refill */
-	__u32 tokens;
-	__u32 lost; /* events that were not made */
+	__u64 whole_at; /* when nothing of it is used any more: see may_tell */
+	__u64 lost;	/* events that were not made */
 };
 
 /* A service that the host's operator declared: EC2's DNS, metadata, time. */

@@ -40,11 +40,12 @@ struct packet {
 	__u64 tables;
 	__u64 revision;
 	__u32 slot;
-	__u64 epoch; /* its lowest bit counts */
-	__u64 now;   /* jiffies */
-	__u32 rule;  /* that decided; 0: none */
-	__u32 port;  /* protocol << 16 | destination port or ICMP type and code, as rules name it */
-	__u32 l4;    /* offset in the frame */
+	__u64 epoch;   /* its lowest bit counts */
+	__u64 now;     /* jiffies */
+	__u32 rule;    /* that decided; 0: none */
+	__u32 counter; /* its place in rule_counts */
+	__u32 port; /* protocol << 16 | destination port or ICMP type and code, as rules name it */
+	__u32 l4;   /* offset in the frame */
 	__u32 l4_length; /* as the IP header says */
 	__u32 ip_length;
 	__be32 tcp_sequence;
@@ -56,6 +57,8 @@ struct packet {
 	bool icmp_error;
 	bool stateless;	   /* opens nothing: an ICMP message that is not a request */
 	bool group_mac;	   /* the frame is for many */
+	bool opened;	   /* a flow begins with it: it is counted and told */
+	bool observed;	   /* no rule allows it, and it passes since the ENI observes */
 	bool stale;	   /* an established connection stands there, past its end */
 	bool router_alert; /* a hop-by-hop header with nothing but a router alert for MLD */
 };
