@@ -40,9 +40,23 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"an ICMP answer opens a connection", "TestConnections/an_echo_reply_opens_nothing",
-			`	if (p->stateless)
-		return REASON_RULE;
-`, ``,
+			`if (p->stateless || probe)`, `if (probe)`,
+		},
+		{
+			"a probe opens a connection", "TestProbe",
+			`if (p->stateless || probe)`, `if (p->stateless)`,
+		},
+		{
+			"a probe is answered by connections", "TestProbeIgnoresConnections",
+			`	if (!probe) {
+		reason = track(p, from_guest);`, `	if (true) {
+		reason = track(p, from_guest);`,
+		},
+		{
+			"a probe is counted", "TestProbeIgnoresConnections",
+			`	if (!probe)
+		count(`, `	if (true)
+		count(`,
 		},
 	},
 	programs + "/reason.h": {

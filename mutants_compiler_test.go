@@ -198,6 +198,26 @@ var goMutants = map[string][]mutant{
 `, ``,
 		},
 	},
+	datapath + "/connections.go": {
+		{
+			"half-open connections are not cut", "TestCut",
+			`err = d.visit(slot, halfOpen, remove)`, `err = nil`,
+		},
+		{
+			"connections are cut that were not chosen", "TestCut",
+			` || !which(v.export())`, ``,
+		},
+	},
+	datapath + "/sweep.go": {
+		{
+			"what lives is swept", "TestTimeouts/UDP_stream,_not_UDP",
+			`int64(v.ticks-c.Seen) > int64(`, `int64(v.ticks-c.Seen) >= 0*int64(`,
+		},
+		{
+			"the agent knows other timeouts than the programs", "TestTimeouts/FIN",
+			`case c.Flags&flagFins != 0:`, `case false:`,
+		},
+	},
 	datapath + "/attach.go": {
 		{
 			"two devices may carry one ENI", "TestAttach",
