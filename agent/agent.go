@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,6 +37,8 @@ type Agent struct {
 	view     *ruleset.View
 	guests   map[vpc.InstanceID]feed.Guest
 	compiler ruleset.Compiler
+
+	inForce atomic.Pointer[inForce] // nil: nothing yet
 
 	wanted chan []lab.Guest // cap 1: the newest wish
 	ready  sync.Once
@@ -110,7 +113,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer a.datapath.Close()
 	a.feed = feed.NewClient(feed.ClientOptions{
 		Server: a.c.Server, TLS: creds, Version: a.c.Version, Lab: a.c.Lab, Log: a.log,
-		Bound: func(r feed.BindingResult) { a.claims.Answered(r.ENI, r.Device, r.Error) },
+		Bound:  func(r feed.BindingResult) { a.claims.Answered(r.ENI, r.Device, r.Error) },
+		Answer: a.answer,
 	})
 	attached := map[int]vpc.InterfaceID{}
 	for _, at := range a.datapath.Attached() {
@@ -180,6 +184,7 @@ func (a *Agent) apply(_ context.Context, u *feed.Update) error {
 		delete(guests, id)
 	}
 	a.view, a.guests = view, guests
+	a.inForce.Store(&inForce{tables, members})
 	if !a.c.Lab {
 		a.ready.Do(a.c.Ready)
 		return nil

@@ -54,9 +54,9 @@ func TestAsk(t *testing.T) {
 	}{
 		"connections": {
 			inquiry.Question{Connections: &inquiry.Connections{Selection: all, After: someConnection(eniDB, 1).Flow, Limit: 2}},
-			inquiry.Answer{Revision: 9, Connections: []inquiry.Connection{someConnection(eniDB, 2), someConnection(eniDB, 3)}, More: true},
+			inquiry.Answer{Connections: []inquiry.Connection{someConnection(eniDB, 2), someConnection(eniDB, 3)}, More: true},
 		},
-		"cut":   {inquiry.Question{Cut: &all}, inquiry.Answer{Revision: 9, Cut: map[vpc.InterfaceID]int{eniWeb: 3}}},
+		"cut":   {inquiry.Question{Cut: &all}, inquiry.Answer{Cut: map[vpc.InterfaceID]int{eniWeb: 3}}},
 		"probe": {inquiry.Question{Probe: &inquiry.Probe{ENI: eniWeb, Direction: ruleset.Egress, Packet: packet}}, inquiry.Answer{Verdict: ruleset.Verdict{Action: ruleset.Observe, Reason: ruleset.ReasonNoRule, Rule: 5}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestAskWhileApplying(t *testing.T) {
 	w := newWorld(t)
 	a := w.agentOf("h1", func(o *feed.ClientOptions) {
 		o.Answer = func(context.Context, inquiry.Question) (inquiry.Answer, error) {
-			return inquiry.Answer{Revision: 3}, nil
+			return inquiry.Answer{Verdict: ruleset.Verdict{Rule: 3}}, nil
 		}
 	}, feed.Binding{ENI: eniWeb, Device: "tap1"})
 	w.waitInForce("h1", w.state().Revision())
@@ -147,7 +147,7 @@ func TestAskWhileApplying(t *testing.T) {
 		defer a.mu.Unlock()
 		return a.waiting > 0
 	})
-	if answer, err := w.feed.Ask(t.Context(), "h1", whichConnections); err != nil || answer.Revision != 3 {
+	if answer, err := w.feed.Ask(t.Context(), "h1", whichConnections); err != nil || answer.Verdict.Rule != 3 {
 		t.Errorf("got %+v, %v", answer, err)
 	}
 	a.set(func(a *agent) { a.block = nil })
@@ -208,7 +208,6 @@ func TestMalformedAnswers(t *testing.T) {
 		"unknown action":          {Id: 1, Connections: []*feedpb.Connection{connection(1, func(c *feedpb.Connection) { c.Today = &feedpb.Verdict{Action: 3} })}},
 		"older than the universe": {Id: 1, Connections: []*feedpb.Connection{connection(1, func(c *feedpb.Connection) { c.AgeMilliseconds = 1 << 63 })}},
 		"more behind none":        {Id: 1, More: true},
-		"of a revision below 0":   {Id: 1, Revision: -1},
 		"cut unasked":             {Id: 1, Cut: map[string]uint64{string(eniWeb): 1}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -243,7 +243,7 @@ func verdictFromPB(p *feedpb.Verdict) (v ruleset.Verdict, err error) {
 }
 
 func answerToPB(id int64, a inquiry.Answer) *feedpb.Answer {
-	p := &feedpb.Answer{Id: id, Revision: a.Revision, More: a.More, Verdict: verdictToPB(a.Verdict)}
+	p := &feedpb.Answer{Id: id, More: a.More, Verdict: verdictToPB(a.Verdict)}
 	for i := range a.Connections {
 		p.Connections = append(p.Connections, connectionToPB(&a.Connections[i]))
 	}
@@ -296,10 +296,7 @@ func millisecondsFromPB(n uint64) (time.Duration, error) {
 
 // answerFromPB reads the answer to a question: with what was not asked for it is refused.
 func answerFromPB(p *feedpb.Answer, q inquiry.Question) (a inquiry.Answer, err error) {
-	a = inquiry.Answer{Revision: p.GetRevision(), More: p.GetMore()}
-	if a.Revision < 0 {
-		return a, fmt.Errorf("revision %d", a.Revision)
-	}
+	a.More = p.GetMore()
 	switch asked := q.Connections; {
 	case asked == nil && (len(p.GetConnections()) > 0 || a.More):
 		return a, fmt.Errorf("connections that nobody asked for")

@@ -60,7 +60,6 @@ type Probe struct {
 
 // Answer is what a host answers; only the fields of the question are set.
 type Answer struct {
-	Revision    int64 // that the host has in force
 	Connections []Connection
 	More        bool                    // there are connections behind the last one
 	Cut         map[vpc.InterfaceID]int // how many ended, of each interface with some

@@ -24,22 +24,31 @@ func (p Packet) Port() uint32 {
 // Judge judges one packet at one gate the way the datapath does: from compiled tables and members,
 // ignoring connections.
 func (t Tables) Judge(m Members, eni vpc.InterfaceID, d Direction, p Packet) Verdict {
+	table, reason := t.at(eni, d, p)
+	if reason != ReasonNone {
+		return Verdict{Reason: reason}
+	}
+	remote := p.remote(d)
+	return table.Judge(t.ListsAt(remote), m.GroupsAt(t.ENIs[eni].Domain, remote), p)
+}
+
+// at returns the table of a gate, or why a packet does not get to it.
+func (t Tables) at(eni vpc.InterfaceID, d Direction, p Packet) (*Table, Reason) {
 	e, ok := t.ENIs[eni]
 	if !ok {
-		return Verdict{Reason: ReasonUnbound}
+		return nil, ReasonUnbound
 	}
 	if reason := e.judgedBefore(d, p); reason != ReasonNone {
-		return Verdict{Reason: reason}
+		return nil, reason
 	}
 	table := e.Ingress
 	if d == Egress {
 		table = e.Egress
 	}
 	if table == nil {
-		return Verdict{Reason: ReasonNoTable}
+		return nil, ReasonNoTable
 	}
-	remote := p.remote(d)
-	return table.Judge(t.ListsAt(remote), m.GroupsAt(e.Domain, remote), p)
+	return table, ReasonNone
 }
 
 // Judge judges a packet by this table, given the prefix lists that hold the remote end and the groups

@@ -2195,11 +2195,10 @@ type Answer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            int64                  `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	Error         string                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`                                                                        // empty: answered
-	Revision      int64                  `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`                                                                 // in force on the host
-	Connections   []*Connection          `protobuf:"bytes,4,rep,name=connections,proto3" json:"connections,omitempty"`                                                            // in the order of their flows
-	More          bool                   `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"`                                                                         // there are some behind the last one
-	Cut           map[string]uint64      `protobuf:"bytes,6,rep,name=cut,proto3" json:"cut,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // by ENI
-	Verdict       *Verdict               `protobuf:"bytes,7,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	Connections   []*Connection          `protobuf:"bytes,3,rep,name=connections,proto3" json:"connections,omitempty"`                                                            // in the order of their flows
+	More          bool                   `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`                                                                         // there are some behind the last one
+	Cut           map[string]uint64      `protobuf:"bytes,5,rep,name=cut,proto3" json:"cut,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // by ENI
+	Verdict       *Verdict               `protobuf:"bytes,6,opt,name=verdict,proto3" json:"verdict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2246,13 +2245,6 @@ func (x *Answer) GetError() string {
 		return x.Error
 	}
 	return ""
-}
-
-func (x *Answer) GetRevision() int64 {
-	if x != nil {
-		return x.Revision
-	}
-	return 0
 }
 
 func (x *Answer) GetConnections() []*Connection {
@@ -2847,15 +2839,14 @@ const file_feed_proto_rawDesc = "" +
 	"sourcePort\x12)\n" +
 	"\x10destination_port\x18\a \x01(\rR\x0fdestinationPort\x12\x1b\n" +
 	"\ticmp_type\x18\b \x01(\rR\bicmpType\x12\x1b\n" +
-	"\ticmp_code\x18\t \x01(\rR\bicmpCode\"\xc3\x02\n" +
+	"\ticmp_code\x18\t \x01(\rR\bicmpCode\"\xa7\x02\n" +
 	"\x06Answer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x14\n" +
-	"\x05error\x18\x02 \x01(\tR\x05error\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x03R\brevision\x12?\n" +
-	"\vconnections\x18\x04 \x03(\v2\x1d.sallyport.feed.v1.ConnectionR\vconnections\x12\x12\n" +
-	"\x04more\x18\x05 \x01(\bR\x04more\x124\n" +
-	"\x03cut\x18\x06 \x03(\v2\".sallyport.feed.v1.Answer.CutEntryR\x03cut\x124\n" +
-	"\averdict\x18\a \x01(\v2\x1a.sallyport.feed.v1.VerdictR\averdict\x1a6\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12?\n" +
+	"\vconnections\x18\x03 \x03(\v2\x1d.sallyport.feed.v1.ConnectionR\vconnections\x12\x12\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\x124\n" +
+	"\x03cut\x18\x05 \x03(\v2\".sallyport.feed.v1.Answer.CutEntryR\x03cut\x124\n" +
+	"\averdict\x18\x06 \x01(\v2\x1a.sallyport.feed.v1.VerdictR\averdict\x1a6\n" +
 	"\bCutEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xd6\x01\n" +
