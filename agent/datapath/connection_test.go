@@ -1,6 +1,7 @@
 package datapath_test
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"testing"
@@ -155,6 +156,12 @@ func TestClosing(t *testing.T) {
 	blind := func(flags uint8) frame {
 		return say(web, flags).with("blind", func(f *frame) { f.mangle = put(14+20+4, 0xde) })
 	}
+	acknowledge := func(n uint32) func([]byte) []byte {
+		return func(b []byte) []byte {
+			binary.BigEndian.PutUint32(b[14+20+8:], n)
+			return b
+		}
+	}
 	late := func(b []byte) []byte { return put(14+20+6, 4)(b) } // 1024 bytes behind what is acknowledged
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
@@ -195,6 +202,12 @@ func TestClosing(t *testing.T) {
 		"a blind FIN ends nothing": {
 			{in, blind(fin | ack), ruleset.ReasonTracked},
 			{in, blind(fin), ruleset.ReasonTracked},
+			{in, web, ruleset.ReasonTracked},
+		},
+		"a blind acknowledgement of 0 makes no blind end believed": {
+			{in, say(web, ack).with("blind ACK", func(f *frame) { f.mangle = acknowledge(0) }), ruleset.ReasonTracked},
+			{in, blind(fin | ack), ruleset.ReasonTracked},
+			{in, blind(rst), ruleset.ReasonTracked},
 			{in, web, ruleset.ReasonTracked},
 		},
 		"an RST behind data that is not acknowledged ends it": {

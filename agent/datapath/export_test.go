@@ -45,6 +45,15 @@ func (o Options) Without(r ruleset.Reason) Options {
 	return o
 }
 
+// SetLimits is how many connections ENIs that are attached from now on may have.
+func (d *Datapath) SetLimits(established, halfOpen uint32) {
+	d.inner[guestMapConnections].MaxEntries = established
+	d.inner[guestMapHalfOpen].MaxEntries = halfOpen
+}
+
+// TestTime is the test clock, in jiffies.
+func (d *Datapath) TestTime() uint64 { return atomic.LoadUint64(&d.state.TestClock) }
+
 // WithSizes makes maps smaller than they are.
 func (o Options) WithSizes(sizes map[string]uint32) Options {
 	o.sizes = sizes

@@ -55,15 +55,17 @@ type guestConnection struct {
 type guestConnectionFlag uint32
 
 const (
-	guestConnectionFlagCONNECTION_TRACKED     guestConnectionFlag = 1
-	guestConnectionFlagCONNECTION_UNTRACKED   guestConnectionFlag = 2
-	guestConnectionFlagCONNECTION_OBSERVED    guestConnectionFlag = 4
-	guestConnectionFlagCONNECTION_BY_GUEST    guestConnectionFlag = 8
-	guestConnectionFlagCONNECTION_ANSWERED    guestConnectionFlag = 16
-	guestConnectionFlagCONNECTION_ESTABLISHED guestConnectionFlag = 32
-	guestConnectionFlagCONNECTION_FIN_INGRESS guestConnectionFlag = 64
-	guestConnectionFlagCONNECTION_FIN_EGRESS  guestConnectionFlag = 128
-	guestConnectionFlagCONNECTION_RST         guestConnectionFlag = 256
+	guestConnectionFlagCONNECTION_TRACKED      guestConnectionFlag = 1
+	guestConnectionFlagCONNECTION_UNTRACKED    guestConnectionFlag = 2
+	guestConnectionFlagCONNECTION_OBSERVED     guestConnectionFlag = 4
+	guestConnectionFlagCONNECTION_BY_GUEST     guestConnectionFlag = 8
+	guestConnectionFlagCONNECTION_ANSWERED     guestConnectionFlag = 16
+	guestConnectionFlagCONNECTION_ESTABLISHED  guestConnectionFlag = 32
+	guestConnectionFlagCONNECTION_FIN_INGRESS  guestConnectionFlag = 64
+	guestConnectionFlagCONNECTION_FIN_EGRESS   guestConnectionFlag = 128
+	guestConnectionFlagCONNECTION_RST          guestConnectionFlag = 256
+	guestConnectionFlagCONNECTION_NEXT_INGRESS guestConnectionFlag = 512
+	guestConnectionFlagCONNECTION_NEXT_EGRESS  guestConnectionFlag = 1024
 )
 
 type guestConnectionKey struct {

@@ -139,7 +139,7 @@ func TestImpossibleAddresses(t *testing.T) {
 	for _, src := range []string{"127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", own4.String(), second4.String()} {
 		h.want(eniA, ruleset.Ingress, tcp(netip.MustParseAddr(src), own4, 80, 80, syn), ruleset.ReasonSourceAddress)
 	}
-	for _, src := range []string{"::1", "::", "ff0e::1", own6.String()} {
+	for _, src := range []string{"::1", "::", "::ffff:10.0.0.50", "ff0e::1", own6.String()} {
 		h.want(eniA, ruleset.Ingress, tcp(netip.MustParseAddr(src), own6, 80, 80, syn), ruleset.ReasonSourceAddress)
 	}
 }

@@ -99,7 +99,8 @@ static __always_inline __u32 end_of(const struct connection *c, const struct pac
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
 	/* Without numbers of both sides there is nothing to compare. */
-	bool any = !(c->flags & CONNECTION_ESTABLISHED) || !c->next[d] || !c->next[other];
+	bool any = !(c->flags & CONNECTION_ESTABLISHED) ||
+		   (c->flags & CONNECTION_NEXT_BOTH) != CONNECTION_NEXT_BOTH;
 	__u32 flags = 0;
 
 	if ((p->tcp_flags & TCP_FIN) && (any || is_in_window(c, p, d, other, FIN_WINDOW)))
@@ -126,9 +127,11 @@ static __always_inline void account(struct connection *c, const struct packet *p
 	if (reply)
 		flags |= CONNECTION_ANSWERED;
 	flags |= end_of(c, p, from_guest);
-	if ((p->tcp_flags & (TCP_ACK | TCP_RST)) == TCP_ACK &&
-	    c->next[other] != p->tcp_acknowledged)
-		c->next[other] = p->tcp_acknowledged;
+	if ((p->tcp_flags & (TCP_ACK | TCP_RST)) == TCP_ACK) {
+		if (c->next[other] != p->tcp_acknowledged)
+			c->next[other] = p->tcp_acknowledged;
+		flags |= from_guest ? CONNECTION_NEXT_INGRESS : CONNECTION_NEXT_EGRESS;
+	}
 	if ((c->flags & flags) != flags)
 		__sync_fetch_and_or((__u32 *)&c->flags, flags);
 }

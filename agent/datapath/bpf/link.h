@@ -441,10 +441,19 @@ static __always_inline enum reason dhcp_to_guest(const struct packet *p)
 
 /* ---- addresses ---- */
 
+/* An IPv4 address in IPv6's clothes, which no packet has (RFC 4038, 4.2): a socket would take it for
+ * the IPv4 address that it is not.
+ */
+static __always_inline bool is_mapped(__u32 family, const struct address *a)
+{
+	return family == FAMILY_IPV6 && !(a->words[0] | a->words[1]) &&
+	       a->words[2] == bpf_htonl(0xffff);
+}
+
 /* No packet can come from there: unspecified, loopback, many. */
 static __always_inline bool is_impossible_source(__u32 family, const struct address *a)
 {
-	if (is_multicast(family, a))
+	if (is_multicast(family, a) || is_mapped(family, a))
 		return true;
 	if (family == FAMILY_IPV6)
 		return !(a->words[0] | a->words[1] | a->words[2]) && (bpf_ntohl(a->words[3]) <= 1);
@@ -458,8 +467,7 @@ static __always_inline bool is_impossible_source(__u32 family, const struct addr
 static __always_inline bool is_impossible_destination(__u32 family, const struct address *a)
 {
 	if (family == FAMILY_IPV6)
-		return (!(a->words[0] | a->words[1]) &&
-			(a->words[2] == 0 || a->words[2] == bpf_htonl(0xffff))) ||
+		return !(a->words[0] | a->words[1] | a->words[2]) ||
 		       (a->words[0] == bpf_htonl(0x0064ff9b) && !(a->words[1] | a->words[2]));
 	return (a->words[0] & bpf_htonl(0xff000000)) == 0 ||
 	       (a->words[0] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000) ||
@@ -485,7 +493,8 @@ static __always_inline enum reason check_addresses(const struct packet *p, bool 
 		return REASON_MULTICAST;
 	if (!from_guest && is_impossible_source(k->family, &k->remote))
 		return REASON_SOURCE_ADDRESS;
-	if (from_guest && is_impossible_destination(k->family, destination))
+	if (is_mapped(k->family, destination) ||
+	    (from_guest && is_impossible_destination(k->family, destination)))
 		return REASON_DESTINATION_ADDRESS;
 	if (!from_guest && (p->config->flags & ENI_SOURCE_DEST_CHECK) &&
 	    role_of(p, k->family, &k->local) != ROLE_OWN)

@@ -256,8 +256,11 @@ enum connection_flag {
 	CONNECTION_FIN_INGRESS = 1 << 6,
 	CONNECTION_FIN_EGRESS = 1 << 7,
 	CONNECTION_RST = 1 << 8,
+	CONNECTION_NEXT_INGRESS = 1 << 9, /* the number in next is one that was acknowledged */
+	CONNECTION_NEXT_EGRESS = 1 << 10,
 };
-#define CONNECTION_FIN_BOTH (CONNECTION_FIN_INGRESS | CONNECTION_FIN_EGRESS)
+#define CONNECTION_FIN_BOTH  (CONNECTION_FIN_INGRESS | CONNECTION_FIN_EGRESS)
+#define CONNECTION_NEXT_BOTH (CONNECTION_NEXT_INGRESS | CONNECTION_NEXT_EGRESS)
 
 /* What lets a direction of a connection through. */
 struct admission {

@@ -1,0 +1,207 @@
+package datapath_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/agent/datapath"
+	"github.com/sallyport/sallyport/agent/datapath/oracletest"
+	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// casePackets is how many packets one random configuration sees.
+const casePackets = 2000
+
+// TestOracle: verdict, reason and rule of the programs are the oracle's, for random configurations and
+// sequences of packets. ORACLE_SEED and ORACLE_DECISIONS say which and how many; SOAK=1 means 100 million.
+func TestOracle(t *testing.T) {
+	decisions, seed := 1_000_000, uint64(time.Now().UnixNano())>>10
+	if os.Getenv("SOAK") != "" {
+		decisions = 100_000_000
+	}
+	if s := os.Getenv("ORACLE_SEED"); s != "" {
+		var err error
+		seed, err = strconv.ParseUint(s, 10, 64)
+		must(t, err)
+	}
+	if s := os.Getenv("ORACLE_DECISIONS"); s != "" {
+		var err error
+		decisions, err = strconv.Atoi(s)
+		must(t, err)
+	}
+	t.Logf("%d decisions from ORACLE_SEED=%d on", decisions, seed)
+	start := time.Now()
+	workers := min(runtime.NumCPU(), 1+decisions/casePackets/8)
+	covered := map[string]int{}
+	var mu sync.Mutex
+	t.Run("workers", func(t *testing.T) {
+		for w := range workers {
+			t.Run(strconv.Itoa(w), func(t *testing.T) {
+				t.Parallel()
+				// Each has seeds of its own, one after another.
+				got, err := differ(t, datapath.Options{}, seed+uint64(w)<<32, decisions/workers)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				for branch, n := range got {
+					covered[branch] += n
+				}
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	var b strings.Builder
+	for _, branch := range branches(t) {
+		fmt.Fprintf(&b, "%10d %s\n", covered[branch], branch)
+		if decisions >= 1_000_000 && covered[branch] < 1000 {
+			t.Errorf("%q was taken %d times, want 1000", branch, covered[branch])
+		}
+	}
+	t.Logf("%s, how often what was taken:\n%s", time.Since(start).Round(time.Second), b.String())
+}
+
+// branches are all that the oracle has, and all reasons.
+func branches(t *testing.T) (all []string) {
+	t.Helper()
+	files, err := os.ReadDir("oracletest")
+	must(t, err)
+	literal := regexp.MustCompile(`\.cover\("([^"]+)"\)`)
+	for _, f := range files {
+		b, err := os.ReadFile("oracletest/" + f.Name())
+		must(t, err)
+		for _, m := range literal.FindAllSubmatch(b, -1) {
+			all = append(all, string(m[1]))
+		}
+	}
+	for _, r := range ruleset.Reasons()[1:] {
+		all = append(all, "reason "+r.String())
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// differ plays random cases, of consecutive seeds, until so many packets were judged, and says where the
+// programs first differ from the oracle, as briefly as it can. It counts what the oracle took.
+func differ(t testing.TB, o datapath.Options, seed uint64, decisions int) (covered map[string]int, err error) {
+	t.Helper()
+	p := newPlayer(t, o)
+	for n := 0; n < decisions; n += casePackets {
+		c := oracletest.NewCase(seed, casePackets, p.hz)
+		at, bad := p.play(c)
+		if bad != nil {
+			c.Steps = c.Steps[:at+1]
+			small := oracletest.Shrink(c, 30*time.Second, func(c oracletest.Case) bool {
+				_, err := p.play(c)
+				return err != nil
+			})
+			_, again := p.play(small)
+			return p.covered, fmt.Errorf("%w\nORACLE_SEED=%d ORACLE_DECISIONS=%d shows it\nin short: %w\n%s", bad, seed, casePackets, again, small)
+		}
+		seed++
+	}
+	return p.covered, nil
+}
+
+// player plays cases on the programs and on the oracle.
+type player struct {
+	*host
+	hz      uint64
+	covered map[string]int
+}
+
+func newPlayer(t testing.TB, o datapath.Options) *player {
+	t.Helper()
+	hz, err := datapath.TicksPerSecond()
+	must(t, err)
+	p := &player{host: newHost(t, o.WithTestClock()), hz: uint64(hz), covered: map[string]int{}}
+	for _, id := range oracletest.Interfaces {
+		p.attach(id)
+	}
+	return p
+}
+
+// play returns the step at which the two differ, and how.
+func (p *player) play(c oracletest.Case) (at int, err error) {
+	p.do(func() { at, err = p.playHere(c) })
+	return at, err
+}
+
+func (p *player) playHere(c oracletest.Case) (int, error) {
+	halfOpen := uint32(8192)
+	if c.Limits.Displaces {
+		halfOpen = 16
+	}
+	p.d.SetLimits(uint32(c.Limits.Established), halfOpen)
+	must(p.t, p.d.Apply(ruleset.Tables{}, nil))
+	for _, id := range oracletest.Interfaces {
+		p.anew(id)
+	}
+	o := oracletest.New(c.Limits, p.hz, p.d.TestTime())
+	o.Covered = p.covered
+	for _, id := range oracletest.Interfaces {
+		o.Attach(id)
+	}
+	for i, s := range c.Steps {
+		switch s.Kind {
+		case oracletest.Send:
+			if err := p.send(o, c.Limits, s); err != nil {
+				return i, fmt.Errorf("step %d, %s: %w", i, s, err)
+			}
+		case oracletest.Wait:
+			must(p.t, p.d.Advance(time.Duration(s.Ticks)*time.Second/time.Duration(p.hz)))
+			o.SetNow(p.d.TestTime())
+		case oracletest.Apply:
+			must(p.t, p.d.Apply(p.compiler.Compile(c.Views[s.View])))
+			o.Apply(c.Views[s.View])
+		case oracletest.Attach:
+			p.anew(s.ENI)
+			o.Attach(s.ENI)
+		case oracletest.Sweep:
+			_, err := p.d.Sweep()
+			must(p.t, err)
+			o.Sweep()
+		}
+	}
+	return 0, nil
+}
+
+// anew takes an interface off its device and gives it back.
+func (p *player) anew(id vpc.InterfaceID) {
+	name := fmt.Sprintf("g%d", slices.Index(oracletest.Interfaces, id))
+	must(p.t, p.d.Attach(p.devices[id], name, ""))
+	must(p.t, p.d.Attach(p.devices[id], name, id))
+}
+
+// send sends a frame through a gate and compares.
+func (p *player) send(o *oracletest.Oracle, l oracletest.Limits, s oracletest.Step) error {
+	got, err := p.d.Run(s.Direction, p.devices[s.ENI], s.Frame)
+	if err != nil {
+		return err
+	}
+	want := o.Judge(s.ENI, s.Direction, s.Frame)
+	if got != want.Verdict && l.Displaces && want.Displaced() {
+		want = o.Judge(s.ENI, s.Direction, s.Frame)
+	}
+	if got != want.Verdict {
+		return fmt.Errorf("the programs say %s %s rule %d, the oracle %s %s rule %d",
+			got.Action, got.Reason, got.Rule, want.Action, want.Reason, want.Rule)
+	}
+	want.Happen()
+	return nil
+}
+
+var _ = maps.Keys[map[string]int]
