@@ -13,7 +13,7 @@ func (s *sequence) linkLayer() Step {
 	e := s.eni(pick(s.random, Interfaces))
 	d := s.direction()
 	q := &question{eni: e}
-	own, own6 := s.at(e, false), s.at(e, true)
+	here4, here6 := s.at(e, false), s.at(e, true)
 	fe80 := q.ownLinkLocal()
 	src, dst := routerMAC, e.MAC
 	if d == ruleset.Egress {
@@ -21,29 +21,34 @@ func (s *sequence) linkLayer() Step {
 	}
 	// right is what should be said, or something else now and then.
 	right := func(a netip.Addr, wrong ...netip.Addr) netip.Addr {
-		if s.chance(15) {
+		if s.chance(20) {
 			return pick(s.random, wrong)
 		}
 		return a
 	}
-	anybody6 := slices.Concat(members6, impossible[8:], []netip.Addr{router6, routerFE80, fe80, own6, allNodes, allRouters}, own6List(), delegated[7:])
-	only6 := slices.DeleteFunc(anybody6, func(a netip.Addr) bool { return !a.Is6() })
+	anybody6 := slices.DeleteFunc(
+		slices.Concat(members6, impossible, []netip.Addr{router6, routerFE80, fe80, here6, allNodes, allRouters}, own6, delegated),
+		func(a netip.Addr) bool { return !a.Is6() },
+	)
 	payload, etherType := []byte(nil), uint16(typeIPv6)
 	switch s.IntN(10) {
-	case 0, 1: // ARP
+	case 0: // ARP
 		etherType = typeARP
-		sender, target, mac := own, s.other(false), src
+		sender, target, mac := here4, s.other(false), src
 		if d == ruleset.Ingress {
 			sender, target = target, sender
 		}
 		sender = right(sender, netip.IPv4Unspecified(), router4, s.other(false))
+		if d == ruleset.Egress && s.chance(30) {
+			sender = netip.IPv4Unspecified()
+		}
 		if sender.IsUnspecified() || s.chance(5) {
-			target = right(own, target)
+			target = right(here4, target)
 		}
 		if !sender.Is4() || !target.Is4() {
 			sender, target = router4, own4[0]
 		}
-		if s.chance(5) {
+		if s.chance(8) {
 			mac = otherMAC
 		}
 		payload = arpMessage(pick(s.random, []uint16{1, 1, 1, 1, 2, 2, 2, 3, 0, 256}), mac, sender, target)
@@ -56,12 +61,12 @@ func (s *sequence) linkLayer() Step {
 		if s.chance(50) {
 			dst = everyMAC
 		}
-	case 2, 3, 4, 5: // neighbours and routers
-		payload = s.neighbour(e, d, fe80, own6, only6, right).bytes()
-	case 6: // MLD
-		payload = s.mld(fe80, only6, right).bytes()
+	case 1, 2, 3, 4: // neighbours and routers
+		payload = s.neighbour(e, d, fe80, here6, anybody6, right).bytes()
+	case 5: // MLD
+		payload = s.mld(fe80, anybody6, right).bytes()
 	default:
-		p := s.dhcp(e, d, own, fe80, only6, right)
+		p := s.dhcp(e, d, here4, fe80, anybody6, right)
 		payload, etherType = p.bytes(), p.etherType()
 		if s.chance(50) {
 			dst = everyMAC
@@ -76,8 +81,6 @@ func (s *sequence) linkLayer() Step {
 	}
 	return Step{ENI: e.ID, Direction: d, Frame: frame}
 }
-
-func own6List() []netip.Addr { return own6 }
 
 func (s *sequence) neighbour(
 	e ruleset.ENI, d ruleset.Direction, fe80, own netip.Addr, anybody []netip.Addr, right func(netip.Addr, ...netip.Addr) netip.Addr,
@@ -103,13 +106,19 @@ func (s *sequence) neighbour(
 	case 135:
 		if d == ruleset.Egress {
 			p.src, target = right(own, append(anybody, netip.IPv6Unspecified(), netip.IPv6Unspecified())...), right(neighbour, anybody...)
+			if s.chance(25) {
+				p.src = netip.IPv6Unspecified()
+			}
 			if p.src.IsUnspecified() {
 				target = right(own, anybody...)
 			}
 		} else {
 			p.src, target = right(neighbour, append(anybody, netip.IPv6Unspecified())...), right(own, anybody...)
 		}
-		p.dst = right(solicitedNode(target), append(anybody, target, target, target)...)
+		p.dst = right(solicitedNode(target), anybody...)
+		if s.chance(25) {
+			p.dst = target
+		}
 	default:
 		if d == ruleset.Egress {
 			p.src, p.dst, target = right(own, anybody...), right(neighbour, append(anybody, allNodes, allNodes)...), right(own, anybody...)
@@ -118,7 +127,7 @@ func (s *sequence) neighbour(
 		}
 	}
 	var body []byte
-	if target.IsValid() && !s.chance(2) {
+	if target.IsValid() && !s.chance(6) {
 		body = target.AsSlice()
 	}
 	if kind == 134 {
@@ -197,7 +206,7 @@ func (s *sequence) dhcp(
 	if s.chance(50) {
 		ports = [2]uint16{546, 547}
 	}
-	if (d == ruleset.Ingress) != s.chance(8) {
+	if (d == ruleset.Ingress) != s.chance(10) {
 		ports[0], ports[1] = ports[1], ports[0]
 	}
 	if s.chance(5) {

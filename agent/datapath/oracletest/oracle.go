@@ -51,6 +51,9 @@ func (o *Oracle) Attach(eni vpc.InterfaceID) {
 	o.gates[eni] = &gate{halfOpen: map[flow]*connection{}, established: map[flow]*connection{}}
 }
 
+// Detach takes an interface off its device.
+func (o *Oracle) Detach(eni vpc.InterfaceID) { delete(o.gates, eni) }
+
 // Apply puts a View in force.
 func (o *Oracle) Apply(v *ruleset.View) { o.view = v }
 

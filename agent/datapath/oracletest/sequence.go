@@ -29,7 +29,8 @@ const (
 	Send   Kind = iota // a frame arrives at a gate
 	Wait               // time passes
 	Apply              // a View comes into force
-	Attach             // an interface loses its device and gets it back
+	Detach             // an interface loses its device
+	Attach             // … and gets it, or another, with nothing remembered
 	Sweep              // the agent reclaims what is past its time
 	Reopen             // another agent takes over
 )
@@ -52,6 +53,8 @@ func (s Step) String() string {
 		return fmt.Sprintf("%d ticks pass", s.Ticks)
 	case Apply:
 		return fmt.Sprintf("view %d comes into force", s.View)
+	case Detach:
+		return fmt.Sprintf("%s is detached", s.ENI)
 	case Attach:
 		return fmt.Sprintf("%s is attached anew", s.ENI)
 	case Sweep:
@@ -112,14 +115,14 @@ func cidrText(p netip.Prefix) string {
 func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 	r := random{rand.New(rand.NewPCG(seed, 4))}
 	c := Case{Seed: seed, Limits: Limits{Established: 32768}}
-	switch r.IntN(10) {
-	case 0, 1:
-		c.Limits.Established = 1 + r.IntN(12)
-	case 2:
+	switch seed / 8 % 5 { // the same for a while: to change them takes time
+	case 0:
+		c.Limits.Established = 1 + int(seed/8%11)
+	case 1:
 		c.Limits.Displaces = true
 	}
 	c.Views = []*ruleset.View{r.view()}
-	for range 1 + packets/200 {
+	for range 1 + packets/1000 {
 		next := r.changed(c.Views[len(c.Views)-1])
 		if r.chance(15) {
 			next = pick(r, c.Views)
@@ -130,21 +133,29 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 	for i := range s.weights {
 		s.weights[i] = r.IntN(10) * r.IntN(3)
 	}
-	s.weights[converse] += 10
+	s.weights[converse] += 20
+	s.weights[linkLayer] += 8
+	s.weights[spoiled] += 3
+	s.weights[garbage] /= 4
 	c.Steps = []Step{{Kind: Apply}}
+	var detached vpc.InterfaceID
 	for n := 0; n < packets; {
-		switch x := r.IntN(1000); {
-		case x < 5:
-			if len(c.Views) > 1 {
-				view := min(1+n*len(c.Views)/packets, len(c.Views)-1)
-				s.view = c.Views[view]
-				c.Steps = append(c.Steps, Step{Kind: Apply, View: view})
-			}
-		case x < 6:
-			c.Steps = append(c.Steps, Step{Kind: Attach, ENI: pick(r, Interfaces)})
-		case x < 9:
+		switch x := r.IntN(10_000); {
+		case detached != "" && x < 150: // not for long
+			c.Steps = append(c.Steps, Step{Kind: Attach, ENI: detached})
+			detached = ""
+		case x < 12:
+			view := min(1+n*len(c.Views)/packets, len(c.Views)-1)
+			s.view = c.Views[view]
+			c.Steps = append(c.Steps, Step{Kind: Apply, View: view})
+		case x < 13:
+			detached = pick(r, Interfaces)
+			c.Steps = append(c.Steps, Step{Kind: Detach, ENI: detached})
+		case x < 14 && len(c.Steps) > 1:
+			c.Steps = append(c.Steps, Step{Kind: Reopen})
+		case x < 18:
 			c.Steps = append(c.Steps, Step{Kind: Sweep})
-		case x < 60:
+		case x < 320:
 			c.Steps = append(c.Steps, Step{Kind: Wait, Ticks: s.while()})
 		default:
 			step := s.packet()
@@ -231,7 +242,11 @@ func (s *sequence) packet() Step {
 		if s.chance(40) {
 			step = s.linkLayer()
 		}
-		step.Frame = s.spoil(step.Frame)
+		if s.chance(30) {
+			step.Frame = s.shorten(step.Frame)
+		} else {
+			step.Frame = s.spoil(step.Frame)
+		}
 		return step
 	case garbage:
 		step := Step{ENI: pick(s.random, Interfaces), Direction: s.direction()}
@@ -375,7 +390,7 @@ func (s *sequence) framed(t *talk, d ruleset.Direction, p datagram) Step {
 
 // headers are extension headers before a protocol.
 func (s *sequence) headers(protocol uint8) (first uint8, b []byte) {
-	kinds := []uint8{protocolHopByHop, protocolRouting, protocolOptions, protocolMobility, protocolHIP, protocolShim6}
+	kinds := []uint8{protocolHopByHop, protocolRouting, protocolOptions, protocolMobility, protocolHIP, protocolShim6, protocolFragment}
 	next := protocol
 	for range 1 + s.IntN(3) {
 		kind := pick(s.random, kinds)
@@ -388,6 +403,9 @@ func (s *sequence) headers(protocol uint8) (first uint8, b []byte) {
 		}
 		if s.chance(5) {
 			body[1] = byte(s.IntN(256))
+		}
+		if s.chance(12) {
+			body = body[:s.IntN(8)+1]
 		}
 		b = append(body, b...)
 		next = kind
@@ -452,7 +470,7 @@ func (s *sequence) segment(t *talk, d *ruleset.Direction, data []byte) []byte {
 	}
 	flags := uint8(flagACK)
 	switch {
-	case s.chance(75):
+	case s.chance(68):
 		switch t.phase {
 		case 0:
 			*d, flags = opener, flagSYN
@@ -464,7 +482,7 @@ func (s *sequence) segment(t *talk, d *ruleset.Direction, data []byte) []byte {
 			*d = opener
 			t.phase++
 		default:
-			if s.chance(12) {
+			if s.chance(16) {
 				flags = pick(s.random, []uint8{flagFIN | flagACK, flagFIN | flagACK, flagRST, flagRST | flagACK})
 				t.phase++
 			}
@@ -473,7 +491,7 @@ func (s *sequence) segment(t *talk, d *ruleset.Direction, data []byte) []byte {
 			}
 		}
 	case s.chance(50):
-		flags = pick(s.random, []uint8{flagSYN, flagSYN | flagACK, flagACK, flagFIN | flagACK, flagFIN, flagRST, flagRST | flagACK})
+		flags = pick(s.random, []uint8{flagSYN, flagSYN, flagSYN | flagACK, flagACK, flagFIN | flagACK, flagFIN, flagRST, flagRST | flagACK})
 	default:
 		flags = byte(s.Uint32())
 	}
@@ -481,10 +499,14 @@ func (s *sequence) segment(t *talk, d *ruleset.Direction, data []byte) []byte {
 	off := []uint32{
 		1, 2, resetNear - 1, resetNear, resetNear + 1, finishNear - 1, finishNear, finishNear + 1, 1000, 1 << 20, 1 << 31, s.Uint32(),
 	}
-	if s.chance(15) {
+	often := 12
+	if flags&(flagFIN|flagRST) != 0 {
+		often = 40
+	}
+	if s.chance(often) {
 		seq += pick(s.random, off) * pick(s.random, []uint32{1, ^uint32(0)})
 	}
-	if s.chance(10) {
+	if s.chance(often) {
 		ack += pick(s.random, off) * pick(s.random, []uint32{1, ^uint32(0)})
 	}
 	if s.chance(2) {
@@ -512,8 +534,8 @@ func (s *sequence) odd() Step {
 		if s.chance(40) {
 			a = s.other(t.local.Is6())
 		}
-		if a.Is6() != t.local.Is6() {
-			continue
+		for a.Is6() != t.local.Is6() {
+			a = pick(s.random, impossible)
 		}
 		if s.chance(50) {
 			t.remote = a
@@ -525,17 +547,38 @@ func (s *sequence) odd() Step {
 		t.remote = t.local
 	}
 	p := s.say(&t, &d)
-	if s.chance(15) {
-		p.protocol = byte(s.Uint32())
+	if s.chance(20) {
+		p.protocol = pick(s.random, []byte{protocolICMP, protocolICMPv6, byte(s.Uint32())})
 	}
 	return s.framed(&t, d, p)
+}
+
+// shorten takes the end off an IP packet, whose header agrees.
+func (s *sequence) shorten(b []byte) []byte {
+	switch binary.BigEndian.Uint16(b[12:]) {
+	case typeIPv4:
+		header := int(b[14]&15) * 4
+		n := min(header+s.IntN(24), len(b)-14)
+		binary.BigEndian.PutUint16(b[16:], uint16(n))
+		b = b[:14+n]
+	case typeIPv6:
+		n := min(s.IntN(24), len(b)-54)
+		binary.BigEndian.PutUint16(b[18:], uint16(n))
+		b = b[:54+n]
+	default:
+		b = b[:min(len(b), 14+s.IntN(30))]
+	}
+	if s.chance(30) {
+		b = append(b, make([]byte, s.IntN(40))...)
+	}
+	return b
 }
 
 // spoil changes, cuts or lengthens a frame.
 func (s *sequence) spoil(b []byte) []byte {
 	b = slices.Clone(b)
 	for range 1 + s.IntN(3) {
-		switch s.IntN(5) {
+		switch s.IntN(6) {
 		case 0, 1:
 			at := s.IntN(len(b))
 			if s.chance(70) {
@@ -551,6 +594,19 @@ func (s *sequence) spoil(b []byte) []byte {
 			}
 		case 4:
 			b = append(b, make([]byte, s.IntN(100))...)
+		case 5: // a length within
+			at := 14
+			if b[14]>>4 == 4 {
+				at = pick(s.random, []int{14, 14 + 20 + 12})
+			} else if len(b) > 66 {
+				at = pick(s.random, []int{19, 54 + 12})
+			}
+			if at < len(b) {
+				b[at] ^= byte(s.Uint32())
+				if at == 14 {
+					b[at] = b[at]&15 | 0x40
+				}
+			}
 		}
 		if len(b) < 34 {
 			b = append(b, make([]byte, 34-len(b))...)

@@ -22,7 +22,7 @@ func Shrink(c Case, within time.Duration, fails func(Case) bool) Case {
 	for changed := true; changed && time.Now().Before(end); {
 		changed = false
 		for size := len(c.Steps) / 2; size > 0; size /= 2 {
-			for at := len(c.Steps) - size; at >= 0; at -= size {
+			for at := len(c.Steps) - size; at > 0; at -= size { // the first brings the first View
 				if at+size > len(c.Steps) {
 					continue
 				}

@@ -55,12 +55,13 @@ var (
 	strangers = addrs("198.51.100.7", "203.0.113.9", "10.0.0.99", "10.200.0.1", "128.0.0.1",
 		"2001:db8:ffff::1", "2001:db8::77", "fd00:1:2:100::99", "fd01::1")
 	impossible = addrs("0.0.0.0", "0.1.2.3", "127.0.0.1", "240.0.0.1", "255.255.255.255", "224.0.0.251", "169.254.169.254", "169.254.1.2",
-		"::", "::1", "::2", "::ffff:10.0.0.50", "::10.0.0.50", "64:ff9b::a00:32", "ff02::1", "ff05::2", "fd00:ec2::254", "fe80::99", "febf::1", "fec0::1",
+		"::", "::1", "::2", "::ffff:10.0.0.50", "::ffff:198.51.100.7", "::10.0.0.50", "64:ff9b::a00:32", "ff02::1", "ff05::2", "fd00:ec2::254", "fe80::99", "febf::1", "fec0::1",
 		"64:ff9b:1::1", "0.255.255.255", "1.0.0.1", "239.255.255.255", "223.255.255.255", "169.253.255.255", "169.255.0.1")
 
 	cidrs = prefixes("0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/24", "10.0.0.48/30", "10.0.0.50/32", "10.0.0.64/26", "10.0.0.79/32", "10.64.0.0/16",
 		"192.0.2.0/24", "198.51.100.0/24", "198.51.100.7/32", "128.0.0.0/1", "0.0.0.0/1",
 		"::/0", "fd00::/8", "fd00:1:2:100::/64", "fd00:1:2:100::50/128", "fd00:1:2:100:5::/80", "fd64::/64", "2001:db8::/32", "2001:db8:ffff::1/128", "8000::/1")
+	wide     = prefixes("0.0.0.0/1", "128.0.0.0/1", "10.0.0.0/8", "::/1", "fd00::/8", "8000::/1")
 	nonsense = []netip.Prefix{{}, netip.MustParsePrefix("10.0.0.5/24"), netip.MustParsePrefix("fd00::5/64")}
 
 	everybody = prefixes("0.0.0.0/0", "::/0")
@@ -100,6 +101,15 @@ func (r random) view() *ruleset.View {
 		for range r.IntN(9) {
 			number++
 			g.Rules = append(g.Rules, r.rule(number))
+		}
+		for range r.IntN(3) { // generous, not open to everybody
+			number++
+			rule := r.rule(number)
+			rule.Protocol, rule.From, rule.To = vpc.AllProtocols, -1, -1
+			if rule.Peer.Group == "" {
+				rule.Peer = vpc.Peer{CIDR: pick(r, wide)}
+			}
+			g.Rules = append(g.Rules, rule)
 		}
 		if r.chance(25) { // open to everybody, one way or both
 			for _, cidr := range some(r, 1+r.IntN(2), everybody) {
