@@ -1,0 +1,42 @@
+package datapath
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/cilium/ebpf"
+)
+
+// SetLimits is how many connections ENIs that are attached from now on may have.
+func (d *Datapath) SetLimits(established, halfOpen uint32) {
+	d.inner[guestMapConnections].MaxEntries = established
+	d.inner[guestMapHalfOpen].MaxEntries = halfOpen
+}
+
+// ForgetAll forgets all connections and fragments, as if every ENI had been attached anew.
+func (d *Datapath) ForgetAll() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range d.private {
+		for _, m := range []*ebpf.Map{p.connections, p.halfOpen, p.fragments} {
+			var keys [][]byte
+			var key, value []byte
+			it := m.Iterate()
+			for it.Next(&key, &value) {
+				keys = append(keys, slices.Clone(key))
+			}
+			if err := it.Err(); err != nil {
+				return err
+			}
+			for _, key := range keys {
+				if err := m.Delete(key); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// TestTime is the test clock, in jiffies.
+func (d *Datapath) TestTime() uint64 { return atomic.LoadUint64(&d.state.TestClock) }
