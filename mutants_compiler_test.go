@@ -239,6 +239,12 @@ var goMutants = map[string][]mutant{
 `, ``,
 		},
 	},
+	datapath + "/datapath.go": {
+		{
+			"the filters go with the agent", "TestPromise07StaysUp",
+			`return errors.Join(append(errs, d.objects.Close())...)`, `return errors.Join(append(errs, d.objects.Close(), Purge(d.pins))...)`,
+		},
+	},
 	datapath + "/epoch.go": {
 		{
 			"both epochs get a new value", "TestReclaim",
