@@ -130,6 +130,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.claims.Serve(ctx, a.c.Socket()) })
 	g.Go(func() error { return a.feed.Follow(ctx, a.apply) })
 	g.Go(func() error { return a.housekeep(ctx) })
+	g.Go(func() error { return a.datapath.ReadEvents(ctx) })
 	if a.c.Lab {
 		socket := local.NewClient(a.c.Socket())
 		a.lab = lab.New(lab.Options{

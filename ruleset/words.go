@@ -54,6 +54,9 @@ func ParseReason(s string) (Reason, error) {
 	return ReasonNone, fmt.Errorf("%q is not a reason", s)
 }
 
+// Allows reports whether packets pass for this reason, unless an interface observes.
+func (r Reason) Allows() bool { return r >= ReasonRule && r <= ReasonPlatform }
+
 func (a Action) String() string {
 	switch a {
 	case Drop:

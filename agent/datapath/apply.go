@@ -79,6 +79,7 @@ func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 				return fmt.Errorf("build the tables of %s: %w", a.ENI, err)
 			}
 			config.Flags |= memberFlags
+			d.rules.place(d.enis[slot].Number, config.Tables, d.tables.byNumber[uint32(config.Tables>>32)], d.tables.byNumber[uint32(config.Tables)])
 		}
 		idle := &d.enis[slot].Config[1-d.epoch()]
 		if *idle != config {

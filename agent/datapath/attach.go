@@ -115,6 +115,7 @@ func (d *Datapath) freeSlot() (uint32, error) {
 // release closes a device and forgets its ENI, with all connections.
 func (d *Datapath) release(v device) error {
 	eni := &d.enis[v.slot]
+	number := eni.Number
 	atomic.StoreUint32(&eni.Number, 0)
 	if err := gracePeriod(); err != nil {
 		return err
@@ -123,6 +124,9 @@ func (d *Datapath) release(v device) error {
 		return err
 	}
 	if err := d.names.forget(nameKey(guestKindKIND_ENI, string(v.ENI))); err != nil {
+		return err
+	}
+	if err := d.rules.drop(func(key guestRuleKey, _ uint32) bool { return key.Eni == number }); err != nil {
 		return err
 	}
 	*eni = guestEni{}

@@ -70,6 +70,8 @@ type Datapath struct {
 	memberOf   *epochMap[guestAddressKey]
 	memberSets *epochMap[uint32]
 	lists      *listIndex
+	rules      *rulePlaces
+	recent     recent
 	slots      map[uint32]Attachment // of every device
 	devices    map[int]device        // by ifindex
 	private    map[uint32]private    // by slot, of those that carry an ENI
@@ -156,11 +158,7 @@ func (d *Datapath) load(o Options) error {
 	if err := spec.Variables[guestVarExcused].Set(o.excused); err != nil {
 		return err
 	}
-	hz, err := ticksPerSecond()
-	if err != nil {
-		return err
-	}
-	if err := spec.Variables[guestVarTicksPerSecond].Set(hz); err != nil {
+	if err := spec.Variables[guestVarTicksPerSecond].Set(d.hz); err != nil {
 		return err
 	}
 	for name, size := range map[string]uint32{
@@ -268,6 +266,9 @@ func (d *Datapath) read() error {
 		return err
 	}
 	if d.lists, err = loadListIndex(o.Lists, &d.writes); err != nil {
+		return err
+	}
+	if d.rules, err = loadRulePlaces(o.RuleSlots, o.RuleCounts, d.log); err != nil {
 		return err
 	}
 	d.pending = true // the agent before may have died in the middle

@@ -256,3 +256,14 @@ func (d *Datapath) Written() (string, error) {
 	}
 	return b.String(), nil
 }
+
+// RulePlaces is how many pairs of an ENI and a rule have counters of their own, as the kernel's map says.
+func (d *Datapath) RulePlaces() (int, error) {
+	n := 0
+	var key, value []byte
+	it := d.objects.RuleSlots.Iterate()
+	for it.Next(&key, &value) {
+		n++
+	}
+	return n, it.Err()
+}

@@ -36,7 +36,7 @@ func (d *Datapath) Sweep() (int, error) {
 			}
 		}
 	}
-	return swept, nil
+	return swept, d.freeRuleCounters()
 }
 
 // beginSweep settles what is pending and returns the slots that have connections.

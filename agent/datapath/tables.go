@@ -23,6 +23,7 @@ type table struct {
 	name     guestNameKey   // zero while it is half-built
 	source   *ruleset.Table // nil until an Apply names it
 	prefixes map[guestPrefixKey]guestPorts
+	rules    []uint32              // that it can name: ruleNumbers
 	sets     map[uint32]guestPorts // Count 0: looked at, nothing is allowed, nothing is in the map
 }
 

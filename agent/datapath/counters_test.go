@@ -1,0 +1,329 @@
+package datapath_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/sallyport/sallyport/agent/datapath"
+	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// wantRules fails unless the rules of all ENIs counted so: "eni rule: packets bytes connections".
+func (h *host) wantRules(want ...string) {
+	h.t.Helper()
+	counts, err := h.d.RuleCounts()
+	must(h.t, err)
+	var got []string
+	for _, c := range counts {
+		got = append(got, fmt.Sprintf("%s %d: %d %d %d", strings.TrimPrefix(string(c.ENI), "eni-0000000000000000"), c.Rule, c.Packets, c.Bytes, c.Connections))
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		h.t.Errorf("RuleCounts() = %q, want %q", got, want)
+	}
+}
+
+// both is two ENIs with the same groups and rules.
+func both(rules ...vpc.Rule) *ruleset.View {
+	v := view(rules...)
+	b := v.ENIs[eniA]
+	b.ID, b.MAC, b.Addresses = eniB, otherMAC, []netip.Addr{peer4}
+	v.ENIs[eniB] = b
+	return v
+}
+
+// size is the length of the IP packet in a frame.
+func size(f frame) int { return len(f.bytes()) - 14 }
+
+// TestRuleCounts: a rule counts what it lets through and what belongs to the connections that it
+// opened, on each ENI apart, until that is detached.
+func TestRuleCounts(t *testing.T) {
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	h.attach(eniB)
+	h.apply(both(
+		rule(false, vpc.TCP, 80, 80, "198.51.100.0/24"), rule(true, vpc.TCP, 81, 81, "198.51.100.0/24"),
+		rule(false, vpc.ICMP, 3, -1, "198.51.100.0/24"),
+	))
+	h.wantRules()
+	in := tcp(remote4, own4, 1, 80, syn)
+	n := size(in)
+	h.want(eniA, ruleset.Ingress, in, ruleset.ReasonRule)
+	h.want(eniA, ruleset.Ingress, in, ruleset.ReasonTracked)
+	h.want(eniA, ruleset.Egress, in.reply(), ruleset.ReasonTracked)
+	h.wantRules(fmt.Sprintf("a 1: 3 %d 1", 3*n))
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 2, 80, syn), ruleset.ReasonRule)
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 2, 82, syn), ruleset.ReasonNoRule)
+	h.want(eniB, ruleset.Egress, tcp(peer4, remote4, 2, 81, syn).with("B", func(f *frame) { f.srcMAC = otherMAC }), ruleset.ReasonRule)
+	h.wantRules(fmt.Sprintf("a 1: 4 %d 2", 4*n), fmt.Sprintf("b 2: 1 %d 1", n))
+
+	// Time, restarts and revisions that change nothing for the rule.
+	counts, err := h.d.RuleCounts()
+	must(t, err)
+	first := counts[0]
+	if since := time.Since(first.First); first.First != first.Last || since > 2*time.Second || since < -2*time.Second {
+		t.Errorf("First %s, Last %s, want now", first.First, first.Last)
+	}
+	must(t, h.d.Advance(time.Hour))
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 3, 80, syn), ruleset.ReasonRule)
+	h.restart()
+	h.apply(both(
+		rule(false, vpc.TCP, 80, 80, "198.51.100.0/24"), rule(true, vpc.TCP, 81, 81, "198.51.100.0/24"),
+		rule(true, vpc.TCP, 83, 83, "198.51.100.0/24"),
+	))
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 3, 80, syn), ruleset.ReasonTracked)
+	h.want(eniA, ruleset.Egress, tcp(own4, remote4, 3, 83, syn), ruleset.ReasonRule)
+	h.wantRules(fmt.Sprintf("a 1: 6 %d 3", 6*n), fmt.Sprintf("a 3: 1 %d 1", n), fmt.Sprintf("b 2: 1 %d 1", n))
+	counts, err = h.d.RuleCounts()
+	must(t, err)
+	if got := counts[0].Last.Sub(counts[0].First); got < time.Hour-2*time.Second || got > time.Hour+2*time.Second {
+		t.Errorf("from the first to the last packet: %s, want 1h", got)
+	}
+
+	h.do(func() { must(t, h.d.Detach(h.devices[eniA])) })
+	h.wantRules(fmt.Sprintf("b 2: 1 %d 1", n))
+	h.do(func() { must(t, h.d.Attach(h.devices[eniA], "g0", eniA)) })
+	h.wantRules(fmt.Sprintf("b 2: 1 %d 1", n))
+	h.want(eniA, ruleset.Ingress, in, ruleset.ReasonRule)
+	h.wantRules(fmt.Sprintf("a 1: 1 %d 1", n), fmt.Sprintf("b 2: 1 %d 1", n))
+}
+
+// TestRuleCountsSegments: a packet that the kernel has yet to cut counts as what it will be.
+func TestRuleCountsSegments(t *testing.T) {
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	h.apply(view(rule(false, vpc.TCP, 80, 80, "198.51.100.0/24")))
+	h.do(func() {
+		const gsoSegs = 164 // in struct __sk_buff
+		in := make([]byte, 192)
+		binary.NativeEndian.PutUint32(in[40:], uint32(h.devices[eniA]))
+		binary.NativeEndian.PutUint32(in[gsoSegs:], 7)
+		_, err := h.d.Programs()["to_guest"].Run(&ebpf.RunOptions{Data: tcp(remote4, own4, 1, 80, syn).bytes(), Context: in})
+		must(t, err)
+	})
+	h.wantRules(fmt.Sprintf("a 1: 7 %d 1", size(tcp(remote4, own4, 1, 80, syn))))
+	counters, err := h.d.Counters()
+	must(t, err)
+	if got := counters[eniA][ruleset.ReasonRule]; got != 7 {
+		t.Errorf("packets by reason rule: %d, want 7", got)
+	}
+}
+
+// TestRuleCountersFreed: the counter of a rule that is gone stays while a connection counts there, and
+// serves another rule, from zero, after that.
+func TestRuleCountersFreed(t *testing.T) {
+	h := newHost(t, datapath.Options{}.WithTestClock().WithSizes(map[string]uint32{"rule_slots": 3, "rule_counts": 3}))
+	h.attach(eniA)
+	web, dns := rule(false, vpc.TCP, 80, 80, "198.51.100.0/24"), rule(false, vpc.UDP, 53, 53, "198.51.100.0/24")
+	web.Number, dns.Number = 1, 2
+	h.apply(view(web, dns))
+	in := tcp(remote4, own4, 1, 80, syn)
+	n := size(in)
+	h.want(eniA, ruleset.Ingress, in, ruleset.ReasonRule)
+	places := func(want int) {
+		t.Helper()
+		if got, err := h.d.RulePlaces(); err != nil || got != want {
+			t.Errorf("RulePlaces() = %d, %v; want %d", got, err, want)
+		}
+	}
+	sweep := func() {
+		t.Helper()
+		_, err := h.d.Sweep()
+		must(t, err)
+	}
+	places(2)
+	ssh := rule(false, vpc.TCP, 22, 22, "198.51.100.0/24")
+	ssh.Number = 3
+	h.apply(view(ssh))
+	places(2) // no room yet
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 1, 22, syn), ruleset.ReasonRule)
+	sweep()
+	sweep()
+	places(1) // of the connection
+	h.want(eniA, ruleset.Ingress, in, ruleset.ReasonTracked)
+	h.wantRules(fmt.Sprintf(" 0: 1 %d 1", n), fmt.Sprintf("a 1: 2 %d 1", 2*n))
+	h.apply(view(ssh, dns))
+	places(2)
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 2, 22, syn), ruleset.ReasonRule)
+
+	must(t, h.d.Advance(time.Hour))
+	sweep() // the connections expire
+	sweep()
+	places(1) // of dns
+	h.apply(view(ssh, dns))
+	h.restart()
+	h.apply(view(ssh, dns))
+	places(2)
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 3, 22, syn), ruleset.ReasonRule)
+	h.want(eniA, ruleset.Ingress, udp(remote4, own4, 3, 53), ruleset.ReasonRule)
+	h.want(eniA, ruleset.Ingress, in, ruleset.ReasonNoRule)
+}
+
+// TestRuleCountersFull: what finds no room is counted together, and said once.
+func TestRuleCountersFull(t *testing.T) {
+	var log bytes.Buffer
+	h := newHost(t, datapath.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}.WithTestClock().
+		WithSizes(map[string]uint32{"rule_slots": 2, "rule_counts": 2}))
+	h.attach(eniA)
+	rules := []vpc.Rule{rule(false, vpc.TCP, 80, 80, "0.0.0.0/0"), rule(false, vpc.TCP, 81, 81, "0.0.0.0/0"), rule(false, vpc.TCP, 82, 82, "0.0.0.0/0")}
+	h.apply(view(rules...))
+	n := size(tcp(remote4, own4, 1, 80, syn))
+	for port := uint16(80); port <= 82; port++ {
+		h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 1, port, syn), ruleset.ReasonRule)
+	}
+	h.wantRules(fmt.Sprintf(" 0: 2 %d 2", 2*n), fmt.Sprintf("a 1: 1 %d 1", n))
+	h.apply(view(append(rules, rule(false, vpc.TCP, 83, 83, "0.0.0.0/0"))...))
+	if got := strings.Count(log.String(), "rules are counted together"); got != 1 {
+		t.Errorf("logged %d times that rules are counted together, want once:\n%s", got, log.String())
+	}
+}
+
+// listen lets ReadEvents take in what there is.
+func (h *host) listen() {
+	h.t.Helper()
+	ctx, cancel := context.WithCancel(h.t.Context())
+	done := make(chan error, 1)
+	d := h.d
+	go func() { done <- d.ReadEvents(ctx) }()
+	h.t.Cleanup(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			h.t.Errorf("ReadEvents: %v", err)
+		}
+	})
+}
+
+// wantDrops waits until RecentDrops are those, whatever their order.
+func (h *host) wantDrops(want ...string) {
+	h.t.Helper()
+	var got []string
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		got = nil
+		for _, s := range h.d.RecentDrops() {
+			line := fmt.Sprintf("%s %s %s %d %s %d x%d", strings.TrimPrefix(string(s.ENI), "eni-0000000000000000"), s.Direction, s.Reason, s.Protocol, s.Remote, s.Port, s.Count)
+			if s.Observed {
+				line += " observed"
+			}
+			got = append(got, line)
+		}
+		if sameLines(got, want) {
+			return
+		}
+	}
+	h.t.Errorf("RecentDrops() = %q, want %q", got, want)
+}
+
+func sameLines(a, b []string) bool {
+	seen := map[string]int{}
+	for _, line := range a {
+		seen[line]++
+	}
+	for _, line := range b {
+		seen[line]--
+	}
+	for _, n := range seen {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// TestRecentDrops: what is dropped can be told by its far side, port and reason.
+func TestRecentDrops(t *testing.T) {
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 1, 81, syn), ruleset.ReasonNoRule) // before anybody listens
+	h.listen()
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 2, 81, syn), ruleset.ReasonNoRule)
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 1, 80, syn), ruleset.ReasonRule)
+	h.want(eniA, ruleset.Egress, udp(own6, remote6, 1, 53), ruleset.ReasonNoRule)
+	h.want(eniA, ruleset.Egress, icmp(own4, remote4, 8, 0, 1), ruleset.ReasonNoRule)
+	h.want(eniA, ruleset.Egress, arp(1, otherMAC, own4, router4), ruleset.ReasonARP)
+	h.wantDrops(
+		"a ingress no-rule 6 198.51.100.7 81 x2",
+		"a egress no-rule 17 2001:db8:ffff::1 53 x1",
+		"a egress no-rule 1 198.51.100.7 0 x1",
+		"a egress arp 0 invalid IP 0 x1",
+	)
+	counts, err := h.d.Counts()
+	must(t, err)
+	for _, c := range counts {
+		if at := c.Last[ruleset.ReasonNoRule]; c.ENI == eniA && (at.IsZero() || time.Since(at) > time.Minute) {
+			t.Errorf("%s: last drop for no-rule at %s, want now", c.Direction, at)
+		}
+		if at := c.Last[ruleset.ReasonRule]; !at.IsZero() {
+			t.Errorf("%s: a drop for reason rule at %s", c.Direction, at)
+		}
+	}
+	h.do(func() { must(t, h.d.Detach(h.devices[eniA])) })
+	h.wantDrops()
+}
+
+// TestRecentDropsBounded: a scan pushes out the oldest, and never grows what is kept.
+func TestRecentDropsBounded(t *testing.T) {
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	h.apply(view())
+	h.listen()
+	var want []string
+	for port := uint16(1); port <= 100; port++ {
+		must(t, h.d.Advance(10*time.Millisecond))
+		h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 1, port, syn), ruleset.ReasonNoRule)
+		if port > 100-datapath.MaxDropSamples {
+			want = append(want, fmt.Sprintf("a ingress no-rule 6 198.51.100.7 %d x1", port))
+		}
+	}
+	h.wantDrops(want...)
+}
+
+// TestPromise11Events: a flood of drops at one ENI makes so many events and no more, and takes none
+// from another.
+func TestPromise11Events(t *testing.T) {
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	h.attach(eniB)
+	h.apply(both())
+	lost := func(eni vpc.InterfaceID) uint64 {
+		t.Helper()
+		counts, err := h.d.Counts()
+		must(t, err)
+		for _, c := range counts {
+			if c.ENI == eni && c.Direction == ruleset.Ingress {
+				return c.LostEvents
+			}
+		}
+		t.Fatalf("no counts of %s", eni)
+		return 0
+	}
+	flood := func(n int) {
+		t.Helper()
+		for range n {
+			h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 1, 80, syn), ruleset.ReasonNoRule)
+		}
+	}
+	flood(1000)
+	h.want(eniB, ruleset.Ingress, tcp(remote4, peer4, 1, 80, syn), ruleset.ReasonNoRule)
+	if a, b := lost(eniA), lost(eniB); a != 800 || b != 0 {
+		t.Errorf("lost events: %d and %d, want 800 of the flooded one and 0", a, b)
+	}
+	h.listen()
+	h.wantDrops("a ingress no-rule 6 198.51.100.7 80 x200", "b ingress no-rule 6 198.51.100.7 80 x1")
+	must(t, h.d.Advance(time.Second))
+	flood(150)
+	if got := lost(eniA); got != 850 {
+		t.Errorf("lost events: %d, want 850: a second has made room for 100", got)
+	}
+	h.wantDrops("a ingress no-rule 6 198.51.100.7 80 x300", "b ingress no-rule 6 198.51.100.7 80 x1")
+}
