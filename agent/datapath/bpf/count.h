@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * What is counted and told of verdicts: packets by reason, what each rule lets through, and events.
  * No packet waits for it, and none is judged by it.

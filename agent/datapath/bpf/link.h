@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * The link layer, exactly, and who may say what about addresses: ARP, neighbour discovery, MLD,
  * DHCP, and what a VPC does not deliver. No rule is asked here. docs: design, "Link layer, exactly".
@@ -530,7 +530,7 @@ static __always_inline enum reason link_layer(const struct packet *p, bool from_
 			return REASON_EXTENSION_HEADER;
 		reason = from_guest ? dhcp_from_guest(p) : dhcp_to_guest(p);
 	}
-	if (reason == REASON_LINK && has_trailer(p))
+	if (reason == REASON_LINK && (has_trailer(p) || !is_own_checksum(p)))
 		return REASON_MALFORMED;
 	if (reason != REASON_NONE)
 		return reason;

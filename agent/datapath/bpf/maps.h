@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * What the programs share with the agent: every map, its keys and its values. All maps are pinned.
  * Whoever changes a layout here raises LAYOUT, and an agent that finds another one refuses to start.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * From a frame to what the later steps look at. Everything that cannot be read here is dropped
  * here: what cannot be judged does not pass.
@@ -48,6 +48,7 @@ struct packet {
 	__u32 l4;   /* offset in the frame */
 	__u32 l4_length; /* as the IP header says */
 	__u32 ip_length;
+	__u32 checksum; /* offset in the frame where one is still to be written; 0: none */
 	__be32 tcp_sequence;
 	__be32 tcp_acknowledged;
 	__u8 tcp_flags;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * Why a packet passed or not. The numbers are fixed for good, append only: they are those of
  * ruleset.Reason, where each is explained; a test compares the two.

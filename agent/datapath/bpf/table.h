@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * Which rule lets a new flow through: the longest prefix that holds the remote address, then the set
  * of prefix lists that hold it, then the member set of whoever has it. The cost depends neither on

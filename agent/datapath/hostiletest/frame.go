@@ -143,6 +143,14 @@ func checksum(b []byte) uint16 {
 	return ^uint16(sum)
 }
 
+// IsSound reports whether the checksum of a frame with a TCP segment over IPv4, without options, is right.
+func IsSound(frame []byte) bool {
+	segment := frame[34:]
+	pseudo := append(bytes.Clone(frame[26:34]), 0, unix.IPPROTO_TCP)
+	pseudo = binary.BigEndian.AppendUint16(pseudo, uint16(len(segment)))
+	return checksum(append(pseudo, segment...)) == 0
+}
+
 // with returns a changed copy.
 func (p packet) with(change func(*packet)) packet {
 	change(&p)

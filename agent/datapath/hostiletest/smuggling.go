@@ -72,8 +72,7 @@ func stateless() []Trick {
 	inner := tcp(own4, remote4, 443, syn).bytes()
 	inner6 := tcp(own6, remote6, 443, syn).bytes()
 	from := func(port uint16, p packet) Frame { return p.with(func(p *packet) { p.srcPort = port }).out() }
-	quote := func(p packet) []byte { return append(make([]byte, 0, 28), p.bytes()[:28]...) }
-	foreign := quote(tcp(remote4, peer4, 5000, ack))
+	foreign := quotation(tcp(remote4, peer4, 5000, ack))
 	foreign6 := tcp(remote6, peer6, 5000, ack).bytes()[:48]
 	var flags []named
 	for _, f := range []struct {
@@ -114,15 +113,15 @@ func stateless() []Trick {
 		}),
 		each(ruleset.Egress, false, ruleset.ReasonICMPError, []named{
 			{"ICMP redirect of the neighbour's connection", icmp(own4, peer4, 5, 1, foreign...).with(gateway(own4)).between(MAC, peerMAC)},
-			{"unreachable: ends the neighbour's connection", icmp(own4, peer4, 3, 3, quote(tcp(peer4, remote4, 443, syn))...).between(MAC, peerMAC)},
+			{"unreachable: ends the neighbour's connection", icmp(own4, peer4, 3, 3, quotation(tcp(peer4, remote4, 443, syn))...).between(MAC, peerMAC)},
 			{"fragmentation needed, MTU 68, of the neighbour's connection", icmp(own4, remote4, 3, 4, foreign...).with(gateway(netip.AddrFrom4([4]byte{0, 0, 0, 68}))).out()},
 			{"source quench", icmp(own4, peer4, 4, 0, foreign...).between(MAC, peerMAC)},
-			{"time exceeded that quotes what the guest never got", icmp(own4, remote4, 11, 0, quote(udp(remote4, own4, 5000))...).out()},
-			{"ICMP error that quotes the guest's own packet", icmp(own4, remote4, 3, 3, quote(tcp(own4, remote4, 443, syn))...).out()},
+			{"time exceeded that quotes what the guest never got", icmp(own4, remote4, 11, 0, quotation(udp(remote4, own4, 5000))...).out()},
+			{"ICMP error that quotes the guest's own packet", icmp(own4, remote4, 3, 3, quotation(tcp(own4, remote4, 443, syn))...).out()},
 			{"ICMP error that quotes half a header", icmp(own4, remote4, 3, 3, foreign[:10]...).out()},
 			{"ICMP error that quotes no port", icmp(own4, remote4, 3, 3, foreign[:22]...).out()},
 			{"ICMP error that quotes nothing", icmp(own4, remote4, 3, 3).out()},
-			{"ICMP error about an ICMP error", icmp(own4, remote4, 3, 3, quote(icmp(remote4, own4, 3, 3, foreign...))...).out()},
+			{"ICMP error about an ICMP error", icmp(own4, remote4, 3, 3, quotation(icmp(remote4, own4, 3, 3, foreign...))...).out()},
 			{"too big, of the neighbour's connection", icmp(own6, remote6, 2, 0, foreign6...).out()},
 			{"ICMPv6 error that quotes IPv4", icmp(own6, remote6, 1, 4, foreign...).out()},
 			{"ICMPv6 error with a tunnel in it", icmp(own6, remote6, 100, 0, make([]byte, 1000)...).out()},
@@ -289,4 +288,63 @@ func towards() []Trick {
 			named{"in: tiny first fragment", tcp(remote4, own4, 80, syn).with(func(p *packet) { p.to, p.fragment = 8, unix.IP_MF }).in()},
 		),
 	)
+}
+
+// offloaded is p with a checksum left to be written, over what begins at start in the frame, into the two
+// bytes at place; the last two bytes of its data are such that they become value.
+func offloaded(p packet, start, place int, value uint16) Frame {
+	p.data = append(bytes.Clone(p.data), 0, 0)
+	f := p.out()
+	if start%2 != 0 || len(f.Data)%2 != 0 {
+		panic("sums of whole words only")
+	}
+	sum := checksum(f.Data[start:]) // one's complement, so subtraction is an addition
+	for i, v := range binary.BigEndian.AppendUint16(nil, ^checksum(binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, sum), ^value))) {
+		f.Data[len(f.Data)-2+i] = v
+	}
+	f.Start, f.Offset = uint16(start), uint16(place-start)
+	return f
+}
+
+// PortSwap is a SYN to port 443 of which the next device that cannot write checksums makes one to port 22.
+func PortSwap() Frame { return offloaded(tcp(own4, remote4, 443, syn), 34, 36, 22) }
+
+// Offloaded is a SYN to port 443 as the guest's own kernel leaves it to its NIC.
+func Offloaded() Frame {
+	f := tcp(own4, remote4, 443, syn).out()
+	const header, field = 34, 16
+	pseudo := slices.Concat(own4.AsSlice(), remote4.AsSlice(), []byte{0, unix.IPPROTO_TCP, 0, 20})
+	binary.BigEndian.PutUint16(f.Data[header+field:], ^checksum(pseudo))
+	f.Start, f.Offset = header, field
+	return f
+}
+
+// offload are packets of the guest that somebody else is to change behind the filter. Those whose sum
+// would begin before the transport's header are refused by the kernel on both ends of the wire.
+func offload() []Trick {
+	four, six := tcp(own4, remote4, 443, syn), tcp(own6, remote6, 443, syn)
+	hello := header{unix.IPPROTO_HOPOPTS, []byte{0, 0, 5, 2, 0, 0, 1, 0}}
+	return fromGuest(ruleset.ReasonMalformed,
+		named{"checksum over the destination port", PortSwap()},
+		named{"checksum over the source port", offloaded(four, 34, 34, 53)},
+		named{"checksum over the TCP flags", offloaded(four, 34, 34+12, 5<<12|rst)},
+		named{"checksum over an IPv6 destination port", offloaded(six, 54, 56, 22)},
+		named{"checksum over a UDP port", offloaded(udp(own4, remote4, 53, 0, 0), 34, 36, 5000)},
+		named{"checksum over the length of UDP", offloaded(udp(own4, remote4, 53, 0, 0), 34, 38, 0)},
+		named{"checksum over the type of ICMP", offloaded(icmp(own4, remote4, 8, 0), 34, 34, 5<<8)},
+		named{"checksum over what an ICMP error quotes", offloaded(icmp(own4, remote4, 3, 3, quotation(tcp(remote4, own4, 4242, ack))...), 34, 34+8+16, 10<<8)},
+		named{"checksum over whom ARP asks for", unwritten(arp(1, MAC, broadcast, MAC, own4, peer4), 34, 38)},
+		named{"checksum over the target of ND", unwritten(nd(135, own6, solicited(peer6), peer6, option(sourceMAC, MAC)...).out(), 54, 54+8)},
+		named{"checksum over an MLD report's router alert", unwritten(icmp(ownFE80, addr("ff02::16"), 143, 0).with(func(p *packet) { p.hops, p.headers = 1, []header{hello} }).out(), 54, 56)},
+		named{"checksum over the client of DHCP", unwritten(bootp(1, zero4, limited4, 68, 67, MAC).out(), 42, 42+32)},
+	)
+}
+
+// quotation is what an ICMP error says of a packet.
+func quotation(p packet) []byte { return append(make([]byte, 0, 28), p.bytes()[:28]...) }
+
+// unwritten leaves a checksum over what begins at start to be written at place.
+func unwritten(f Frame, start, place int) Frame {
+	f.Start, f.Offset = uint16(start), uint16(place-start)
+	return f
 }

@@ -97,7 +97,7 @@ func IsMark(d ruleset.Direction, frame []byte) (n uint16, is bool) {
 
 // Tricks are all of them. Their names are unique.
 func Tricks() []Trick {
-	return slices.Concat(forgeries(), destinations(), claims(), tags(), headers(), stateless(), fragments(), towards())
+	return slices.Concat(forgeries(), destinations(), claims(), tags(), headers(), offload(), stateless(), fragments(), towards())
 }
 
 // fromGuest are tricks of one frame each under open rules.
