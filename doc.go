@@ -24,6 +24,7 @@
 //	agent             the host agent put together: Config, New, Run
 //	  lab               lab guests: network namespaces, bridges, user data
 //	  datapath          loads and attaches the eBPF programs, keeps maps equal to tables, reads events
+//	    oracletest        judges frames the slow way, and makes up packets to compare by
 //	    streamtest        sends numbered packets from guest to guest and says which arrived
 //	    bpf               the C: one .bpf.c per object, one header per concept
 //	    hostiletest       what a hostile guest sends, for tests
