@@ -52,7 +52,7 @@ func (d *Datapath) apply(t ruleset.Tables, m ruleset.Members) error {
 		m = ruleset.Members{}
 	}
 	d.applied, d.members = &t, m
-	return nil
+	return d.finishUpgrade()
 }
 
 // epoch is which of two values counts, 0 or 1. Only this process flips it.

@@ -93,12 +93,17 @@ func (d *Datapath) attach(ifindex int, name string, eni vpc.InterfaceID) error {
 		}
 	}
 	v.Attachment = Attachment{Ifindex: ifindex, Name: name, ENI: eni}
+	if d.waits(v) { // and goes on to
+		d.remember(v)
+		return nil
+	}
 	if err := d.hook(v); err != nil {
 		if !known {
 			err = errors.Join(err, d.forget(v))
 		}
 		return err
 	}
+	d.waitNoMore(ifindex, false)
 	return nil
 }
 
@@ -148,6 +153,16 @@ func (d *Datapath) remember(v device) {
 
 // hook makes sure that the device has its number and both programs.
 func (d *Datapath) hook(v device) error {
+	if err := d.identify(v); err != nil {
+		return err
+	}
+	err := d.attachPrograms(&v)
+	d.remember(v) // its links, even if not all
+	return err
+}
+
+// identify makes sure that a device has its slot and its number, and the maps of its ENI.
+func (d *Datapath) identify(v device) error {
 	d.remember(v)
 	// First what it has, then who it is, then the filter: a program that finds nobody drops everything.
 	if v.ENI != "" {
@@ -168,9 +183,7 @@ func (d *Datapath) hook(v device) error {
 			return fmt.Errorf("write the device's slot: %w", full(err, d.objects.Slots))
 		}
 	}
-	err := d.attachPrograms(&v)
-	d.remember(v) // its links, even if not all
-	return err
+	return nil
 }
 
 // attachPrograms hangs both programs on the device, or replaces those that hang there. A device
@@ -238,6 +251,7 @@ func (d *Datapath) forget(v device) error {
 	); err != nil {
 		return err
 	}
+	d.waitNoMore(v.Ifindex, true)
 	// Last: an agent that dies before finds the device and has it detached again.
 	d.memory.devices[v.slot] = guestDevice{}
 	delete(d.slots, v.slot)
@@ -270,39 +284,50 @@ func (d *Datapath) Attached() []Attachment {
 	return list
 }
 
-// adoptDevices takes over the devices that the maps name: new programs for those that are there, and
-// an end for those that are not.
+// adoptDevices takes over the devices that the maps name, ours and then those of an older layout.
 func (d *Datapath) adoptDevices() error {
 	for slot, twin := range d.memory.devices {
 		if twin.Ifindex == 0 {
 			continue
 		}
-		v := device{
+		if err := d.adopt(device{
 			Attachment: Attachment{
 				Ifindex: int(twin.Ifindex), Name: getString(twin.Name[:]), ENI: vpc.InterfaceID(getString(twin.Eni[:])),
 			},
 			slot: uint32(slot),
 			mode: twin.Mode,
-		}
-		d.remember(v)
-		there, err := d.isThere(&v)
-		if err != nil {
+		}); err != nil {
 			return err
 		}
-		if there {
-			if err := d.hook(v); err != nil {
-				// The program of the agent before filters it, by the same maps; one guest's trouble
-				// shall not keep the others from their rules.
-				d.log.Error("device keeps its old program", "device", v.Name, "ifindex", v.Ifindex, "eni", string(v.ENI), "err", err)
-			}
-			continue
-		}
+	}
+	if err := d.takeOver(); err != nil {
+		return err
+	}
+	return d.removeStrays()
+}
+
+// adopt takes over a device: new programs if it is there, and an end if it is not.
+func (d *Datapath) adopt(v device) error {
+	d.remember(v)
+	there, err := d.isThere(&v)
+	switch {
+	case err != nil:
+		return err
+	case !there:
 		d.log.Info("device gone", "device", v.Name, "ifindex", v.Ifindex, "eni", string(v.ENI))
 		if err := d.forget(v); err != nil {
 			return fmt.Errorf("forget device %s: %w", v.Name, err)
 		}
+		return nil
+	case d.waits(v):
+		return d.identify(v)
 	}
-	return d.removeStrays()
+	if err := d.hook(v); err != nil {
+		// The program of the agent before filters it, by the same maps; one guest's trouble shall not
+		// keep the others from their rules.
+		d.log.Error("device keeps its old program", "device", v.Name, "ifindex", v.Ifindex, "eni", string(v.ENI), "err", err)
+	}
+	return nil
 }
 
 // removeStrays removes links of devices that no slot names: an agent died while it attached.

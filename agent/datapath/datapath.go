@@ -53,9 +53,11 @@ type Options struct {
 
 // Datapath is the programs and maps of one host. It is safe for concurrent use.
 type Datapath struct {
-	log  *slog.Logger
-	pins string
-	mode Mode
+	log     *slog.Logger
+	pins    string
+	mapPins string // the directory of our maps
+	mode    Mode
+	upgrade *upgrade // nil: none is under way
 
 	objects guestObjects
 	memory  memory
@@ -123,10 +125,14 @@ func Open(o Options) (_ *Datapath, err error) {
 	if err := ensureBPFFS(o.Pins); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{d.mapPins(), d.linkPins()} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("make pin directory: %w", err)
-		}
+	if err := os.MkdirAll(d.linkPins(), 0o700); err != nil {
+		return nil, fmt.Errorf("make pin directory: %w", err)
+	}
+	if err := d.findLayout(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(d.mapPins, 0o700); err != nil {
+		return nil, fmt.Errorf("make pin directory: %w", err)
 	}
 	if err := d.load(o); err != nil {
 		return nil, fmt.Errorf("load the programs: %w", err)
@@ -140,7 +146,6 @@ func Open(o Options) (_ *Datapath, err error) {
 	return d, nil
 }
 
-func (d *Datapath) mapPins() string  { return filepath.Join(d.pins, "maps") }
 func (d *Datapath) linkPins() string { return filepath.Join(d.pins, "links") }
 
 // load puts the programs into the kernel, on the pinned maps where there are any.
@@ -174,14 +179,11 @@ func (d *Datapath) load(o Options) error {
 		if size != 0 {
 			spec.Maps[name].MaxEntries = size
 		}
-		if err := keepSize(spec.Maps[name], filepath.Join(d.mapPins(), name)); err != nil {
+		if err := keepSize(spec.Maps[name], filepath.Join(d.mapPins, name)); err != nil {
 			return err
 		}
 	}
-	if err := checkLayout(filepath.Join(d.mapPins(), guestMapState)); err != nil {
-		return err
-	}
-	err = spec.LoadAndAssign(&d.objects, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: d.mapPins()}})
+	err = spec.LoadAndAssign(&d.objects, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: d.mapPins}})
 	if errors.Is(err, ebpf.ErrMapIncompatible) {
 		return fmt.Errorf("the maps below %s are those of another version of sallyport; what they enforce stays in force. "+
 			"Start that version, or remove them with: sallyport dev --purge (%w)", d.pins, err)
@@ -200,32 +202,6 @@ func keepSize(spec *ebpf.MapSpec, path string) error {
 	}
 	spec.MaxEntries = m.MaxEntries()
 	return m.Close()
-}
-
-// checkLayout refuses maps of another layout. Their filters stay as they are.
-func checkLayout(path string) error {
-	m, err := ebpf.LoadPinnedMap(path, nil)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	defer m.Close()
-	value, err := m.LookupBytes(uint32(0))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	if len(value) < 8 {
-		return fmt.Errorf("%s holds %d bytes: not sallyport's", path, len(value))
-	}
-	layout := *(*uint64)(unsafe.Pointer(&value[0]))
-	if layout != 0 && layout != uint64(guestLimitLAYOUT) {
-		return fmt.Errorf("the maps below %s have layout %d, this program knows %d; what they enforce stays in force. "+
-			"Start the version that made them, or remove them with: sallyport dev --purge",
-			filepath.Dir(path), layout, guestLimitLAYOUT)
-	}
-	return nil
 }
 
 // read maps the shared memory and mirrors the maps.
@@ -307,6 +283,10 @@ func (d *Datapath) Close() error {
 		errs = append(errs, p.close())
 	}
 	d.devices, d.private = map[int]device{}, map[uint32]private{}
+	if d.upgrade != nil {
+		errs = append(errs, d.upgrade.close())
+		d.upgrade = nil
+	}
 	return errors.Join(append(errs, d.objects.Close())...)
 }
 

@@ -233,8 +233,9 @@ func (d *Datapath) isThere(v *device) (bool, error) {
 func (d *Datapath) Foreign(ifindex int) []string {
 	d.mu.Lock()
 	v, ok := d.devices[ifindex]
+	waits := ok && d.waits(v)
 	d.mu.Unlock()
-	if !ok {
+	if !ok || waits { // ours is not there until the upgrade has ended
 		return nil
 	}
 	var found []string

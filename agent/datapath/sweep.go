@@ -46,6 +46,11 @@ func (d *Datapath) beginSweep() ([]uint32, error) {
 	if err := d.settle(); err != nil {
 		return nil, fmt.Errorf("reclaim what the last change left: %w", err)
 	}
+	if d.applied != nil { // and Apply has said what kept it from that
+		if err := d.finishUpgrade(); err != nil {
+			return nil, err
+		}
+	}
 	var slots []uint32
 	for slot := range d.private {
 		slots = append(slots, slot)
