@@ -175,9 +175,10 @@ type guestFragment struct {
 		Counter uint32
 	}
 	Header   uint32
+	Port     uint32
 	Reason   uint8
 	Observed uint8
-	Pad      [2]uint8
+	Pad      [6]uint8
 }
 
 type guestFragmentKey struct {
@@ -392,6 +393,7 @@ const (
 	guestProgReadClock      = "read_clock"
 	guestProgToGuest        = "to_guest"
 	guestVarExcused         = "excused"
+	guestVarHasPlatform     = "has_platform"
 	guestVarShowVerdicts    = "show_verdicts"
 	guestVarTestClock       = "test_clock"
 	guestVarTicksPerSecond  = "ticks_per_second"
@@ -479,6 +481,7 @@ type guestMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type guestVariableSpecs struct {
 	Excused        *ebpf.VariableSpec `ebpf:"excused"`
+	HasPlatform    *ebpf.VariableSpec `ebpf:"has_platform"`
 	ShowVerdicts   *ebpf.VariableSpec `ebpf:"show_verdicts"`
 	TestClock      *ebpf.VariableSpec `ebpf:"test_clock"`
 	TicksPerSecond *ebpf.VariableSpec `ebpf:"ticks_per_second"`
@@ -559,6 +562,7 @@ func (m *guestMaps) Close() error {
 // It can be passed to loadGuestObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guestVariables struct {
 	Excused        *ebpf.Variable `ebpf:"excused"`
+	HasPlatform    *ebpf.Variable `ebpf:"has_platform"`
 	ShowVerdicts   *ebpf.Variable `ebpf:"show_verdicts"`
 	TestClock      *ebpf.Variable `ebpf:"test_clock"`
 	TicksPerSecond *ebpf.Variable `ebpf:"ticks_per_second"`

@@ -36,6 +36,8 @@
 #include "table.h"
 #include "count.h"
 #include "connection.h"
+#include "fragment.h"
+#include "icmp_error.h"
 
 /* Keeps these in the BTF from which the Go twins are made. */
 const volatile struct {
@@ -62,6 +64,7 @@ const volatile bool test_clock;
 /* A probe asks the rules alone: connections are neither looked for nor opened. */
 static __always_inline enum reason verdict(struct packet *p, bool from_guest, bool probe)
 {
+	const struct fragment *first = NULL;
 	void *data, *end;
 	struct ethhdr *eth;
 	enum reason reason;
@@ -72,7 +75,7 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 		return REASON_NO_TABLE;
 	if (p->skb->vlan_present)
 		return REASON_ETHER_TYPE;
-	if (pull_headers(p->skb) < 0)
+	if (pull_headers(p->skb, HEADERS_LENGTH) < 0)
 		return REASON_MALFORMED;
 	data = (void *)(long)p->skb->data;
 	end = (void *)(long)p->skb->data_end;
@@ -96,24 +99,38 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 	default:
 		return REASON_ETHER_TYPE;
 	}
+	if (reason == REASON_MALFORMED && p->part == PART_FIRST)
+		return REASON_FRAGMENT; /* headers that go on in the next */
 	if (reason != REASON_NONE)
 		return reason;
 	if (!is_checksum_sound(p))
 		return REASON_MALFORMED;
 
+	if (p->part == PART_LATER) {
+		first = first_of(p, from_guest);
+		p->platform = first && first->reason == REASON_PLATFORM;
+	}
 	reason = link_layer(p, from_guest);
 	if (reason != REASON_NONE)
 		return reason;
 
-	if (!probe) {
+	if (p->part == PART_LATER)
+		reason = follow(p, first);
+	else if (!probe && !p->icmp_error)
 		reason = track(p, from_guest);
-		if (reason != REASON_NONE)
-			return reason;
-	}
+	if (reason != REASON_NONE)
+		return reason;
 
 	reason = check_not_self(p, from_guest);
 	if (reason != REASON_NONE)
 		return reason;
+	if (is_platform(p))
+		return REASON_PLATFORM;
+	if (!probe && p->icmp_error) {
+		reason = related(p, from_guest);
+		if (reason != REASON_NONE)
+			return reason;
+	}
 	p->rule = judge(p, from_guest);
 	if (p->rule == 0)
 		return p->icmp_error ? REASON_ICMP_ERROR : REASON_NO_RULE;
@@ -144,8 +161,11 @@ static __always_inline int filter(struct __sk_buff *skb, bool from_guest, bool p
 	p.tables = *(volatile __u64 *)&p.config->tables;
 
 	reason = verdict(&p, from_guest, probe);
-	if (!probe)
+	if (!probe) {
+		if (p.part == PART_FIRST)
+			lead(&p, reason, from_guest);
 		count(&p, reason, from_guest);
+	}
 	if (probe || show_verdicts) {
 		skb->cb[0] = reason;
 		skb->cb[1] = p.rule;

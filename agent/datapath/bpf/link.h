@@ -94,11 +94,15 @@ static __always_inline bool is_fe80(const struct address *a)
 	return (a->words[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
 }
 
-/* The link-local address that RFC 4291 derives from the ENI's MAC. */
+/* The link-local address that RFC 4291 derives from the ENI's MAC; where the agent allows any, all but
+ * the router's.
+ */
 static __always_inline bool is_own_fe80(const struct packet *p, const struct address *a)
 {
 	const __u8 *mac = p->config->mac;
 
+	if (p->config->flags & ENI_ANY_FE80)
+		return is_fe80(a) && role_of(p, FAMILY_IPV6, a) != ROLE_ROUTER;
 	return a->words[0] == bpf_htonl(0xfe800000) && a->words[1] == 0 &&
 	       a->words[2] == bpf_htonl((__u32)(mac[0] ^ 2) << 24 | (__u32)mac[1] << 16 |
 					(__u32)mac[2] << 8 | 0xff) &&
@@ -108,7 +112,9 @@ static __always_inline bool is_own_fe80(const struct packet *p, const struct add
 
 static __always_inline bool is_own_ipv6(const struct packet *p, const struct address *a)
 {
-	return is_own_fe80(p, a) || role_of(p, FAMILY_IPV6, a) == ROLE_OWN;
+	if (is_fe80(a))
+		return is_own_fe80(p, a);
+	return role_of(p, FAMILY_IPV6, a) == ROLE_OWN;
 }
 
 static __always_inline bool is_multicast(__u32 family, const struct address *a)
@@ -439,6 +445,29 @@ static __always_inline enum reason dhcp_to_guest(const struct packet *p)
 	return is_dhcpv6(p, DHCPV6_SERVER) ? REASON_LINK : REASON_DHCP;
 }
 
+/* ---- services of the platform ---- */
+
+/* Whether the agent has declared any: else nothing is looked up. */
+const volatile bool has_platform;
+
+/* From or to a service that the host's operator declared, for an address of the ENI's own. */
+static __noinline bool is_platform(const struct packet *p)
+{
+	struct platform_key key = {
+		.family = p->key.family,
+		.protocol = p->key.protocol,
+		.port = p->key.remote_port,
+		.address = p->key.remote,
+	};
+
+	if (!has_platform || p->group_mac || role_of(p, p->key.family, &p->key.local) != ROLE_OWN)
+		return false;
+	if (p->part == PART_LATER)
+		return p->platform;
+	return (key.protocol == IPPROTO_TCP || key.protocol == IPPROTO_UDP) &&
+	       bpf_map_lookup_elem(&platform, &key);
+}
+
 /* ---- addresses ---- */
 
 /* An IPv4 address in IPv6's clothes, which no packet has (RFC 4038, 4.2): a socket would take it for
@@ -481,7 +510,7 @@ static __always_inline enum reason check_addresses(const struct packet *p, bool 
 	const struct address *destination = from_guest ? &k->remote : &k->local;
 
 	if (is_link_local(k->family, &k->local) || is_link_local(k->family, &k->remote))
-		return REASON_LINK_LOCAL;
+		return is_platform(p) ? REASON_PLATFORM : REASON_LINK_LOCAL;
 	if (from_guest) {
 		if (is_impossible_source(k->family, &k->local))
 			return REASON_SOURCE_ADDRESS;
@@ -523,15 +552,18 @@ static __always_inline enum reason link_layer(const struct packet *p, bool from_
 {
 	enum reason reason;
 
-	if (is_nd_or_mld(p)) {
+	if (is_nd_or_mld(p))
 		reason = from_guest ? nd_from_guest(p) : nd_to_guest(p);
-	} else {
-		if (p->router_alert)
-			return REASON_EXTENSION_HEADER;
+	else
 		reason = from_guest ? dhcp_from_guest(p) : dhcp_to_guest(p);
+	if (reason == REASON_LINK) {
+		if (has_trailer(p) || !is_own_checksum(p))
+			return REASON_MALFORMED;
+		if (p->part != PART_WHOLE)
+			return REASON_FRAGMENT;
+		if (p->extended && !p->router_alert)
+			return REASON_EXTENSION_HEADER;
 	}
-	if (reason == REASON_LINK && (has_trailer(p) || !is_own_checksum(p)))
-		return REASON_MALFORMED;
 	if (reason != REASON_NONE)
 		return reason;
 	return check_addresses(p, from_guest);

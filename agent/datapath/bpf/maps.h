@@ -301,11 +301,12 @@ struct fragment {
 	__u64 tables; /* of an untracked flow, or one without an entry: that the verdict is of; else 0 */
 	struct admission by;
 	__u32 header; /* bytes of the payload that were judged: no later fragment may begin before */
+	__u32 port;   /* as rules name it, to judge by */
 	__u8 reason;
 	__u8 observed;
-	__u8 pad[2];
+	__u8 pad[6];
 };
-_Static_assert(sizeof(struct fragment) == 32, "shared with Go");
+_Static_assert(sizeof(struct fragment) == 40, "shared with Go");
 
 struct counts {
 	__u64 packets[32]; /* by enum reason */

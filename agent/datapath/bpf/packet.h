@@ -12,6 +12,7 @@
 #define HEADERS_LENGTH 128
 
 #define IP_MF_OR_OFFSET 0x3fff
+#define IP_OFFSET	0x1fff /* in units of 8 bytes */
 
 #define IP_MAX_OPTIONS 40 /* bytes, and so options */
 
@@ -22,6 +23,29 @@ enum ip_option {
 	IP_OPTION_SSRR = 137, /* strict source route */
 };
 
+/* Extension headers that are walked past before what a rule names; longer chains are dropped. RFC 8883
+ * leaves both numbers to whoever looks.
+ */
+#define MAX_EXTENSIONS	    8
+#define MAX_EXTENSION_BYTES 256
+#define MAX_IPV6_OPTIONS    16 /* in one header, padding included */
+
+#define MAX_L4_HEADER 60    /* TCP's */
+#define L4_MASK	      0x1ff /* of an offset in the frame: 14 + 40 + MAX_EXTENSION_BYTES is below */
+
+#define IPPROTO_MOBILITY 135
+#define IPPROTO_HIP	 139
+#define IPPROTO_SHIM6	 140
+
+#define IPV6_MF_OR_OFFSET 0xfff9
+#define IPV6_OFFSET	  0xfff8 /* in bytes */
+
+enum ipv6_option {
+	IPV6_OPTION_PAD1 = 0,
+	IPV6_OPTION_JUMBO = 194,	/* RFC 2675 */
+	IPV6_OPTION_HOME_ADDRESS = 201, /* RFC 6275: stands for the source */
+};
+
 /* ICMP and ICMPv6. linux/icmp.h would bring the C library's headers along. */
 struct icmp {
 	__u8 type;
@@ -29,6 +53,13 @@ struct icmp {
 	__be16 checksum;
 	__be16 id; /* of queries */
 	__be16 sequence;
+};
+
+/* Which part of a packet this one is. */
+enum part {
+	PART_WHOLE,
+	PART_FIRST, /* a fragment with the beginning: ports and all */
+	PART_LATER, /* a fragment without */
 };
 
 /* One packet on its way through a program. */
@@ -47,6 +78,11 @@ struct packet {
 	__u32 port; /* protocol << 16 | destination port or ICMP type and code, as rules name it */
 	__u32 l4;   /* offset in the frame */
 	__u32 l4_length; /* as the IP header says */
+	__u32 l4_header; /* bytes of it that are the protocol's header; 0: unknown to us */
+	__u32 payload;	 /* of a fragment: offset in the frame of what it is a fragment of */
+	__u32 before;	 /* of a fragment: bytes of that which stand in others, before it */
+	__be32 fragment_id;
+	enum part part;
 	__u32 ip_length;
 	__u32 checksum; /* offset in the frame where one is still to be written; 0: none */
 	__be32 tcp_sequence;
@@ -61,7 +97,9 @@ struct packet {
 	bool opened;	   /* a flow begins with it: it is counted and told */
 	bool observed;	   /* no rule allows it, and it passes since the ENI observes */
 	bool stale;	   /* an established connection stands there, past its end */
-	bool router_alert; /* a hop-by-hop header with nothing but a router alert for MLD */
+	bool platform;	   /* a later fragment of what a service of the platform sends or gets */
+	bool extended;	   /* IPv6 extension headers stand before the protocol's */
+	bool router_alert; /* they are a hop-by-hop header with nothing but a router alert for MLD */
 };
 
 /* An index below 2 where the verifier sees it, even after a spill that loses its bounds. */
@@ -84,21 +122,22 @@ enum tcp_flag {
 	TCP_ACK = 1 << 4,
 };
 
-/* Those headers whose next header is not what a rule names. AH and ESP are protocols of their own,
- * as in EC2.
+/* Headers that stand between IPv6's and what a rule names. AH and ESP are protocols of their own, as
+ * in EC2; mobility, HIP and shim6 are, too, if nothing follows them.
  */
 static __always_inline bool is_extension_header(__u8 next)
 {
 	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
-	       next == 135 /* mobility */ || next == 139 /* HIP */ || next == 140 /* shim6 */;
+	       next == IPPROTO_FRAGMENT || next == IPPROTO_MOBILITY || next == IPPROTO_HIP ||
+	       next == IPPROTO_SHIM6;
 }
 
-/* The headers that are looked at must be in the linear part of the buffer. */
-static __always_inline int pull_headers(struct __sk_buff *skb)
+/* The headers that are looked at, wanted bytes, must be in the linear part of the buffer. */
+static __always_inline int pull_headers(struct __sk_buff *skb, __u32 wanted)
 {
 	void *data = (void *)(long)skb->data;
 	void *end = (void *)(long)skb->data_end;
-	__u32 length = skb->len < HEADERS_LENGTH ? skb->len : HEADERS_LENGTH;
+	__u32 length = skb->len < wanted ? skb->len : wanted;
 
 	if (end - data >= length)
 		return 0;
@@ -151,6 +190,10 @@ static __always_inline enum reason parse_icmp(struct packet *p, void *l4, void *
 	p->icmp_code = icmp->code;
 	p->port |= (__u32)icmp->type << 8 | icmp->code;
 	p->icmp_error = is_icmp_error(p->key.family, icmp->type);
+	p->l4_header = sizeof(*icmp);
+	/* They fit into the smallest packet; in parts they would hide what they quote. */
+	if (p->icmp_error && p->part != PART_WHOLE)
+		return REASON_FRAGMENT;
 	request = query_request(p->key.family, icmp->type, &answer);
 	if (request == 255 || icmp->code != 0) {
 		p->stateless = true;
@@ -178,6 +221,7 @@ static __always_inline enum reason parse_l4(struct packet *p, void *l4, void *en
 		length = ((__u8 *)l4)[12] >> 4 << 2;
 		if (length < sizeof(*tcp) || p->l4_length < length)
 			return REASON_MALFORMED;
+		p->l4_header = length;
 		p->tcp_flags = ((__u8 *)l4)[13];
 		p->tcp_sequence = tcp->seq;
 		p->tcp_acknowledged = tcp->ack_seq;
@@ -190,6 +234,7 @@ static __always_inline enum reason parse_l4(struct packet *p, void *l4, void *en
 
 		if ((void *)(udp + 1) > end || p->l4_length < sizeof(*udp))
 			return REASON_MALFORMED;
+		p->l4_header = sizeof(*udp);
 		source = udp->source;
 		destination = udp->dest;
 		break;
@@ -269,9 +314,147 @@ static __always_inline enum reason parse_ipv4(struct packet *p, bool from_guest)
 	p->ip_length = length;
 	p->l4 = ETH_HLEN + header;
 	p->l4_length = length - header;
-	if (ip->frag_off & bpf_htons(IP_MF_OR_OFFSET))
-		return REASON_FRAGMENT;
+	if (ip->frag_off & bpf_htons(IP_MF_OR_OFFSET)) {
+		p->before = (bpf_ntohs(ip->frag_off) & IP_OFFSET) * 8;
+		p->part = p->before ? PART_LATER : PART_FIRST;
+		p->payload = p->l4;
+		p->fragment_id = ip->id;
+		if (p->part == PART_LATER)
+			return REASON_NONE;
+	}
 	return parse_l4(p, (void *)ip + header, end, from_guest);
+}
+
+/* The options of a hop-by-hop or destination header, between these offsets in the frame, are well
+ * formed, and change neither the packet's length nor whom it is from.
+ */
+__noinline bool check_ipv6_options(struct __sk_buff *skb, __u32 at, __u32 end)
+{
+	for (int i = 0; i < MAX_IPV6_OPTIONS; i++) {
+		__u8 option[2]; /* type, length */
+
+		if (at >= end)
+			return at == end;
+		if (bpf_skb_load_bytes(skb, at, option, sizeof(option)) < 0)
+			return false;
+		if (option[0] == IPV6_OPTION_JUMBO || option[0] == IPV6_OPTION_HOME_ADDRESS)
+			return false;
+		at += option[0] == IPV6_OPTION_PAD1 ? 1 : 2 + option[1];
+	}
+	return at == end;
+}
+
+/* A walk over IPv6 extension headers. */
+struct chain {
+	__u32 at;	  /* offset in the frame of the next header */
+	__u32 end;	  /* of the packet, in the frame */
+	__u32 payload;	  /* offset of what follows a fragment header; 0: there is none */
+	__be32 id;	  /* in it */
+	__u16 offset;	  /* its field with offset and more-fragments, host byte order */
+	__u8 next;	  /* kind of the next header */
+	__u8 pad;
+};
+
+/* Walks to the header that a rule names, or to the payload of a later fragment. REASON_NONE, or why it
+ * cannot be judged. A global function, as they are rare; it changes no packet.
+ */
+__noinline int walk_extensions(struct __sk_buff *skb, struct chain *chain)
+{
+	__u32 at, limit;
+
+	if (!chain)
+		return REASON_MALFORMED;
+	at = chain->at;
+	limit = at + MAX_EXTENSION_BYTES;
+	for (int i = 0; i <= MAX_EXTENSIONS; i++) {
+		__u8 header[8], kind = chain->next;
+		__u32 length;
+
+		chain->at = at;
+		if (!is_extension_header(kind))
+			return REASON_NONE;
+		if (at + sizeof(header) > chain->end ||
+		    bpf_skb_load_bytes(skb, at, header, sizeof(header)) < 0)
+			return REASON_MALFORMED;
+		length = ((__u32)header[1] + 1) * 8;
+		switch (kind) {
+		case IPPROTO_FRAGMENT:
+			if (chain->payload)
+				return REASON_EXTENSION_HEADER;
+			length = sizeof(header);
+			chain->payload = at + length;
+			chain->offset = (__u16)header[2] << 8 | header[3];
+			__builtin_memcpy(&chain->id, header + 4, sizeof(chain->id));
+			break;
+		case IPPROTO_HOPOPTS:
+			if (i != 0)
+				return REASON_EXTENSION_HEADER;
+			break;
+		case IPPROTO_ROUTING: /* it has been wherever it was to go */
+			if (header[3] != 0)
+				return REASON_EXTENSION_HEADER;
+			break;
+		case IPPROTO_DSTOPTS:
+			break;
+		default:
+			return header[0] == IPPROTO_NONE ? REASON_NONE : REASON_EXTENSION_HEADER;
+		}
+		if (at + length > chain->end)
+			return REASON_MALFORMED;
+		if (at + length > limit)
+			return REASON_EXTENSION_HEADER;
+		if ((kind == IPPROTO_HOPOPTS || kind == IPPROTO_DSTOPTS) &&
+		    !check_ipv6_options(skb, at + 2, at + length))
+			return REASON_EXTENSION_HEADER;
+		at += length;
+		chain->next = header[0];
+		if (chain->payload && (chain->offset & IPV6_OFFSET)) {
+			chain->at = at;
+			return REASON_NONE;
+		}
+	}
+	return REASON_EXTENSION_HEADER;
+}
+
+/* Goes on from the IPv6 header to the protocol's, and makes that one readable. */
+static __noinline enum reason parse_extensions(struct packet *p)
+{
+	struct chain chain = {
+		.at = p->l4,
+		.end = p->l4 + p->l4_length,
+		.next = p->key.protocol,
+	};
+	__be32 alert[2];
+	int reason;
+
+	p->extended = true;
+	if (chain.next == IPPROTO_HOPOPTS &&
+	    bpf_skb_load_bytes(p->skb, p->l4, alert, sizeof(alert)) == 0) {
+		__u32 first = bpf_ntohl(alert[0]), second = bpf_ntohl(alert[1]);
+
+		/* Next header ICMPv6, 8 bytes: router alert 0 (MLD), then PadN or two Pad1. */
+		p->router_alert = first == (IPPROTO_ICMPV6 << 24 | 0x0502) &&
+				  (second == 0x0100 || second == 0);
+		/* Next header TCP, 8 bytes: what Linux writes into segmented packets beyond 64 KiB. */
+		if (first == (IPPROTO_TCP << 24 | 0xc204) && p->ip_length > 0xffff + sizeof(struct ipv6hdr) &&
+		    p->skb->gso_segs > 1) {
+			chain.at += sizeof(alert);
+			chain.next = IPPROTO_TCP;
+		}
+	}
+	reason = walk_extensions(p->skb, &chain);
+	p->key.protocol = chain.next;
+	p->l4_length = chain.end - chain.at;
+	p->l4 = chain.at;
+	if (chain.payload && (chain.offset & IPV6_MF_OR_OFFSET)) {
+		p->before = chain.offset & IPV6_OFFSET;
+		p->part = p->before ? PART_LATER : PART_FIRST;
+		p->payload = chain.payload;
+		p->fragment_id = chain.id;
+	}
+	if (reason != REASON_NONE)
+		return reason;
+	return pull_headers(p->skb, p->l4 + MAX_L4_HEADER) < 0 ? REASON_MALFORMED : REASON_NONE;
 }
 
 static __always_inline enum reason parse_ipv6(struct packet *p, bool from_guest)
@@ -300,28 +483,17 @@ static __always_inline enum reason parse_ipv6(struct packet *p, bool from_guest)
 	p->ip_length = length;
 	p->l4 = ETH_HLEN + sizeof(*ip);
 	p->l4_length = length - sizeof(*ip);
-	if (next == IPPROTO_HOPOPTS) {
-		__be32 *header = l4;
-		__u32 first, second;
-
-		if ((void *)(header + 2) > end || p->l4_length < 8)
-			return REASON_MALFORMED;
-		first = bpf_ntohl(header[0]);
-		second = bpf_ntohl(header[1]);
-		/* Next header ICMPv6, 8 bytes: router alert 0 (MLD), then PadN or two Pad1. */
-		if (first != (IPPROTO_ICMPV6 << 24 | 0x0502) || (second != 0x0100 && second != 0))
-			return REASON_EXTENSION_HEADER;
-		p->router_alert = true;
-		next = IPPROTO_ICMPV6;
-		l4 += 8;
-		p->l4 += 8;
-		p->l4_length -= 8;
-	}
 	p->key.protocol = next;
-	if (next == IPPROTO_FRAGMENT)
-		return REASON_FRAGMENT;
-	if (is_extension_header(next))
-		return REASON_EXTENSION_HEADER;
+	if (is_extension_header(next)) {
+		enum reason reason = parse_extensions(p);
+
+		if (reason != REASON_NONE || p->part == PART_LATER)
+			return reason;
+		/* The bytes may have moved. */
+		data = (void *)(long)p->skb->data;
+		end = (void *)(long)p->skb->data_end;
+		l4 = data + (p->l4 & L4_MASK);
+	}
 	return parse_l4(p, l4, end, from_guest);
 }
 

@@ -243,7 +243,7 @@ func claims() []Trick {
 			named{"router advertisement behind a router alert", advertise.with(func(p *packet) { p.headers = []header{alert} }).out()},
 			named{"router solicitation to the neighbour", icmp(ownFE80, peerFE80, 133, 0).with(func(p *packet) { p.hops = 255 }).between(MAC, peerMAC)},
 		),
-		fromGuest(ruleset.ReasonExtensionHeader,
+		fromGuest(ruleset.ReasonND,
 			named{"router advertisement behind destination options", advertise.with(func(p *packet) { p.headers = []header{padding(unix.IPPROTO_DSTOPTS)} }).out()},
 		),
 		fromGuest(ruleset.ReasonDHCP,
