@@ -23,6 +23,8 @@ LINT_PACKAGES := clang-format-19=1:19.1.7*
 RACE_PACKAGES := clang-19=1:19.1.7*
 ROOT_TEST_PACKAGES := $(DEV_PACKAGES) util-linux=2.38.* procps=2:4.0* tcpdump=4.99.* \
 	iputils-arping=3:2022* openssl=3.0.* jq=1.6* python3-boto3=1.26.* libcap2-bin=1:2.66* socat=1.7.4*
+# A guest with a kernel of its own: emulated, where KVM is not to be had.
+GUEST_PACKAGES := qemu-system-x86=1:7.2* cpio=2.13*
 CLIENT_PACKAGES := curl=7.88.* awscli=2.9.* python3-boto3=1.26.* ansible=7.7.*
 # Only where there is no npm: other builds of Node.js bring their own, and exclude Debian's.
 NODE_PACKAGES := nodejs=18.* npm=9.2.*
@@ -156,8 +158,34 @@ test-generate: check-generators $(TOOLS)/stamp ## that `make generate` would cha
 	@echo "==> generated code is up to date"
 	@$(as_user) env TOOLS=$(TOOLS) go test -count=1 -timeout 20m -v -run '^TestGenerate' .
 
+# Debian's kernel for guests, which a test boots; nothing of it is installed. The modules are numbered in the order in
+# which they load.
+GUEST_KERNEL := $(CURDIR)/.cache/guest-kernel
+GUEST_MODULES := drivers/virtio/virtio_ring drivers/virtio/virtio drivers/virtio/virtio_pci_modern_dev \
+	drivers/virtio/virtio_pci_legacy_dev drivers/virtio/virtio_pci net/core/failover drivers/net/net_failover \
+	drivers/net/virtio_net
+$(GUEST_KERNEL)/vmlinuz:
+	@echo "==> fetching a kernel for guests"
+	@$(as_user) mkdir -p $(GUEST_KERNEL)/modules
+	@rm -rf $(GUEST_KERNEL)/{package,*.deb}
+	@name=$$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '$$1 == "Depends:" && $$2 ~ /^linux-image-/ { print $$2; exit }'); \
+	[ -n "$$name" ] && (cd $(GUEST_KERNEL) && $(as_user) apt-get download -q "$$name") || \
+	{ echo "apt-get could not download the kernel of linux-image-cloud-amd64: put it into $(GUEST_KERNEL)/vmlinuz, and its" >&2; \
+	echo "modules $(notdir $(GUEST_MODULES)) as 0-NAME.ko, 1-NAME.ko … into modules beside it" >&2; exit 1; }; \
+	$(as_user) dpkg-deb -x $(GUEST_KERNEL)/*.deb $(GUEST_KERNEL)/package; \
+	n=0; for m in $(GUEST_MODULES); do \
+		$(as_user) cp $(GUEST_KERNEL)/package/lib/modules/*/kernel/$$m.ko $(GUEST_KERNEL)/modules/$$n-$${m##*/}.ko; n=$$((n+1)); \
+	done; \
+	$(as_user) cp $(GUEST_KERNEL)/package/boot/vmlinuz-* $@; \
+	rm -rf $(GUEST_KERNEL)/package $(GUEST_KERNEL)/*.deb
+
+.PHONY: guest-kernel
+guest-kernel:
+	$(call install,$(GUEST_PACKAGES))
+	@$(MAKE) --no-print-directory $(GUEST_KERNEL)/vmlinuz
+
 .PHONY: test-bpf
-test-bpf: need-root need-go ## the agent on the real kernel, as root
+test-bpf: need-root need-go guest-kernel ## the agent on the real kernel, as root
 	$(call install,$(ROOT_TEST_PACKAGES))
 	@echo "==> the agent and its BPF programs, as root"
 	@$(root_test) go test -count=1 -timeout 20m -p 1 -v $(test_exec) ./agent/...

@@ -28,6 +28,7 @@
 //	    streamtest        sends numbered packets from guest to guest and says which arrived
 //	    bpf               the C: one .bpf.c per object, one header per concept
 //	    hostiletest       what a hostile guest sends, for tests
+//	      guest             the program of a virtual machine that sends it
 //	  local             the Unix socket on which hooks and the CLI announce an interface
 //	  dump              asks the kernel for whole lists
 //	e2e               the whole product: network namespaces, real clients, real packets

@@ -182,23 +182,34 @@ func packetSocket(t *testing.T, name string) int {
 
 func (w *vethWire) send(d ruleset.Direction, f hostiletest.Frame) {
 	w.t.Helper()
-	_, err := unix.Write(w.ends[d], append(f.Header(), f.Data...))
-	if err != nil {
-		w.t.Errorf("send %x: %v", f.Data, err)
-	}
+	sendFrame(w.t, w.ends[d], f)
 }
 
-func (w *vethWire) passed(d ruleset.Direction) (frames int) {
+func (w *vethWire) passed(d ruleset.Direction) int {
 	w.t.Helper()
 	w.marks++
 	w.send(d, hostiletest.Mark(d, w.marks))
+	return countFrames(w.t, w.ends[1-d], d, w.marks)
+}
+
+func sendFrame(t testing.TB, fd int, f hostiletest.Frame) {
+	t.Helper()
+	if _, err := unix.Write(fd, append(f.Header(), f.Data...)); err != nil {
+		t.Errorf("send %x: %v", f.Data, err)
+	}
+}
+
+// countFrames counts what comes before a mark.
+func countFrames(t testing.TB, fd int, d ruleset.Direction, mark uint16) (frames int) {
+	t.Helper()
 	buf := make([]byte, 1<<16)
+	header := len(hostiletest.Frame{}.Header())
 	for ; ; frames++ {
-		n, err := unix.Read(w.ends[1-d], buf)
+		n, err := unix.Read(fd, buf)
 		if err != nil {
-			w.t.Fatalf("wait for mark %d: %v", w.marks, err)
+			t.Fatalf("wait for mark %d: %v", mark, err)
 		}
-		if mark, is := hostiletest.IsMark(d, buf[10:n]); is && mark == w.marks {
+		if got, is := hostiletest.IsMark(d, buf[header:n]); is && got == mark {
 			return frames
 		}
 	}
