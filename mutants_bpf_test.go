@@ -202,7 +202,11 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"an IPv4 address in IPv6's clothes is a destination", "TestImpossibleAddresses",
-			`(a->words[2] == 0 || a->words[2] == bpf_htonl(0xffff))`, `a->words[2] == 0`,
+			`if (is_mapped(k->family, destination) ||`, `if (false ||`,
+		},
+		{
+			"a translator's prefix is a destination", "TestImpossibleAddresses",
+			`a->words[0] == bpf_htonl(0x0064ff9b)`, `a->words[0] == bpf_htonl(0x0064ff9a)`,
 		},
 		{
 			"the host's metadata service can be reached", "TestVerdicts",

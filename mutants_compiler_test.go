@@ -65,14 +65,8 @@ var goMutants = map[string][]mutant{
 			`return Verdict{Reason: ReasonNoRule}`, `return Verdict{Action: Allow, Reason: ReasonNoRule}`,
 		},
 		{
-			"one gate is always open", "TestPromise02TwoGates",
-			`	if d == Egress {
-		table = e.Egress
-	}
-`, `	if d == Egress {
-		return Verdict{Action: Allow, Reason: ReasonRule, Rule: 2}
-	}
-`,
+			"the two gates are one", "TestPromise02TwoGates",
+			`table = e.Egress`, `table = e.Ingress`,
 		},
 		{
 			"only the first entry of a list counts", "TestTablesEqualEvaluator",
@@ -87,8 +81,8 @@ var goMutants = map[string][]mutant{
 			`member.Groups...)`, `member.Groups[0])`,
 		},
 		{
-			"what is not bound is allowed", "TestPromise01ClosedByDefault",
-			`return Verdict{Reason: ReasonUnbound}`, `return Verdict{Action: Allow, Reason: ReasonUnbound}`,
+			"what is not bound is as good as bound", "TestPromise01ClosedByDefault",
+			`return nil, ReasonUnbound`, `return &Table{}, ReasonNone`,
 		},
 		{
 			"verdicts forget their rule", "TestPromise09VerdictHasAReason",
