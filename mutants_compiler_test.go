@@ -233,6 +233,47 @@ var goMutants = map[string][]mutant{
 `, ``,
 		},
 	},
+	datapath + "/hook.go": {
+		{
+			"a link's program is not replaced but hung there anew", "TestNoGap/tcx",
+			`		if linkedTo(found) == v.Ifindex {
+			return found.Update(d.program(i))
+		}
+`, ``,
+		},
+		{
+			"a filter is not replaced but removed and added", "TestNoGap/clsact",
+			`	if err := netlink.FilterReplace(filter); err != nil {`, `	_ = netlink.FilterDel(filter)
+	if err := netlink.FilterReplace(filter); err != nil {`,
+		},
+	},
+	datapath + "/upgrade.go": {
+		{
+			"an upgrade puts its programs in force before it has tables", "TestUpgrade/tcx",
+			`	slot, ok := d.upgrade.waiting[v.Ifindex]
+	return ok && d.upgrade.devices[slot].ENI == v.ENI`, `	return false`,
+		},
+		{
+			"an upgrade leaves connections behind", "TestUpgrade/tcx",
+			`[]func() error{d.carryConnections, d.replacePrograms, d.carryConnections, d.endUpgrade}`,
+			`[]func() error{d.replacePrograms, d.endUpgrade}`,
+		},
+		{
+			"an upgrade replaces programs before it has their connections", "TestUpgrade/tcx",
+			`[]func() error{d.carryConnections, d.replacePrograms, d.carryConnections, d.endUpgrade}`,
+			`[]func() error{d.replacePrograms, d.carryConnections, d.endUpgrade}`,
+		},
+		{
+			"a device that is closed during an upgrade keeps its older program", "TestUpgradeWaits/closed",
+			`return ok && d.upgrade.devices[slot].ENI == v.ENI`, `return ok || d.upgrade.devices[slot].ENI == v.ENI`,
+		},
+	},
+	datapath + "/layout2.go": {
+		{
+			"an upgrade names another rule than the one that admitted a connection", "TestUpgrade/tcx",
+			`connection.By[direction].Rule = c.Rule`, `connection.By[direction].Rule = c.Rule + 1`,
+		},
+	},
 	datapath + "/datapath.go": {
 		{
 			"the filters go with the agent", "TestPromise07StaysUp",

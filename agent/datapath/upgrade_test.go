@@ -224,10 +224,10 @@ func (l *layout2) attach2(ifindex int, programs *ebpf.Collection, mode datapath.
 	}
 }
 
-// layouts are the directories of maps, and the layout of each.
-func (l *layout2) layouts() map[string]uint64 {
+// wantLayouts fails unless the directories of maps, and the layout of each, are these.
+func (l *layout2) wantLayouts(want map[string]uint64) {
 	l.t.Helper()
-	found := map[string]uint64{}
+	got := map[string]uint64{}
 	entries, err := os.ReadDir(l.options.Pins)
 	must(l.t, err)
 	for _, e := range entries {
@@ -238,81 +238,144 @@ func (l *layout2) layouts() map[string]uint64 {
 		value, err := state.LookupBytes(uint32(0))
 		must(l.t, err)
 		must(l.t, state.Close())
-		found[e.Name()] = binary.NativeEndian.Uint64(value)
+		got[e.Name()] = binary.NativeEndian.Uint64(value)
 	}
-	return found
+	if !maps.Equal(got, want) {
+		l.t.Errorf("there are the layouts %v, want %v", got, want)
+	}
 }
 
 // TestUpgrade moves two guests from layout 2 to ours under traffic, with agents that come and go
 // before the first Apply and die at each step of it.
 func TestUpgrade(t *testing.T) {
-	views := gapViews()
-	during := map[string]uint64{"maps": 2, fmt.Sprintf("layout%d", datapath.Layout): datapath.Layout}
-	after := map[string]uint64{"maps": datapath.Layout}
 	for _, mode := range modes(t) {
-		dies := []int{-1, 0, 1, 2, 3, 4} // after how many steps; -1: never
-		if mode == datapath.Clsact {
-			dies = []int{-1, 2}
-		}
-		for _, dies := range dies {
-			l := newLayout2(t, datapath.Options{Attach: mode})
-			what := fmt.Sprintf("%s, dies after %d steps", mode, dies)
-			counted := l.tracked()
-			s, err := streamtest.Start(streamtest.Options{From: l.a, To: l.b, Host: l.ns, Lanes: gapLanes(), Rate: 70_000, Max: 16 << 20})
-			must(t, err)
-			s.WaitFor(t.Context(), 10_000)
-			for range 2 { // agents for whom there is no server
-				l.host.open()
-				s.WaitFor(t.Context(), 5_000)
-				if got := l.layouts(); !maps.Equal(got, during) {
-					t.Errorf("%s: before the first Apply there are %v, want %v", what, got, during)
-				}
-				l.do(func() { must(t, l.d.Attach(l.devices[eniA], "gapa", eniA)) }) // as the agent does
-				want := []datapath.Attachment{{Ifindex: l.devices[eniA], Name: "gapa", ENI: eniA}, {Ifindex: l.devices[eniB], Name: "gapb", ENI: eniB}}
-				if got := l.d.Attached(); !slices.Equal(got, want) {
-					t.Errorf("%s: attached: %v, want %v", what, got, want)
-				}
-				s.WaitFor(t.Context(), 5_000)
-				must(t, l.d.Close())
-			}
-			l.host.open()
-			if dies >= 0 {
-				if got := l.d.UpgradeSteps(); got != 4 {
-					t.Fatalf("the upgrade has %d steps, this test knows 4", got)
-				}
-				tables, members := l.compiler.Compile(views[0])
-				l.do(func() { must(t, l.d.DieUpgrading(tables, members, dies)) })
-				s.WaitFor(t.Context(), 5_000)
-				l.restart()
-				s.WaitFor(t.Context(), 5_000)
-			}
-			l.do(func() { l.apply(views[0]) })
-			if got := l.layouts(); !maps.Equal(got, after) {
-				t.Errorf("%s: after the first Apply there are %v, want %v", what, got, after)
-			}
-			s.WaitFor(t.Context(), 10_000)
-			l.restart()
-			for _, v := range views {
-				l.apply(v)
-				s.WaitFor(t.Context(), 5_000)
-			}
-			r, err := s.Stop()
-			must(t, err)
-			if err := r.Err(); err != nil {
-				t.Errorf("%s: %v", what, err)
-			} else {
-				t.Logf("%s: %s", what, r)
-			}
-			l.wantCarried(what, counted)
-			if err := l.open.echo(); err != nil {
-				t.Errorf("%s: the TCP connection: %v", what, err)
+		t.Run(string(mode), func(t *testing.T) { upgrade(t, mode, -1) })
+		for steps := range 5 {
+			if mode == datapath.TCX || steps == 2 {
+				t.Run(fmt.Sprintf("%s, death after step %d", mode, steps), func(t *testing.T) { upgrade(t, mode, steps) })
 			}
 		}
 	}
 }
 
+// upgrade moves two guests; an agent dies after so many steps, if that is not -1.
+func upgrade(t *testing.T, mode datapath.Mode, steps int) {
+	views := gapViews()
+	l := newLayout2(t, datapath.Options{Attach: mode})
+	counted := l.tracked()
+	s, err := streamtest.Start(streamtest.Options{From: l.a, To: l.b, Host: l.ns, Lanes: gapLanes(), Rate: 70_000, Max: 16 << 20})
+	must(t, err)
+	s.WaitFor(t.Context(), 5_000)
+	for range 2 { // agents for whom there is no server
+		l.host.open()
+		l.wantLayouts(map[string]uint64{"maps": 2, fmt.Sprintf("layout%d", datapath.Layout): datapath.Layout})
+		l.do(func() { must(t, l.d.Attach(l.devices[eniA], "gapa", eniA)) }) // as the agent does
+		want := []datapath.Attachment{{Ifindex: l.devices[eniA], Name: "gapa", ENI: eniA}, {Ifindex: l.devices[eniB], Name: "gapb", ENI: eniB}}
+		if got := l.d.Attached(); !slices.Equal(got, want) {
+			t.Errorf("attached: %v, want %v", got, want)
+		}
+		s.WaitFor(t.Context(), 5_000)
+		must(t, l.d.Close())
+	}
+	l.host.open()
+	if steps >= 0 {
+		if got := l.d.UpgradeSteps(); got != 4 {
+			t.Fatalf("the upgrade has %d steps, this test knows 4", got)
+		}
+		tables, members := l.compiler.Compile(views[0])
+		l.do(func() { must(t, l.d.DieUpgrading(tables, members, steps)) })
+		s.WaitFor(t.Context(), 5_000)
+		l.restart()
+		s.WaitFor(t.Context(), 5_000)
+	}
+	l.do(func() { l.apply(views[0]) })
+	l.wantLayouts(map[string]uint64{"maps": datapath.Layout})
+	s.WaitFor(t.Context(), 5_000)
+	l.restart()
+	for _, v := range views {
+		l.apply(v)
+		s.WaitFor(t.Context(), 2_000)
+	}
+	r, err := s.Stop()
+	must(t, err)
+	if err := r.Err(); err != nil {
+		t.Error(err)
+	} else {
+		t.Log(r)
+	}
+	l.wantCarried(counted)
+	if err := l.open.echo(); err != nil {
+		t.Errorf("the TCP connection: %v", err)
+	}
+}
+
+// TestUpgradeWaits: while the older programs filter a device, what the agent does with it holds at once.
+func TestUpgradeWaits(t *testing.T) {
+	for name, tt := range map[string]struct {
+		do     func(l *layout2)
+		passes bool // from eniA's device, before the first Apply
+	}{
+		"nothing":        {func(*layout2) {}, true},
+		"the same again": {func(l *layout2) { must(t, l.d.Attach(l.devices[eniA], "gapa", eniA)) }, true},
+		"a new name":     {func(l *layout2) { must(t, l.d.Attach(l.devices[eniA], "gap0", eniA)) }, true},
+		"closed":         {func(l *layout2) { must(t, l.d.Attach(l.devices[eniA], "gapa", "")) }, false},
+		"another ENI": {func(l *layout2) {
+			must(t, l.d.Attach(l.devices[eniA], "gapa", "eni-0000000000000000c"))
+		}, false},
+		"detached": {func(l *layout2) { must(t, l.d.Detach(l.devices[eniA])) }, true},
+		"detached and attached": {func(l *layout2) {
+			must(t, l.d.Detach(l.devices[eniA]))
+			must(t, l.d.Attach(l.devices[eniA], "gapa", eniA))
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLayout2(t, datapath.Options{})
+			l.host.open()
+			l.do(func() { tt.do(l) })
+			arrives := func(when string, passes bool) {
+				t.Helper()
+				if got := l.arrives(); got != passes {
+					t.Errorf("%s a packet arrives: %v, want %v", when, got, passes)
+				}
+			}
+			arrives("before a restart", tt.passes)
+			l.restart()
+			arrives("after a restart", tt.passes)
+			v := gapViews()[0]
+			if name == "closed" || name == "another ENI" {
+				delete(v.ENIs, eniA)
+			}
+			l.apply(v)
+			l.wantLayouts(map[string]uint64{"maps": datapath.Layout})
+			arrives("after Apply", tt.passes || name == "detached and attached")
+		})
+	}
+}
+
+// arrives sends a word from eniA's guest to eniB's and says whether it comes.
+func (l *layout2) arrives() bool {
+	l.t.Helper()
+	var sender, receiver net.PacketConn
+	for _, of := range []struct {
+		at   streamtest.End
+		port uint16
+		c    *net.PacketConn
+	}{{l.a, 1000, &sender}, {l.b, openPort, &receiver}} {
+		must(l.t, streamtest.In(of.at.NS, func() (err error) {
+			*of.c, err = net.ListenPacket("udp4", netip.AddrPortFrom(of.at.Addr, of.port).String())
+			return err
+		}))
+		defer (*of.c).Close()
+	}
+	_, err := sender.WriteTo([]byte("hello"), receiver.LocalAddr())
+	must(l.t, err)
+	must(l.t, receiver.SetReadDeadline(time.Now().Add(300*time.Millisecond)))
+	_, _, err = receiver.ReadFrom(make([]byte, 100))
+	return err == nil
+}
+
 // wantCarried fails unless the tracked connections and the counters of layout 2 are in ours.
-func (l *layout2) wantCarried(what string, counted uint64) {
+func (l *layout2) wantCarried(counted uint64) {
 	l.t.Helper()
 	list, err := l.d.Connections(eniB)
 	must(l.t, err)
@@ -320,13 +383,13 @@ func (l *layout2) wantCarried(what string, counted uint64) {
 		if !slices.ContainsFunc(list, func(c datapath.Connection) bool {
 			return c.Protocol == uint8(protocol) && c.Rule == layout2RuleIn && c.Established && c.Revision == 7 && c.Packets[ruleset.Ingress] > 2
 		}) {
-			l.t.Errorf("%s: no connection of protocol %d is as layout 2 had it", what, protocol)
+			l.t.Errorf("no connection of protocol %d is as layout 2 had it", protocol)
 		}
 	}
 	counters, err := l.d.Counters()
 	must(l.t, err)
 	if got := counters[eniA][ruleset.ReasonTracked]; got <= counted {
-		l.t.Errorf("%s: eniA has %d tracked packets, layout 2 had counted %d", what, got, counted)
+		l.t.Errorf("eniA has %d tracked packets, layout 2 had counted %d", got, counted)
 	}
 }
 
