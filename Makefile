@@ -46,7 +46,7 @@ as_user :=
 as_root := sudo env PATH="$$PATH" $(if $(CI),CI=$(CI))
 root_test :=
 # go test builds as the user and starts each test binary through this.
-exec_root := sudo env PATH=$(PATH) $(if $(CI),CI=$(CI))
+exec_root = sudo env PATH=$(PATH) $(if $(CI),CI=$(CI)) $(if $(SOAK),SOAK=$(SOAK))
 else ifneq ($(BUILD_USER),)
 home := $(shell getent passwd $(BUILD_USER) | cut -d: -f6)
 setpriv := setpriv --reuid=$(BUILD_USER) --regid=$(shell id -g $(BUILD_USER)) --init-groups
@@ -61,7 +61,7 @@ as_root :=
 root_test :=
 exec_root :=
 endif
-test_exec := $(if $(exec_root),-exec '$(exec_root)')
+test_exec = $(if $(exec_root),-exec '$(exec_root)')
 
 # $(call install,PACKAGES): only what dpkg does not know as installed.
 define install
@@ -203,6 +203,14 @@ test-e2e: need-root build ## commands and the whole product with real clients an
 	@echo "==> the whole product, as root"
 	@packages=$$($(as_user) go list ./cmd/... ./e2e/... | grep -v '/e2e/clients$$'); \
 	$(root_test) go test -count=1 -timeout 20m -p 1 -v $(test_exec) $$packages
+
+# The tests that honour SOAK=1 run long; RUN is a pattern of go test -run for one of them.
+.PHONY: soak
+soak: export SOAK := 1
+soak: need-root build guest-kernel ## test-bpf and test-e2e at length, some hours, as root; RUN=TestNoGap for one test
+	$(call install,$(ROOT_TEST_PACKAGES))
+	@echo "==> soak"
+	@$(root_test) go test -count=1 -timeout 48h -p 1 -v $(if $(RUN),-run '$(RUN)') $(test_exec) ./agent/... ./e2e
 
 # The SDK for JavaScript, as e2e/clients/package-lock.json has it. The stamp is a copy of what is installed, since a
 # checkout changes times.

@@ -189,7 +189,7 @@ func (p *pair) change(n int, apply func(i int, v *ruleset.View)) streamtest.Resu
 func TestNoGap(t *testing.T) {
 	changes, restarts := 200, 10
 	if os.Getenv("SOAK") != "" {
-		changes, restarts = 20_000, 100
+		changes, restarts = 10_000, 100
 	}
 	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) {

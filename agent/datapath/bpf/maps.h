@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * What the programs share with the agent: every map, its keys and its values. All maps are pinned.
- * Whoever changes a layout here raises LAYOUT, and an agent that finds another one refuses to start.
+ * Whoever changes a layout here raises LAYOUT and says in ../upgrade.go how the one before is taken
+ * over. An agent refuses maps of a layout that it does not know.
  *
  * Numbers of ENIs, domains, tables, members and sets are drawn by the agent from one counter and
  * never used again while the machine is up; 0 is none.
