@@ -92,6 +92,7 @@ func resolveENI(s *vpc.State, e *vpc.NetworkInterface) ENI {
 		Prefixes:        delegated(e),
 		Groups:          sortedSet(e.Groups),
 		SourceDestCheck: e.SourceDestCheck,
+		Observe:         s.ObservesUntil(e),
 		Timeouts: Timeouts{
 			TCPEstablished: time.Duration(e.Tracking.TCPEstablished) * time.Second,
 			UDPStream:      time.Duration(e.Tracking.UDPStream) * time.Second,

@@ -63,6 +63,7 @@ type SecurityGroup struct {
 	// block to the VPC adds no ::/0 rule. Source: EC2 user guide, "Default outbound rules".
 	EgressModified bool
 	Associations   []GroupAssociation `json:",omitempty"` // with further VPCs, in order of creation
+	Observe        time.Time          `json:",omitzero"`  // until then its interfaces observe
 	Tags           Tags               `json:",omitempty"`
 }
 
@@ -128,6 +129,7 @@ type NetworkInterface struct {
 	SourceDestCheck bool
 	Attachment      *Attachment `json:",omitempty"` // nil: available
 	Binding         *Binding    `json:",omitempty"` // nil: no host device carries it
+	Observe         time.Time   `json:",omitzero"`  // until then what no rule allows passes
 	ClientToken     string      `json:",omitempty"`
 	TokenHash       string      `json:",omitempty"` // of the request that ClientToken came with
 	Tags            Tags        `json:",omitempty"`
