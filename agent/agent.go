@@ -47,7 +47,7 @@ type Agent struct {
 // How often what only grows or expires is looked at.
 const (
 	sweepInterval    = 5 * time.Second
-	countersInterval = 10 * time.Second
+	countersInterval = 5 * time.Second
 	labRetry         = time.Second
 )
 
@@ -264,12 +264,9 @@ func (a *Agent) housekeep(ctx context.Context) error {
 				a.log.Debug("connections expired", "count", n)
 			}
 		case <-counters.C:
-			n, err := a.datapath.Counters()
-			if err != nil {
+			if err := a.reportCounters(); err != nil {
 				a.log.Error("read counters", "err", err)
-				continue
 			}
-			a.feed.ReportCounters(n)
 		}
 	}
 }

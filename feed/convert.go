@@ -369,37 +369,6 @@ func guestStatusFromPB(p *feedpb.GuestStatus) (GuestStatus, error) {
 	return s, nil
 }
 
-func countersToPB(c Counters) *feedpb.Counters {
-	out := &feedpb.Counters{}
-	for eni, reasons := range c {
-		p := &feedpb.ENICounters{Eni: string(eni), Reasons: make(map[uint32]uint64, len(reasons))}
-		for r, n := range reasons {
-			p.Reasons[uint32(r)] = n
-		}
-		out.Enis = append(out.Enis, p)
-	}
-	return out
-}
-
-// countersFromPB keeps reasons that this program has no name for: the agent may be newer.
-func countersFromPB(p *feedpb.Counters) (Counters, error) {
-	c := make(Counters, len(p.GetEnis()))
-	for _, e := range p.GetEnis() {
-		reasons := make(map[ruleset.Reason]uint64, len(e.GetReasons()))
-		for r, n := range e.GetReasons() {
-			if r > math.MaxUint8 {
-				return nil, fmt.Errorf("counter of reason %d", r)
-			}
-			reasons[ruleset.Reason(r)] = n
-		}
-		if _, ok := c[vpc.InterfaceID(e.GetEni())]; ok {
-			return nil, fmt.Errorf("counters of ENI %q twice", e.GetEni())
-		}
-		c[vpc.InterfaceID(e.GetEni())] = reasons
-	}
-	return c, nil
-}
-
 func macFromPB(b []byte) (m vpc.MAC, err error) {
 	if copy(m[:], b) != len(m) || len(b) != len(m) {
 		return m, fmt.Errorf("MAC of %d bytes", len(b))

@@ -66,6 +66,3 @@ type BindingResult struct {
 	Device string
 	Error  string // why it is refused; empty: accepted
 }
-
-// Counters has the packets by interface and reason since the agent started; values only grow.
-type Counters map[vpc.InterfaceID]map[ruleset.Reason]uint64

@@ -754,7 +754,25 @@ func TestReportsSurviveReconnect(t *testing.T) {
 	w.stop()
 	w.wait("the agent sees it", func() bool { return !a.Connected() })
 	a.ReportGuest(feed.GuestStatus{Instance: id, Running: true})
-	counted := feed.Counters{eniWeb: {ruleset.ReasonRule: 7, ruleset.ReasonNoRule: 3}}
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	counted := feed.Counters{
+		eniWeb: {
+			Directions: [2]feed.DirectionCounters{
+				{Packets: map[ruleset.Reason]uint64{ruleset.ReasonRule: 7, ruleset.ReasonNoRule: 3}, Last: map[ruleset.Reason]time.Time{ruleset.ReasonNoRule: at}},
+				{Packets: map[ruleset.Reason]uint64{200: 1}, Observed: 5},
+			},
+			Rules: map[uint32]feed.RuleCounter{4: {Packets: 7, Bytes: 700, Connections: 2, First: at, Last: at.Add(time.Hour)}},
+			Drops: []feed.DropSample{
+				{
+					Direction: ruleset.Egress, Reason: ruleset.ReasonNoRule, Observed: true, Protocol: 17, Port: 53, Count: 3, Last: at.Add(time.Millisecond),
+					Local: netip.MustParseAddr("fd00::1"), Remote: netip.MustParseAddr("2001:db8::1"),
+				},
+				{Reason: ruleset.ReasonARP, Count: 1, Last: at},
+			},
+			LostEvents: 9,
+		},
+		"": {Rules: map[uint32]feed.RuleCounter{0: {Packets: 1, First: at, Last: at}}},
+	}
 	a.ReportCounters(counted)
 	if err := a.Bind(feed.Binding{ENI: eniWeb, Device: "tap1"}); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,6 +52,10 @@ func bindMessage(b *feedpb.Bindings) *feedpb.FromAgent {
 
 func statusMessage(s *feedpb.GuestStatus) *feedpb.FromAgent {
 	return &feedpb.FromAgent{Message: &feedpb.FromAgent_GuestStatus{GuestStatus: s}}
+}
+
+func countersMessage(enis ...*feedpb.ENICounters) *feedpb.FromAgent {
+	return &feedpb.FromAgent{Message: &feedpb.FromAgent_Counters{Counters: &feedpb.Counters{Enis: enis}}}
 }
 
 func ackMessage(a *feedpb.Ack) *feedpb.FromAgent {
@@ -114,9 +119,15 @@ func TestMalformedMessages(t *testing.T) {
 		"guest in unknown state": {good, statusMessage(&feedpb.GuestStatus{Instance: "i-00000000000000001", State: 7})},
 		"guest in no state":      {good, statusMessage(&feedpb.GuestStatus{Instance: "i-00000000000000001"})},
 		"guest without id":       {good, statusMessage(&feedpb.GuestStatus{State: feedpb.GuestState_GUEST_STATE_RUNNING})},
-		"counter of reason 256": {good, {Message: &feedpb.FromAgent_Counters{Counters: &feedpb.Counters{
-			Enis: []*feedpb.ENICounters{{Eni: string(eniWeb), Reasons: map[uint32]uint64{256: 1}}},
-		}}}},
+		"counter of reason 256":  {good, countersMessage(&feedpb.ENICounters{Egress: &feedpb.DirectionCounters{Packets: map[uint32]uint64{256: 1}}})},
+		"drop for reason 256":    {good, countersMessage(&feedpb.ENICounters{Ingress: &feedpb.DirectionCounters{Last: map[uint32]int64{256: 1}}})},
+		"counters of one twice":  {good, countersMessage(&feedpb.ENICounters{Eni: string(eniWeb)}, &feedpb.ENICounters{Eni: string(eniWeb)})},
+		"rule counted twice":     {good, countersMessage(&feedpb.ENICounters{Rules: []*feedpb.RuleCounters{{Rule: 1}, {Rule: 1}}})},
+		"too many rules":         {good, countersMessage(&feedpb.ENICounters{Rules: slices.Repeat([]*feedpb.RuleCounters{{Rule: 1}}, 1<<17+1)})},
+		"too many samples":       {good, countersMessage(&feedpb.ENICounters{Drops: slices.Repeat([]*feedpb.DropSample{{}}, 257)})},
+		"sample of port 65536":   {good, countersMessage(&feedpb.ENICounters{Drops: []*feedpb.DropSample{{Port: 1 << 16}}})},
+		"sample of half a flow":  {good, countersMessage(&feedpb.ENICounters{Drops: []*feedpb.DropSample{{Remote: []byte{1, 2, 3, 4}}}})},
+		"sample both ways":       {good, countersMessage(&feedpb.ENICounters{Drops: []*feedpb.DropSample{{Direction: 7}}})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := w.state().Revision()

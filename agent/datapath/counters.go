@@ -39,7 +39,7 @@ type Counts struct {
 	Direction ruleset.Direction
 	Packets   map[ruleset.Reason]uint64 // that passed or were dropped for a reason; zeros are left out
 	Observed  uint64                    // packets that no rule allows, and that passed because the ENI observes
-	// When the last packet was dropped for a reason, to ten seconds or better; of what was dropped since
+	// When the last packet was dropped for a reason, to some seconds; of what was dropped since
 	// Open alone.
 	Last map[ruleset.Reason]time.Time
 	// Events that were not made of its packets, in both directions, since there were too many; among the

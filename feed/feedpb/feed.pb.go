@@ -704,7 +704,8 @@ func (x *GuestStatus) GetReason() string {
 	return ""
 }
 
-// Counters carries what happened per ENI since the agent started; values only grow.
+// Counters carries what happened per ENI since its device was attached; values only grow. One report
+// holds all that there is to say.
 type Counters struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Enis          []*ENICounters         `protobuf:"bytes,1,rep,name=enis,proto3" json:"enis,omitempty"`
@@ -751,8 +752,12 @@ func (x *Counters) GetEnis() []*ENICounters {
 
 type ENICounters struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Eni           string                 `protobuf:"bytes,1,opt,name=eni,proto3" json:"eni,omitempty"`
-	Reasons       map[uint32]uint64      `protobuf:"bytes,2,rep,name=reasons,proto3" json:"reasons,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // packets by reason
+	Eni           string                 `protobuf:"bytes,1,opt,name=eni,proto3" json:"eni,omitempty"` // empty: devices without one, and the rules that found no counter of their own
+	Ingress       *DirectionCounters     `protobuf:"bytes,3,opt,name=ingress,proto3" json:"ingress,omitempty"`
+	Egress        *DirectionCounters     `protobuf:"bytes,4,opt,name=egress,proto3" json:"egress,omitempty"`
+	Rules         []*RuleCounters        `protobuf:"bytes,5,rep,name=rules,proto3" json:"rules,omitempty"`                              // those that had a packet
+	Drops         []*DropSample          `protobuf:"bytes,6,rep,name=drops,proto3" json:"drops,omitempty"`                              // the latest, the newest first
+	LostEvents    uint64                 `protobuf:"varint,7,opt,name=lost_events,json=lostEvents,proto3" json:"lost_events,omitempty"` // that drops lacks
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -794,11 +799,293 @@ func (x *ENICounters) GetEni() string {
 	return ""
 }
 
-func (x *ENICounters) GetReasons() map[uint32]uint64 {
+func (x *ENICounters) GetIngress() *DirectionCounters {
 	if x != nil {
-		return x.Reasons
+		return x.Ingress
 	}
 	return nil
+}
+
+func (x *ENICounters) GetEgress() *DirectionCounters {
+	if x != nil {
+		return x.Egress
+	}
+	return nil
+}
+
+func (x *ENICounters) GetRules() []*RuleCounters {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *ENICounters) GetDrops() []*DropSample {
+	if x != nil {
+		return x.Drops
+	}
+	return nil
+}
+
+func (x *ENICounters) GetLostEvents() uint64 {
+	if x != nil {
+		return x.LostEvents
+	}
+	return 0
+}
+
+type DirectionCounters struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Packets       map[uint32]uint64      `protobuf:"bytes,1,rep,name=packets,proto3" json:"packets,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // by reason
+	Last          map[uint32]int64       `protobuf:"bytes,2,rep,name=last,proto3" json:"last,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`       // drop for a reason, Unix time in seconds; of those since the agent started
+	Observed      uint64                 `protobuf:"varint,3,opt,name=observed,proto3" json:"observed,omitempty"`                                                                          // packets that passed because the ENI observes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DirectionCounters) Reset() {
+	*x = DirectionCounters{}
+	mi := &file_feed_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DirectionCounters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DirectionCounters) ProtoMessage() {}
+
+func (x *DirectionCounters) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DirectionCounters.ProtoReflect.Descriptor instead.
+func (*DirectionCounters) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DirectionCounters) GetPackets() map[uint32]uint64 {
+	if x != nil {
+		return x.Packets
+	}
+	return nil
+}
+
+func (x *DirectionCounters) GetLast() map[uint32]int64 {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+func (x *DirectionCounters) GetObserved() uint64 {
+	if x != nil {
+		return x.Observed
+	}
+	return 0
+}
+
+// RuleCounters is what a rule let through. Times are Unix times in seconds.
+type RuleCounters struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rule          uint32                 `protobuf:"varint,1,opt,name=rule,proto3" json:"rule,omitempty"` // its number; 0, of the empty ENI: those that found no counter of their own
+	Packets       uint64                 `protobuf:"varint,2,opt,name=packets,proto3" json:"packets,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Connections   uint64                 `protobuf:"varint,4,opt,name=connections,proto3" json:"connections,omitempty"`
+	First         int64                  `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`
+	Last          int64                  `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleCounters) Reset() {
+	*x = RuleCounters{}
+	mi := &file_feed_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleCounters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleCounters) ProtoMessage() {}
+
+func (x *RuleCounters) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleCounters.ProtoReflect.Descriptor instead.
+func (*RuleCounters) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RuleCounters) GetRule() uint32 {
+	if x != nil {
+		return x.Rule
+	}
+	return 0
+}
+
+func (x *RuleCounters) GetPackets() uint64 {
+	if x != nil {
+		return x.Packets
+	}
+	return 0
+}
+
+func (x *RuleCounters) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *RuleCounters) GetConnections() uint64 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
+func (x *RuleCounters) GetFirst() int64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *RuleCounters) GetLast() int64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+// DropSample is packets of one kind.
+type DropSample struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Direction     Direction              `protobuf:"varint,1,opt,name=direction,proto3,enum=sallyport.feed.v1.Direction" json:"direction,omitempty"`
+	Reason        uint32                 `protobuf:"varint,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Observed      bool                   `protobuf:"varint,3,opt,name=observed,proto3" json:"observed,omitempty"`
+	Protocol      uint32                 `protobuf:"varint,4,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	Local         []byte                 `protobuf:"bytes,5,opt,name=local,proto3" json:"local,omitempty"` // empty: they were not read so far
+	Remote        []byte                 `protobuf:"bytes,6,opt,name=remote,proto3" json:"remote,omitempty"`
+	Port          uint32                 `protobuf:"varint,7,opt,name=port,proto3" json:"port,omitempty"`
+	Count         uint64                 `protobuf:"varint,8,opt,name=count,proto3" json:"count,omitempty"`
+	Last          int64                  `protobuf:"varint,9,opt,name=last,proto3" json:"last,omitempty"` // Unix time in milliseconds
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropSample) Reset() {
+	*x = DropSample{}
+	mi := &file_feed_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropSample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropSample) ProtoMessage() {}
+
+func (x *DropSample) ProtoReflect() protoreflect.Message {
+	mi := &file_feed_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropSample.ProtoReflect.Descriptor instead.
+func (*DropSample) Descriptor() ([]byte, []int) {
+	return file_feed_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DropSample) GetDirection() Direction {
+	if x != nil {
+		return x.Direction
+	}
+	return Direction_DIRECTION_UNSPECIFIED
+}
+
+func (x *DropSample) GetReason() uint32 {
+	if x != nil {
+		return x.Reason
+	}
+	return 0
+}
+
+func (x *DropSample) GetObserved() bool {
+	if x != nil {
+		return x.Observed
+	}
+	return false
+}
+
+func (x *DropSample) GetProtocol() uint32 {
+	if x != nil {
+		return x.Protocol
+	}
+	return 0
+}
+
+func (x *DropSample) GetLocal() []byte {
+	if x != nil {
+		return x.Local
+	}
+	return nil
+}
+
+func (x *DropSample) GetRemote() []byte {
+	if x != nil {
+		return x.Remote
+	}
+	return nil
+}
+
+func (x *DropSample) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *DropSample) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *DropSample) GetLast() int64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
 }
 
 type FromServer struct {
@@ -815,7 +1102,7 @@ type FromServer struct {
 
 func (x *FromServer) Reset() {
 	*x = FromServer{}
-	mi := &file_feed_proto_msgTypes[8]
+	mi := &file_feed_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +1114,7 @@ func (x *FromServer) String() string {
 func (*FromServer) ProtoMessage() {}
 
 func (x *FromServer) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[8]
+	mi := &file_feed_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +1127,7 @@ func (x *FromServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromServer.ProtoReflect.Descriptor instead.
 func (*FromServer) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{8}
+	return file_feed_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FromServer) GetMessage() isFromServer_Message {
@@ -914,7 +1201,7 @@ type Delta struct {
 
 func (x *Delta) Reset() {
 	*x = Delta{}
-	mi := &file_feed_proto_msgTypes[9]
+	mi := &file_feed_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -926,7 +1213,7 @@ func (x *Delta) String() string {
 func (*Delta) ProtoMessage() {}
 
 func (x *Delta) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[9]
+	mi := &file_feed_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -939,7 +1226,7 @@ func (x *Delta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delta.ProtoReflect.Descriptor instead.
 func (*Delta) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{9}
+	return file_feed_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Delta) GetNonce() int64 {
@@ -988,7 +1275,7 @@ type ResourceName struct {
 
 func (x *ResourceName) Reset() {
 	*x = ResourceName{}
-	mi := &file_feed_proto_msgTypes[10]
+	mi := &file_feed_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1287,7 @@ func (x *ResourceName) String() string {
 func (*ResourceName) ProtoMessage() {}
 
 func (x *ResourceName) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[10]
+	mi := &file_feed_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1300,7 @@ func (x *ResourceName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResourceName.ProtoReflect.Descriptor instead.
 func (*ResourceName) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{10}
+	return file_feed_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ResourceName) GetType() ResourceType {
@@ -1055,7 +1342,7 @@ type Resource struct {
 
 func (x *Resource) Reset() {
 	*x = Resource{}
-	mi := &file_feed_proto_msgTypes[11]
+	mi := &file_feed_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1354,7 @@ func (x *Resource) String() string {
 func (*Resource) ProtoMessage() {}
 
 func (x *Resource) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[11]
+	mi := &file_feed_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1367,7 @@ func (x *Resource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resource.ProtoReflect.Descriptor instead.
 func (*Resource) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{11}
+	return file_feed_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Resource) GetName() string {
@@ -1203,7 +1490,7 @@ type ENI struct {
 
 func (x *ENI) Reset() {
 	*x = ENI{}
-	mi := &file_feed_proto_msgTypes[12]
+	mi := &file_feed_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1502,7 @@ func (x *ENI) String() string {
 func (*ENI) ProtoMessage() {}
 
 func (x *ENI) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[12]
+	mi := &file_feed_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1515,7 @@ func (x *ENI) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ENI.ProtoReflect.Descriptor instead.
 func (*ENI) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{12}
+	return file_feed_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ENI) GetDomain() string {
@@ -1317,7 +1604,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_feed_proto_msgTypes[13]
+	mi := &file_feed_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1616,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[13]
+	mi := &file_feed_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1629,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{13}
+	return file_feed_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Group) GetRules() []*Rule {
@@ -1369,7 +1656,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_feed_proto_msgTypes[14]
+	mi := &file_feed_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1668,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[14]
+	mi := &file_feed_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1681,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{14}
+	return file_feed_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Rule) GetId() string {
@@ -1470,7 +1757,7 @@ type Prefix struct {
 
 func (x *Prefix) Reset() {
 	*x = Prefix{}
-	mi := &file_feed_proto_msgTypes[15]
+	mi := &file_feed_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1769,7 @@ func (x *Prefix) String() string {
 func (*Prefix) ProtoMessage() {}
 
 func (x *Prefix) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[15]
+	mi := &file_feed_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1782,7 @@ func (x *Prefix) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prefix.ProtoReflect.Descriptor instead.
 func (*Prefix) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{15}
+	return file_feed_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Prefix) GetAddress() []byte {
@@ -1524,7 +1811,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_feed_proto_msgTypes[16]
+	mi := &file_feed_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1536,7 +1823,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[16]
+	mi := &file_feed_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +1836,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{16}
+	return file_feed_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Member) GetDomains() []string {
@@ -1589,7 +1876,7 @@ type PrefixList struct {
 
 func (x *PrefixList) Reset() {
 	*x = PrefixList{}
-	mi := &file_feed_proto_msgTypes[17]
+	mi := &file_feed_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1601,7 +1888,7 @@ func (x *PrefixList) String() string {
 func (*PrefixList) ProtoMessage() {}
 
 func (x *PrefixList) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[17]
+	mi := &file_feed_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1614,7 +1901,7 @@ func (x *PrefixList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrefixList.ProtoReflect.Descriptor instead.
 func (*PrefixList) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{17}
+	return file_feed_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PrefixList) GetEntries() []*Prefix {
@@ -1636,7 +1923,7 @@ type Guest struct {
 
 func (x *Guest) Reset() {
 	*x = Guest{}
-	mi := &file_feed_proto_msgTypes[18]
+	mi := &file_feed_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1648,7 +1935,7 @@ func (x *Guest) String() string {
 func (*Guest) ProtoMessage() {}
 
 func (x *Guest) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[18]
+	mi := &file_feed_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1661,7 +1948,7 @@ func (x *Guest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Guest.ProtoReflect.Descriptor instead.
 func (*Guest) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{18}
+	return file_feed_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Guest) GetRun() bool {
@@ -1696,7 +1983,7 @@ type BindingResult struct {
 
 func (x *BindingResult) Reset() {
 	*x = BindingResult{}
-	mi := &file_feed_proto_msgTypes[19]
+	mi := &file_feed_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1995,7 @@ func (x *BindingResult) String() string {
 func (*BindingResult) ProtoMessage() {}
 
 func (x *BindingResult) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[19]
+	mi := &file_feed_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +2008,7 @@ func (x *BindingResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindingResult.ProtoReflect.Descriptor instead.
 func (*BindingResult) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{19}
+	return file_feed_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *BindingResult) GetEni() string {
@@ -1761,7 +2048,7 @@ type Ask struct {
 
 func (x *Ask) Reset() {
 	*x = Ask{}
-	mi := &file_feed_proto_msgTypes[20]
+	mi := &file_feed_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1773,7 +2060,7 @@ func (x *Ask) String() string {
 func (*Ask) ProtoMessage() {}
 
 func (x *Ask) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[20]
+	mi := &file_feed_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1786,7 +2073,7 @@ func (x *Ask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ask.ProtoReflect.Descriptor instead.
 func (*Ask) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{20}
+	return file_feed_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Ask) GetId() int64 {
@@ -1863,7 +2150,7 @@ type ConnectionsQuestion struct {
 
 func (x *ConnectionsQuestion) Reset() {
 	*x = ConnectionsQuestion{}
-	mi := &file_feed_proto_msgTypes[21]
+	mi := &file_feed_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1875,7 +2162,7 @@ func (x *ConnectionsQuestion) String() string {
 func (*ConnectionsQuestion) ProtoMessage() {}
 
 func (x *ConnectionsQuestion) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[21]
+	mi := &file_feed_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1888,7 +2175,7 @@ func (x *ConnectionsQuestion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionsQuestion.ProtoReflect.Descriptor instead.
 func (*ConnectionsQuestion) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{21}
+	return file_feed_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ConnectionsQuestion) GetSelection() *Selection {
@@ -1931,7 +2218,7 @@ type Selection struct {
 
 func (x *Selection) Reset() {
 	*x = Selection{}
-	mi := &file_feed_proto_msgTypes[22]
+	mi := &file_feed_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2230,7 @@ func (x *Selection) String() string {
 func (*Selection) ProtoMessage() {}
 
 func (x *Selection) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[22]
+	mi := &file_feed_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2243,7 @@ func (x *Selection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selection.ProtoReflect.Descriptor instead.
 func (*Selection) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{22}
+	return file_feed_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Selection) GetEnis() []string {
@@ -2039,7 +2326,7 @@ type Ports struct {
 
 func (x *Ports) Reset() {
 	*x = Ports{}
-	mi := &file_feed_proto_msgTypes[23]
+	mi := &file_feed_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +2338,7 @@ func (x *Ports) String() string {
 func (*Ports) ProtoMessage() {}
 
 func (x *Ports) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[23]
+	mi := &file_feed_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +2351,7 @@ func (x *Ports) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ports.ProtoReflect.Descriptor instead.
 func (*Ports) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{23}
+	return file_feed_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Ports) GetFrom() uint32 {
@@ -2099,7 +2386,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_feed_proto_msgTypes[24]
+	mi := &file_feed_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2111,7 +2398,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[24]
+	mi := &file_feed_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2124,7 +2411,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{24}
+	return file_feed_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Probe) GetEni() string {
@@ -2205,7 +2492,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_feed_proto_msgTypes[25]
+	mi := &file_feed_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2217,7 +2504,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[25]
+	mi := &file_feed_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2230,7 +2517,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{25}
+	return file_feed_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Answer) GetId() int64 {
@@ -2290,7 +2577,7 @@ type Flow struct {
 
 func (x *Flow) Reset() {
 	*x = Flow{}
-	mi := &file_feed_proto_msgTypes[26]
+	mi := &file_feed_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2302,7 +2589,7 @@ func (x *Flow) String() string {
 func (*Flow) ProtoMessage() {}
 
 func (x *Flow) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[26]
+	mi := &file_feed_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2315,7 +2602,7 @@ func (x *Flow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Flow.ProtoReflect.Descriptor instead.
 func (*Flow) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{26}
+	return file_feed_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Flow) GetEni() string {
@@ -2387,7 +2674,7 @@ type Connection struct {
 
 func (x *Connection) Reset() {
 	*x = Connection{}
-	mi := &file_feed_proto_msgTypes[27]
+	mi := &file_feed_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2399,7 +2686,7 @@ func (x *Connection) String() string {
 func (*Connection) ProtoMessage() {}
 
 func (x *Connection) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[27]
+	mi := &file_feed_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2412,7 +2699,7 @@ func (x *Connection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connection.ProtoReflect.Descriptor instead.
 func (*Connection) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{27}
+	return file_feed_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Connection) GetFlow() *Flow {
@@ -2510,7 +2797,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_feed_proto_msgTypes[28]
+	mi := &file_feed_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2522,7 +2809,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[28]
+	mi := &file_feed_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2535,7 +2822,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{28}
+	return file_feed_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Verdict) GetAction() uint32 {
@@ -2576,7 +2863,7 @@ type Guest_Interface struct {
 
 func (x *Guest_Interface) Reset() {
 	*x = Guest_Interface{}
-	mi := &file_feed_proto_msgTypes[30]
+	mi := &file_feed_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2588,7 +2875,7 @@ func (x *Guest_Interface) String() string {
 func (*Guest_Interface) ProtoMessage() {}
 
 func (x *Guest_Interface) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[30]
+	mi := &file_feed_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2601,7 +2888,7 @@ func (x *Guest_Interface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Guest_Interface.ProtoReflect.Descriptor instead.
 func (*Guest_Interface) Descriptor() ([]byte, []int) {
-	return file_feed_proto_rawDescGZIP(), []int{18, 0}
+	return file_feed_proto_rawDescGZIP(), []int{21, 0}
 }
 
 func (x *Guest_Interface) GetEni() string {
@@ -2705,13 +2992,43 @@ const file_feed_proto_rawDesc = "" +
 	"\x05state\x18\x02 \x01(\x0e2\x1d.sallyport.feed.v1.GuestStateR\x05state\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\">\n" +
 	"\bCounters\x122\n" +
-	"\x04enis\x18\x01 \x03(\v2\x1e.sallyport.feed.v1.ENICountersR\x04enis\"\xa2\x01\n" +
+	"\x04enis\x18\x01 \x03(\v2\x1e.sallyport.feed.v1.ENICountersR\x04enis\"\xb0\x02\n" +
 	"\vENICounters\x12\x10\n" +
-	"\x03eni\x18\x01 \x01(\tR\x03eni\x12E\n" +
-	"\areasons\x18\x02 \x03(\v2+.sallyport.feed.v1.ENICounters.ReasonsEntryR\areasons\x1a:\n" +
-	"\fReasonsEntry\x12\x10\n" +
+	"\x03eni\x18\x01 \x01(\tR\x03eni\x12>\n" +
+	"\aingress\x18\x03 \x01(\v2$.sallyport.feed.v1.DirectionCountersR\aingress\x12<\n" +
+	"\x06egress\x18\x04 \x01(\v2$.sallyport.feed.v1.DirectionCountersR\x06egress\x125\n" +
+	"\x05rules\x18\x05 \x03(\v2\x1f.sallyport.feed.v1.RuleCountersR\x05rules\x123\n" +
+	"\x05drops\x18\x06 \x03(\v2\x1d.sallyport.feed.v1.DropSampleR\x05drops\x12\x1f\n" +
+	"\vlost_events\x18\a \x01(\x04R\n" +
+	"lostEventsJ\x04\b\x02\x10\x03\"\xb5\x02\n" +
+	"\x11DirectionCounters\x12K\n" +
+	"\apackets\x18\x01 \x03(\v21.sallyport.feed.v1.DirectionCounters.PacketsEntryR\apackets\x12B\n" +
+	"\x04last\x18\x02 \x03(\v2..sallyport.feed.v1.DirectionCounters.LastEntryR\x04last\x12\x1a\n" +
+	"\bobserved\x18\x03 \x01(\x04R\bobserved\x1a:\n" +
+	"\fPacketsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xb3\x01\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1a7\n" +
+	"\tLastEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x9e\x01\n" +
+	"\fRuleCounters\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\rR\x04rule\x12\x18\n" +
+	"\apackets\x18\x02 \x01(\x04R\apackets\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12 \n" +
+	"\vconnections\x18\x04 \x01(\x04R\vconnections\x12\x14\n" +
+	"\x05first\x18\x05 \x01(\x03R\x05first\x12\x12\n" +
+	"\x04last\x18\x06 \x01(\x03R\x04last\"\x84\x02\n" +
+	"\n" +
+	"DropSample\x12:\n" +
+	"\tdirection\x18\x01 \x01(\x0e2\x1c.sallyport.feed.v1.DirectionR\tdirection\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\rR\x06reason\x12\x1a\n" +
+	"\bobserved\x18\x03 \x01(\bR\bobserved\x12\x1a\n" +
+	"\bprotocol\x18\x04 \x01(\rR\bprotocol\x12\x14\n" +
+	"\x05local\x18\x05 \x01(\fR\x05local\x12\x16\n" +
+	"\x06remote\x18\x06 \x01(\fR\x06remote\x12\x12\n" +
+	"\x04port\x18\a \x01(\rR\x04port\x12\x14\n" +
+	"\x05count\x18\b \x01(\x04R\x05count\x12\x12\n" +
+	"\x04last\x18\t \x01(\x03R\x04last\"\xb3\x01\n" +
 	"\n" +
 	"FromServer\x120\n" +
 	"\x05delta\x18\x01 \x01(\v2\x18.sallyport.feed.v1.DeltaH\x00R\x05delta\x12<\n" +
@@ -2917,7 +3234,7 @@ func file_feed_proto_rawDescGZIP() []byte {
 }
 
 var file_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_feed_proto_goTypes = []any{
 	(GuestState)(0),             // 0: sallyport.feed.v1.GuestState
 	(ResourceType)(0),           // 1: sallyport.feed.v1.ResourceType
@@ -2931,30 +3248,34 @@ var file_feed_proto_goTypes = []any{
 	(*GuestStatus)(nil),         // 9: sallyport.feed.v1.GuestStatus
 	(*Counters)(nil),            // 10: sallyport.feed.v1.Counters
 	(*ENICounters)(nil),         // 11: sallyport.feed.v1.ENICounters
-	(*FromServer)(nil),          // 12: sallyport.feed.v1.FromServer
-	(*Delta)(nil),               // 13: sallyport.feed.v1.Delta
-	(*ResourceName)(nil),        // 14: sallyport.feed.v1.ResourceName
-	(*Resource)(nil),            // 15: sallyport.feed.v1.Resource
-	(*ENI)(nil),                 // 16: sallyport.feed.v1.ENI
-	(*Group)(nil),               // 17: sallyport.feed.v1.Group
-	(*Rule)(nil),                // 18: sallyport.feed.v1.Rule
-	(*Prefix)(nil),              // 19: sallyport.feed.v1.Prefix
-	(*Member)(nil),              // 20: sallyport.feed.v1.Member
-	(*PrefixList)(nil),          // 21: sallyport.feed.v1.PrefixList
-	(*Guest)(nil),               // 22: sallyport.feed.v1.Guest
-	(*BindingResult)(nil),       // 23: sallyport.feed.v1.BindingResult
-	(*Ask)(nil),                 // 24: sallyport.feed.v1.Ask
-	(*ConnectionsQuestion)(nil), // 25: sallyport.feed.v1.ConnectionsQuestion
-	(*Selection)(nil),           // 26: sallyport.feed.v1.Selection
-	(*Ports)(nil),               // 27: sallyport.feed.v1.Ports
-	(*Probe)(nil),               // 28: sallyport.feed.v1.Probe
-	(*Answer)(nil),              // 29: sallyport.feed.v1.Answer
-	(*Flow)(nil),                // 30: sallyport.feed.v1.Flow
-	(*Connection)(nil),          // 31: sallyport.feed.v1.Connection
-	(*Verdict)(nil),             // 32: sallyport.feed.v1.Verdict
-	nil,                         // 33: sallyport.feed.v1.ENICounters.ReasonsEntry
-	(*Guest_Interface)(nil),     // 34: sallyport.feed.v1.Guest.Interface
-	nil,                         // 35: sallyport.feed.v1.Answer.CutEntry
+	(*DirectionCounters)(nil),   // 12: sallyport.feed.v1.DirectionCounters
+	(*RuleCounters)(nil),        // 13: sallyport.feed.v1.RuleCounters
+	(*DropSample)(nil),          // 14: sallyport.feed.v1.DropSample
+	(*FromServer)(nil),          // 15: sallyport.feed.v1.FromServer
+	(*Delta)(nil),               // 16: sallyport.feed.v1.Delta
+	(*ResourceName)(nil),        // 17: sallyport.feed.v1.ResourceName
+	(*Resource)(nil),            // 18: sallyport.feed.v1.Resource
+	(*ENI)(nil),                 // 19: sallyport.feed.v1.ENI
+	(*Group)(nil),               // 20: sallyport.feed.v1.Group
+	(*Rule)(nil),                // 21: sallyport.feed.v1.Rule
+	(*Prefix)(nil),              // 22: sallyport.feed.v1.Prefix
+	(*Member)(nil),              // 23: sallyport.feed.v1.Member
+	(*PrefixList)(nil),          // 24: sallyport.feed.v1.PrefixList
+	(*Guest)(nil),               // 25: sallyport.feed.v1.Guest
+	(*BindingResult)(nil),       // 26: sallyport.feed.v1.BindingResult
+	(*Ask)(nil),                 // 27: sallyport.feed.v1.Ask
+	(*ConnectionsQuestion)(nil), // 28: sallyport.feed.v1.ConnectionsQuestion
+	(*Selection)(nil),           // 29: sallyport.feed.v1.Selection
+	(*Ports)(nil),               // 30: sallyport.feed.v1.Ports
+	(*Probe)(nil),               // 31: sallyport.feed.v1.Probe
+	(*Answer)(nil),              // 32: sallyport.feed.v1.Answer
+	(*Flow)(nil),                // 33: sallyport.feed.v1.Flow
+	(*Connection)(nil),          // 34: sallyport.feed.v1.Connection
+	(*Verdict)(nil),             // 35: sallyport.feed.v1.Verdict
+	nil,                         // 36: sallyport.feed.v1.DirectionCounters.PacketsEntry
+	nil,                         // 37: sallyport.feed.v1.DirectionCounters.LastEntry
+	(*Guest_Interface)(nil),     // 38: sallyport.feed.v1.Guest.Interface
+	nil,                         // 39: sallyport.feed.v1.Answer.CutEntry
 }
 var file_feed_proto_depIdxs = []int32{
 	5,  // 0: sallyport.feed.v1.FromAgent.hello:type_name -> sallyport.feed.v1.Hello
@@ -2962,58 +3283,64 @@ var file_feed_proto_depIdxs = []int32{
 	7,  // 2: sallyport.feed.v1.FromAgent.bindings:type_name -> sallyport.feed.v1.Bindings
 	9,  // 3: sallyport.feed.v1.FromAgent.guest_status:type_name -> sallyport.feed.v1.GuestStatus
 	10, // 4: sallyport.feed.v1.FromAgent.counters:type_name -> sallyport.feed.v1.Counters
-	29, // 5: sallyport.feed.v1.FromAgent.answer:type_name -> sallyport.feed.v1.Answer
-	14, // 6: sallyport.feed.v1.Hello.have:type_name -> sallyport.feed.v1.ResourceName
+	32, // 5: sallyport.feed.v1.FromAgent.answer:type_name -> sallyport.feed.v1.Answer
+	17, // 6: sallyport.feed.v1.Hello.have:type_name -> sallyport.feed.v1.ResourceName
 	8,  // 7: sallyport.feed.v1.Hello.bindings:type_name -> sallyport.feed.v1.Binding
 	8,  // 8: sallyport.feed.v1.Bindings.bound:type_name -> sallyport.feed.v1.Binding
 	0,  // 9: sallyport.feed.v1.GuestStatus.state:type_name -> sallyport.feed.v1.GuestState
 	11, // 10: sallyport.feed.v1.Counters.enis:type_name -> sallyport.feed.v1.ENICounters
-	33, // 11: sallyport.feed.v1.ENICounters.reasons:type_name -> sallyport.feed.v1.ENICounters.ReasonsEntry
-	13, // 12: sallyport.feed.v1.FromServer.delta:type_name -> sallyport.feed.v1.Delta
-	23, // 13: sallyport.feed.v1.FromServer.binding:type_name -> sallyport.feed.v1.BindingResult
-	24, // 14: sallyport.feed.v1.FromServer.ask:type_name -> sallyport.feed.v1.Ask
-	15, // 15: sallyport.feed.v1.Delta.changed:type_name -> sallyport.feed.v1.Resource
-	14, // 16: sallyport.feed.v1.Delta.removed:type_name -> sallyport.feed.v1.ResourceName
-	1,  // 17: sallyport.feed.v1.ResourceName.type:type_name -> sallyport.feed.v1.ResourceType
-	16, // 18: sallyport.feed.v1.Resource.eni:type_name -> sallyport.feed.v1.ENI
-	17, // 19: sallyport.feed.v1.Resource.group:type_name -> sallyport.feed.v1.Group
-	20, // 20: sallyport.feed.v1.Resource.member:type_name -> sallyport.feed.v1.Member
-	22, // 21: sallyport.feed.v1.Resource.guest:type_name -> sallyport.feed.v1.Guest
-	21, // 22: sallyport.feed.v1.Resource.prefix_list:type_name -> sallyport.feed.v1.PrefixList
-	19, // 23: sallyport.feed.v1.ENI.prefixes:type_name -> sallyport.feed.v1.Prefix
-	18, // 24: sallyport.feed.v1.Group.rules:type_name -> sallyport.feed.v1.Rule
-	19, // 25: sallyport.feed.v1.Rule.cidr:type_name -> sallyport.feed.v1.Prefix
-	19, // 26: sallyport.feed.v1.Member.prefixes:type_name -> sallyport.feed.v1.Prefix
-	19, // 27: sallyport.feed.v1.PrefixList.entries:type_name -> sallyport.feed.v1.Prefix
-	34, // 28: sallyport.feed.v1.Guest.interfaces:type_name -> sallyport.feed.v1.Guest.Interface
-	25, // 29: sallyport.feed.v1.Ask.connections:type_name -> sallyport.feed.v1.ConnectionsQuestion
-	26, // 30: sallyport.feed.v1.Ask.cut:type_name -> sallyport.feed.v1.Selection
-	28, // 31: sallyport.feed.v1.Ask.probe:type_name -> sallyport.feed.v1.Probe
-	26, // 32: sallyport.feed.v1.ConnectionsQuestion.selection:type_name -> sallyport.feed.v1.Selection
-	30, // 33: sallyport.feed.v1.ConnectionsQuestion.after:type_name -> sallyport.feed.v1.Flow
-	19, // 34: sallyport.feed.v1.Selection.remotes:type_name -> sallyport.feed.v1.Prefix
-	27, // 35: sallyport.feed.v1.Selection.local_ports:type_name -> sallyport.feed.v1.Ports
-	27, // 36: sallyport.feed.v1.Selection.remote_ports:type_name -> sallyport.feed.v1.Ports
-	2,  // 37: sallyport.feed.v1.Selection.states:type_name -> sallyport.feed.v1.ConnectionState
-	3,  // 38: sallyport.feed.v1.Selection.directions:type_name -> sallyport.feed.v1.Direction
-	3,  // 39: sallyport.feed.v1.Probe.direction:type_name -> sallyport.feed.v1.Direction
-	31, // 40: sallyport.feed.v1.Answer.connections:type_name -> sallyport.feed.v1.Connection
-	35, // 41: sallyport.feed.v1.Answer.cut:type_name -> sallyport.feed.v1.Answer.CutEntry
-	32, // 42: sallyport.feed.v1.Answer.verdict:type_name -> sallyport.feed.v1.Verdict
-	3,  // 43: sallyport.feed.v1.Flow.first:type_name -> sallyport.feed.v1.Direction
-	30, // 44: sallyport.feed.v1.Connection.flow:type_name -> sallyport.feed.v1.Flow
-	2,  // 45: sallyport.feed.v1.Connection.state:type_name -> sallyport.feed.v1.ConnectionState
-	32, // 46: sallyport.feed.v1.Connection.today:type_name -> sallyport.feed.v1.Verdict
-	19, // 47: sallyport.feed.v1.Guest.Interface.addresses:type_name -> sallyport.feed.v1.Prefix
-	19, // 48: sallyport.feed.v1.Guest.Interface.subnet_routers:type_name -> sallyport.feed.v1.Prefix
-	19, // 49: sallyport.feed.v1.Guest.Interface.vpc_cidrs:type_name -> sallyport.feed.v1.Prefix
-	4,  // 50: sallyport.feed.v1.Feed.Stream:input_type -> sallyport.feed.v1.FromAgent
-	12, // 51: sallyport.feed.v1.Feed.Stream:output_type -> sallyport.feed.v1.FromServer
-	51, // [51:52] is the sub-list for method output_type
-	50, // [50:51] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	12, // 11: sallyport.feed.v1.ENICounters.ingress:type_name -> sallyport.feed.v1.DirectionCounters
+	12, // 12: sallyport.feed.v1.ENICounters.egress:type_name -> sallyport.feed.v1.DirectionCounters
+	13, // 13: sallyport.feed.v1.ENICounters.rules:type_name -> sallyport.feed.v1.RuleCounters
+	14, // 14: sallyport.feed.v1.ENICounters.drops:type_name -> sallyport.feed.v1.DropSample
+	36, // 15: sallyport.feed.v1.DirectionCounters.packets:type_name -> sallyport.feed.v1.DirectionCounters.PacketsEntry
+	37, // 16: sallyport.feed.v1.DirectionCounters.last:type_name -> sallyport.feed.v1.DirectionCounters.LastEntry
+	3,  // 17: sallyport.feed.v1.DropSample.direction:type_name -> sallyport.feed.v1.Direction
+	16, // 18: sallyport.feed.v1.FromServer.delta:type_name -> sallyport.feed.v1.Delta
+	26, // 19: sallyport.feed.v1.FromServer.binding:type_name -> sallyport.feed.v1.BindingResult
+	27, // 20: sallyport.feed.v1.FromServer.ask:type_name -> sallyport.feed.v1.Ask
+	18, // 21: sallyport.feed.v1.Delta.changed:type_name -> sallyport.feed.v1.Resource
+	17, // 22: sallyport.feed.v1.Delta.removed:type_name -> sallyport.feed.v1.ResourceName
+	1,  // 23: sallyport.feed.v1.ResourceName.type:type_name -> sallyport.feed.v1.ResourceType
+	19, // 24: sallyport.feed.v1.Resource.eni:type_name -> sallyport.feed.v1.ENI
+	20, // 25: sallyport.feed.v1.Resource.group:type_name -> sallyport.feed.v1.Group
+	23, // 26: sallyport.feed.v1.Resource.member:type_name -> sallyport.feed.v1.Member
+	25, // 27: sallyport.feed.v1.Resource.guest:type_name -> sallyport.feed.v1.Guest
+	24, // 28: sallyport.feed.v1.Resource.prefix_list:type_name -> sallyport.feed.v1.PrefixList
+	22, // 29: sallyport.feed.v1.ENI.prefixes:type_name -> sallyport.feed.v1.Prefix
+	21, // 30: sallyport.feed.v1.Group.rules:type_name -> sallyport.feed.v1.Rule
+	22, // 31: sallyport.feed.v1.Rule.cidr:type_name -> sallyport.feed.v1.Prefix
+	22, // 32: sallyport.feed.v1.Member.prefixes:type_name -> sallyport.feed.v1.Prefix
+	22, // 33: sallyport.feed.v1.PrefixList.entries:type_name -> sallyport.feed.v1.Prefix
+	38, // 34: sallyport.feed.v1.Guest.interfaces:type_name -> sallyport.feed.v1.Guest.Interface
+	28, // 35: sallyport.feed.v1.Ask.connections:type_name -> sallyport.feed.v1.ConnectionsQuestion
+	29, // 36: sallyport.feed.v1.Ask.cut:type_name -> sallyport.feed.v1.Selection
+	31, // 37: sallyport.feed.v1.Ask.probe:type_name -> sallyport.feed.v1.Probe
+	29, // 38: sallyport.feed.v1.ConnectionsQuestion.selection:type_name -> sallyport.feed.v1.Selection
+	33, // 39: sallyport.feed.v1.ConnectionsQuestion.after:type_name -> sallyport.feed.v1.Flow
+	22, // 40: sallyport.feed.v1.Selection.remotes:type_name -> sallyport.feed.v1.Prefix
+	30, // 41: sallyport.feed.v1.Selection.local_ports:type_name -> sallyport.feed.v1.Ports
+	30, // 42: sallyport.feed.v1.Selection.remote_ports:type_name -> sallyport.feed.v1.Ports
+	2,  // 43: sallyport.feed.v1.Selection.states:type_name -> sallyport.feed.v1.ConnectionState
+	3,  // 44: sallyport.feed.v1.Selection.directions:type_name -> sallyport.feed.v1.Direction
+	3,  // 45: sallyport.feed.v1.Probe.direction:type_name -> sallyport.feed.v1.Direction
+	34, // 46: sallyport.feed.v1.Answer.connections:type_name -> sallyport.feed.v1.Connection
+	39, // 47: sallyport.feed.v1.Answer.cut:type_name -> sallyport.feed.v1.Answer.CutEntry
+	35, // 48: sallyport.feed.v1.Answer.verdict:type_name -> sallyport.feed.v1.Verdict
+	3,  // 49: sallyport.feed.v1.Flow.first:type_name -> sallyport.feed.v1.Direction
+	33, // 50: sallyport.feed.v1.Connection.flow:type_name -> sallyport.feed.v1.Flow
+	2,  // 51: sallyport.feed.v1.Connection.state:type_name -> sallyport.feed.v1.ConnectionState
+	35, // 52: sallyport.feed.v1.Connection.today:type_name -> sallyport.feed.v1.Verdict
+	22, // 53: sallyport.feed.v1.Guest.Interface.addresses:type_name -> sallyport.feed.v1.Prefix
+	22, // 54: sallyport.feed.v1.Guest.Interface.subnet_routers:type_name -> sallyport.feed.v1.Prefix
+	22, // 55: sallyport.feed.v1.Guest.Interface.vpc_cidrs:type_name -> sallyport.feed.v1.Prefix
+	4,  // 56: sallyport.feed.v1.Feed.Stream:input_type -> sallyport.feed.v1.FromAgent
+	15, // 57: sallyport.feed.v1.Feed.Stream:output_type -> sallyport.feed.v1.FromServer
+	57, // [57:58] is the sub-list for method output_type
+	56, // [56:57] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_feed_proto_init() }
@@ -3029,31 +3356,31 @@ func file_feed_proto_init() {
 		(*FromAgent_Counters)(nil),
 		(*FromAgent_Answer)(nil),
 	}
-	file_feed_proto_msgTypes[8].OneofWrappers = []any{
+	file_feed_proto_msgTypes[11].OneofWrappers = []any{
 		(*FromServer_Delta)(nil),
 		(*FromServer_Binding)(nil),
 		(*FromServer_Ask)(nil),
 	}
-	file_feed_proto_msgTypes[11].OneofWrappers = []any{
+	file_feed_proto_msgTypes[14].OneofWrappers = []any{
 		(*Resource_Eni)(nil),
 		(*Resource_Group)(nil),
 		(*Resource_Member)(nil),
 		(*Resource_Guest)(nil),
 		(*Resource_PrefixList)(nil),
 	}
-	file_feed_proto_msgTypes[20].OneofWrappers = []any{
+	file_feed_proto_msgTypes[23].OneofWrappers = []any{
 		(*Ask_Connections)(nil),
 		(*Ask_Cut)(nil),
 		(*Ask_Probe)(nil),
 	}
-	file_feed_proto_msgTypes[22].OneofWrappers = []any{}
+	file_feed_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_feed_proto_rawDesc), len(file_feed_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   32,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
