@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sallyport/sallyport/feed"
 	"github.com/sallyport/sallyport/server/ec2api/sigv4"
 	"github.com/sallyport/sallyport/server/ec2api/wire"
 	"github.com/sallyport/sallyport/server/store"
@@ -34,11 +35,13 @@ type Store interface {
 	Update(context.Context, func(*vpc.State) (vpc.Change, error)) (revision int64, err error)
 }
 
-// Enforcement knows what hosts have in force.
+// Enforcement knows what hosts have in force, and what they counted.
 type Enforcement interface {
 	// InForce returns the newest revision that a host has in force, whether the host is connected
 	// now, and what it reports as wrong, "" if nothing.
 	InForce(vpc.HostID) (revision int64, connected bool, problem string)
+	// Counters returns what a host last said that it counted; nil: nothing to this server.
+	Counters(vpc.HostID) feed.Counters
 }
 
 // Keys makes access keys and sessions, which are not stored yet, and their secrets.
@@ -107,6 +110,8 @@ func New(c Config) (http.Handler, error) {
 	a.imageActions()
 	a.tagActions()
 	a.enforcementActions()
+	a.observationActions()
+	a.counterActions()
 	a.prefixListActions()
 	a.peeringActions()
 	a.routeActions()

@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"github.com/sallyport/sallyport/feed"
 	"github.com/sallyport/sallyport/server/audit"
 	"github.com/sallyport/sallyport/server/ec2api"
 	"github.com/sallyport/sallyport/server/ec2api/sigv4"
@@ -279,7 +280,10 @@ type host struct {
 	revision  int64
 	connected bool
 	problem   string
+	counters  feed.Counters
 }
+
+func (h hosts) Counters(id vpc.HostID) feed.Counters { return h[id].counters }
 
 func (h hosts) InForce(id vpc.HostID) (revision int64, connected bool, problem string) {
 	return h[id].revision, h[id].connected, h[id].problem

@@ -9,18 +9,23 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/tools/txtar"
 
+	"github.com/sallyport/sallyport/feed"
+	"github.com/sallyport/sallyport/ruleset"
 	"github.com/sallyport/sallyport/vpc"
 )
 
@@ -138,6 +143,10 @@ func (e *endpoint) happen(text string) error {
 			e.wait(words[1])
 			continue
 		}
+		if words[0] == "counted" {
+			e.counted(vpc.HostID(words[1]), words[2:])
+			continue
+		}
 		words = append(words, "", "", "", "") // absent words are empty
 		arg := words[1:]
 		_, err := e.store.Update(e.t.Context(), func(s *vpc.State) (vpc.Change, error) {
@@ -157,9 +166,9 @@ func (e *endpoint) happen(text string) error {
 				if _, err := fmt.Sscan(arg[1], &behind); err != nil {
 					e.t.Fatalf("in-force %s: %v", arg[1], err)
 				}
-				e.hosts[vpc.HostID(arg[0])] = host{s.Revision() - behind, true, strings.TrimSpace(strings.Join(arg[2:], " "))}
+				e.hosts[vpc.HostID(arg[0])] = host{s.Revision() - behind, true, strings.TrimSpace(strings.Join(arg[2:], " ")), e.hosts[vpc.HostID(arg[0])].counters}
 			case "disconnected":
-				e.hosts[vpc.HostID(arg[0])] = host{}
+				e.hosts[vpc.HostID(arg[0])] = host{counters: e.hosts[vpc.HostID(arg[0])].counters}
 			default:
 				e.t.Fatalf("unknown event %q", words[0])
 			}
@@ -172,6 +181,76 @@ func (e *endpoint) happen(text string) error {
 		}
 	}
 	return nil
+}
+
+// counted adds to what a host said that it counted; testdata/README says how.
+func (e *endpoint) counted(id vpc.HostID, words []string) {
+	e.t.Helper()
+	h := e.hosts[id]
+	h.counters = maps.Clone(h.counters)
+	if h.counters == nil {
+		h.counters = feed.Counters{}
+	}
+	eni := vpc.InterfaceID(strings.TrimPrefix(words[0], "-"))
+	counters := h.counters[eni]
+	words = words[1:]
+	now := e.clock()
+	number := func(i int) uint64 {
+		if i >= len(words) {
+			e.t.Fatalf("counted %s: too short", words)
+		}
+		n, err := strconv.ParseUint(words[i], 10, 64)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		return n
+	}
+	direction := func(word string) ruleset.Direction {
+		if word == "egress" {
+			return ruleset.Egress
+		}
+		return ruleset.Ingress
+	}
+	reason := func(word string) ruleset.Reason {
+		r, err := ruleset.ParseReason(word)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		return r
+	}
+	switch words[0] {
+	case "rule":
+		rules := maps.Clone(counters.Rules)
+		if rules == nil {
+			rules = map[uint32]feed.RuleCounter{}
+		}
+		rules[uint32(number(1))] = feed.RuleCounter{
+			Packets: number(2), Bytes: number(3), Connections: number(4), First: now.Add(-time.Minute), Last: now,
+		}
+		counters.Rules = rules
+	case "packets":
+		d := &counters.Directions[direction(words[1])]
+		d.Packets, d.Last = maps.Clone(d.Packets), maps.Clone(d.Last)
+		if d.Packets == nil {
+			d.Packets, d.Last = map[ruleset.Reason]uint64{}, map[ruleset.Reason]time.Time{}
+		}
+		d.Packets[reason(words[2])], d.Last[reason(words[2])] = number(3), now
+	case "observed":
+		counters.Directions[direction(words[1])].Observed = number(2)
+	case "untold":
+		counters.LostEvents = number(1)
+	case "sample":
+		s := feed.DropSample{Direction: direction(words[1]), Reason: reason(words[2]), Count: number(3), Last: now, Observed: slices.Contains(words, "observed")}
+		if len(words) > 6 {
+			s.Protocol, s.Remote, s.Port = uint8(number(4)), netip.MustParseAddr(words[5]), uint16(number(6))
+			s.Local = netip.MustParseAddr("172.31.0.10")
+		}
+		counters.Drops = append(slices.Clone(counters.Drops), s)
+	default:
+		e.t.Fatalf("counted %q", words)
+	}
+	h.counters[eni] = counters
+	e.hosts[id] = h
 }
 
 // wait sets the clock forward.

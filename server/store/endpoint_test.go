@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/sallyport/sallyport/feed"
 	"github.com/sallyport/sallyport/server/ec2api"
 	"github.com/sallyport/sallyport/server/ec2api/ec2apitest"
 	"github.com/sallyport/sallyport/server/ec2api/sigv4"
@@ -31,6 +32,7 @@ var administrator = aws.Credentials{AccessKeyID: "AKIAIOSFODNN7ADMIN00", SecretA
 type nowhere struct{}
 
 func (nowhere) InForce(vpc.HostID) (int64, bool, string) { return 0, false, "" }
+func (nowhere) Counters(vpc.HostID) feed.Counters        { return nil }
 
 // noKeys: nobody asks for any.
 type noKeys struct{ ec2api.Keys }

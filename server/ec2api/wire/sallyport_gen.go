@@ -106,6 +106,35 @@ var DescribeAuditRecords = newOp(&Sallyport, "DescribeAuditRecords", (*DescribeA
 // DescribeAuditRecordsCall is the caller's side of [DescribeAuditRecords].
 var DescribeAuditRecordsCall = Call[DescribeAuditRecordsRequest, DescribeAuditRecordsResult]{DescribeAuditRecords.Operation, (*DescribeAuditRecordsRequest).write, (*DescribeAuditRecordsResult).parse}
 
+// ModifyObservation is an action of Sallyport. Lets an interface, or all interfaces of a group, observe for a while: what no rule allows passes, and is
+// counted and told of. 0 seconds, or a time that is past, ends it.
+var ModifyObservation = newOp(&Sallyport, "ModifyObservation", (*ModifyObservationRequest).decode, (*ModifyObservationResult).encode)
+
+// ModifyObservationCall is the caller's side of [ModifyObservation].
+var ModifyObservationCall = Call[ModifyObservationRequest, ModifyObservationResult]{ModifyObservation.Operation, (*ModifyObservationRequest).write, (*ModifyObservationResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *ModifyObservationRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// DescribeObservations is an action of Sallyport. What observes now: the interfaces and groups that were named, or all.
+var DescribeObservations = newOp(&Sallyport, "DescribeObservations", (*DescribeObservationsRequest).decode, (*DescribeObservationsResult).encode)
+
+// DescribeObservationsCall is the caller's side of [DescribeObservations].
+var DescribeObservationsCall = Call[DescribeObservationsRequest, DescribeObservationsResult]{DescribeObservations.Operation, (*DescribeObservationsRequest).write, (*DescribeObservationsResult).parse}
+
+// DescribeRuleCounters is an action of Sallyport. What rules have let through, per rule and interface that it is in force on, as the hosts last said. A rule that
+// had no packet is there with zeros.
+var DescribeRuleCounters = newOp(&Sallyport, "DescribeRuleCounters", (*DescribeRuleCountersRequest).decode, (*DescribeRuleCountersResult).encode)
+
+// DescribeRuleCountersCall is the caller's side of [DescribeRuleCounters].
+var DescribeRuleCountersCall = Call[DescribeRuleCountersRequest, DescribeRuleCountersResult]{DescribeRuleCounters.Operation, (*DescribeRuleCountersRequest).write, (*DescribeRuleCountersResult).parse}
+
+// DescribeDrops is an action of Sallyport. What was dropped at interfaces, by direction and reason, and which packets were lately, as the hosts last said.
+var DescribeDrops = newOp(&Sallyport, "DescribeDrops", (*DescribeDropsRequest).decode, (*DescribeDropsResult).encode)
+
+// DescribeDropsCall is the caller's side of [DescribeDrops].
+var DescribeDropsCall = Call[DescribeDropsRequest, DescribeDropsResult]{DescribeDrops.Operation, (*DescribeDropsRequest).write, (*DescribeDropsResult).parse}
+
 // AccessKey: AccessKey is a key or, with Expires, a session, without its secret.
 type AccessKey struct {
 	AccessKeyId *string
@@ -610,6 +639,58 @@ func (v *DescribeAuditRecordsResult) parse(p *parser, e *element) {
 	}
 }
 
+// DescribeDropsRequest is the request of [DescribeDrops].
+type DescribeDropsRequest struct {
+	MaxResults          *int32   // 5 to 1000
+	NetworkInterfaceIds []string // NetworkInterfaceId in a request
+	NextToken           *string
+}
+
+func (v *DescribeDropsRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "MaxResults":
+			v.MaxResults = within(d, k, d.int(k), 5, 1000)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceIds = values(d, k, (*decoder).string)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *DescribeDropsRequest) write(w *formWriter) {
+	w.int("MaxResults", v.MaxResults)
+	writeValues(w, "NetworkInterfaceId", v.NetworkInterfaceIds, (*formWriter).string)
+	w.string("NextToken", v.NextToken)
+}
+
+// DescribeDropsResult is the result of [DescribeDrops].
+type DescribeDropsResult struct {
+	InterfaceDrops []InterfaceDrops // nil is answered as empty
+	NextToken      *string
+}
+
+func (v *DescribeDropsResult) encode(b []byte) []byte {
+	b = putObjects(b, "interfaceDropSet", "item", orEmpty(v.InterfaceDrops), (*InterfaceDrops).encode)
+	b = putString(b, "nextToken", v.NextToken)
+	return b
+}
+
+func (v *DescribeDropsResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "interfaceDropSet":
+			v.InterfaceDrops = parseObjects(p, k, (*InterfaceDrops).parse)
+		case "nextToken":
+			v.NextToken = p.string(k)
+		}
+	}
+}
+
 // DescribeEnforcementRequest is the request of [DescribeEnforcement].
 type DescribeEnforcementRequest struct {
 	MaxResults          *int32   // 5 to 1000
@@ -677,6 +758,62 @@ func (v *DescribeEnforcementResult) parse(p *parser, e *element) {
 	}
 }
 
+// DescribeObservationsRequest is the request of [DescribeObservations].
+type DescribeObservationsRequest struct {
+	GroupIds            []string // GroupId in a request
+	MaxResults          *int32   // 5 to 1000
+	NetworkInterfaceIds []string // NetworkInterfaceId in a request
+	NextToken           *string
+}
+
+func (v *DescribeObservationsRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "GroupId":
+			v.GroupIds = values(d, k, (*decoder).string)
+		case "MaxResults":
+			v.MaxResults = within(d, k, d.int(k), 5, 1000)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceIds = values(d, k, (*decoder).string)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *DescribeObservationsRequest) write(w *formWriter) {
+	writeValues(w, "GroupId", v.GroupIds, (*formWriter).string)
+	w.int("MaxResults", v.MaxResults)
+	writeValues(w, "NetworkInterfaceId", v.NetworkInterfaceIds, (*formWriter).string)
+	w.string("NextToken", v.NextToken)
+}
+
+// DescribeObservationsResult is the result of [DescribeObservations].
+type DescribeObservationsResult struct {
+	NextToken    *string
+	Observations []Observation // nil is answered as empty
+}
+
+func (v *DescribeObservationsResult) encode(b []byte) []byte {
+	b = putString(b, "nextToken", v.NextToken)
+	b = putObjects(b, "observationSet", "item", orEmpty(v.Observations), (*Observation).encode)
+	return b
+}
+
+func (v *DescribeObservationsResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "nextToken":
+			v.NextToken = p.string(k)
+		case "observationSet":
+			v.Observations = parseObjects(p, k, (*Observation).parse)
+		}
+	}
+}
+
 // DescribeQuotasRequest is the request of [DescribeQuotas].
 type DescribeQuotasRequest struct {
 	QuotaNames []string // QuotaName in a request
@@ -713,6 +850,66 @@ func (v *DescribeQuotasResult) parse(p *parser, e *element) {
 		switch k.name {
 		case "quotaSet":
 			v.Quotas = parseObjects(p, k, (*Quota).parse)
+		}
+	}
+}
+
+// DescribeRuleCountersRequest is the request of [DescribeRuleCounters].
+type DescribeRuleCountersRequest struct {
+	GroupIds             []string // GroupId in a request
+	MaxResults           *int32   // 5 to 1000
+	NetworkInterfaceIds  []string // NetworkInterfaceId in a request
+	NextToken            *string
+	SecurityGroupRuleIds []string // SecurityGroupRuleId in a request
+}
+
+func (v *DescribeRuleCountersRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "GroupId":
+			v.GroupIds = values(d, k, (*decoder).string)
+		case "MaxResults":
+			v.MaxResults = within(d, k, d.int(k), 5, 1000)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceIds = values(d, k, (*decoder).string)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		case "SecurityGroupRuleId":
+			v.SecurityGroupRuleIds = values(d, k, (*decoder).string)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *DescribeRuleCountersRequest) write(w *formWriter) {
+	writeValues(w, "GroupId", v.GroupIds, (*formWriter).string)
+	w.int("MaxResults", v.MaxResults)
+	writeValues(w, "NetworkInterfaceId", v.NetworkInterfaceIds, (*formWriter).string)
+	w.string("NextToken", v.NextToken)
+	writeValues(w, "SecurityGroupRuleId", v.SecurityGroupRuleIds, (*formWriter).string)
+}
+
+// DescribeRuleCountersResult is the result of [DescribeRuleCounters].
+type DescribeRuleCountersResult struct {
+	NextToken    *string
+	RuleCounters []RuleCounter // nil is answered as empty
+}
+
+func (v *DescribeRuleCountersResult) encode(b []byte) []byte {
+	b = putString(b, "nextToken", v.NextToken)
+	b = putObjects(b, "ruleCounterSet", "item", orEmpty(v.RuleCounters), (*RuleCounter).encode)
+	return b
+}
+
+func (v *DescribeRuleCountersResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "nextToken":
+			v.NextToken = p.string(k)
+		case "ruleCounterSet":
+			v.RuleCounters = parseObjects(p, k, (*RuleCounter).parse)
 		}
 	}
 }
@@ -769,6 +966,93 @@ func (v *DescribeUsersResult) parse(p *parser, e *element) {
 	}
 }
 
+type Drop struct {
+	Direction *string
+	// Absent: not since the agent started.
+	LastTime *time.Time
+	Packets  *int64
+	Reason   *string
+}
+
+func (v *Drop) encode(b []byte) []byte {
+	b = putString(b, "direction", v.Direction)
+	b = putTime(b, "lastTime", v.LastTime)
+	b = putNumber(b, "packets", v.Packets)
+	b = putString(b, "reason", v.Reason)
+	return b
+}
+
+func (v *Drop) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "direction":
+			v.Direction = p.string(k)
+		case "lastTime":
+			v.LastTime = p.time(k)
+		case "packets":
+			v.Packets = p.long(k)
+		case "reason":
+			v.Reason = p.string(k)
+		}
+	}
+}
+
+// DropSample: Packets of one kind: the same far side, port, reason, direction.
+type DropSample struct {
+	// How many were told; of a flood a part.
+	Count     *int64
+	Direction *string
+	LastTime  *time.Time
+	// The guest's side, of the last one.
+	LocalAddress *string
+	// They passed because the interface observes; counted once per flow.
+	Observed *bool
+	// Of the destination, where the protocol has ports.
+	Port *int32
+	// The name, or the number, as in rules.
+	Protocol      *string
+	Reason        *string
+	RemoteAddress *string
+}
+
+func (v *DropSample) encode(b []byte) []byte {
+	b = putNumber(b, "count", v.Count)
+	b = putString(b, "direction", v.Direction)
+	b = putTime(b, "lastTime", v.LastTime)
+	b = putString(b, "localAddress", v.LocalAddress)
+	b = putBool(b, "observed", v.Observed)
+	b = putNumber(b, "port", v.Port)
+	b = putString(b, "protocol", v.Protocol)
+	b = putString(b, "reason", v.Reason)
+	b = putString(b, "remoteAddress", v.RemoteAddress)
+	return b
+}
+
+func (v *DropSample) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "count":
+			v.Count = p.long(k)
+		case "direction":
+			v.Direction = p.string(k)
+		case "lastTime":
+			v.LastTime = p.time(k)
+		case "localAddress":
+			v.LocalAddress = p.string(k)
+		case "observed":
+			v.Observed = p.bool(k)
+		case "port":
+			v.Port = p.int(k)
+		case "protocol":
+			v.Protocol = p.string(k)
+		case "reason":
+			v.Reason = p.string(k)
+		case "remoteAddress":
+			v.RemoteAddress = p.string(k)
+		}
+	}
+}
+
 // Enforcement: What one interface has in force, as its host says.
 type Enforcement struct {
 	BoundState *string
@@ -814,6 +1098,63 @@ func (v *Enforcement) parse(p *parser, e *element) {
 	}
 }
 
+// InterfaceDrops: What one interface dropped since its device was attached.
+type InterfaceDrops struct {
+	BoundState *string
+	// By direction and reason; no zeros.
+	Drops  []Drop // nil is answered as empty
+	HostId *string
+	// Why there is nothing, or not all.
+	Message            *string
+	NetworkInterfaceId *string
+	// Packets that passed because it observed.
+	ObservedPackets []ObservedPackets
+	// Until then what no rule allows passes. Absent: it does not observe.
+	ObservesUntil *time.Time
+	// The latest, the newest first, by kind.
+	Samples []DropSample // nil is answered as empty
+	// Drops and flows that were counted, but too many for samples.
+	UntoldEvents *int64
+}
+
+func (v *InterfaceDrops) encode(b []byte) []byte {
+	b = putString(b, "boundState", v.BoundState)
+	b = putObjects(b, "dropSet", "item", orEmpty(v.Drops), (*Drop).encode)
+	b = putString(b, "hostId", v.HostId)
+	b = putString(b, "message", v.Message)
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	b = putObjects(b, "observedPacketSet", "item", v.ObservedPackets, (*ObservedPackets).encode)
+	b = putTime(b, "observesUntil", v.ObservesUntil)
+	b = putObjects(b, "sampleSet", "item", orEmpty(v.Samples), (*DropSample).encode)
+	b = putNumber(b, "untoldEvents", v.UntoldEvents)
+	return b
+}
+
+func (v *InterfaceDrops) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "boundState":
+			v.BoundState = p.string(k)
+		case "dropSet":
+			v.Drops = parseObjects(p, k, (*Drop).parse)
+		case "hostId":
+			v.HostId = p.string(k)
+		case "message":
+			v.Message = p.string(k)
+		case "networkInterfaceId":
+			v.NetworkInterfaceId = p.string(k)
+		case "observedPacketSet":
+			v.ObservedPackets = parseObjects(p, k, (*ObservedPackets).parse)
+		case "observesUntil":
+			v.ObservesUntil = p.time(k)
+		case "sampleSet":
+			v.Samples = parseObjects(p, k, (*DropSample).parse)
+		case "untoldEvents":
+			v.UntoldEvents = p.long(k)
+		}
+	}
+}
+
 // ModifyAccessKeyRequest is the request of [ModifyAccessKey].
 type ModifyAccessKeyRequest struct {
 	AccessKeyId *string // required
@@ -852,6 +1193,64 @@ type ModifyAccessKeyResult struct {
 func (*ModifyAccessKeyResult) encode(b []byte) []byte { return append(b, "<return>true</return>"...) }
 
 func (v *ModifyAccessKeyResult) parse(p *parser, e *element) {
+}
+
+// ModifyObservationRequest is the request of [ModifyObservation].
+type ModifyObservationRequest struct {
+	DryRun *bool
+	// At most 30 days.
+	DurationSeconds    *int64
+	GroupId            *string
+	NetworkInterfaceId *string
+	// At most 30 days from now; instead of DurationSeconds.
+	Until *time.Time
+}
+
+func (v *ModifyObservationRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "DurationSeconds":
+			v.DurationSeconds = d.long(k)
+		case "GroupId":
+			v.GroupId = d.string(k)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceId = d.string(k)
+		case "Until":
+			v.Until = d.time(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *ModifyObservationRequest) write(w *formWriter) {
+	w.bool("DryRun", v.DryRun)
+	w.long("DurationSeconds", v.DurationSeconds)
+	w.string("GroupId", v.GroupId)
+	w.string("NetworkInterfaceId", v.NetworkInterfaceId)
+	w.time("Until", v.Until)
+}
+
+// ModifyObservationResult is the result of [ModifyObservation].
+type ModifyObservationResult struct {
+	Observation *Observation
+}
+
+func (v *ModifyObservationResult) encode(b []byte) []byte {
+	b = putObject(b, "observation", v.Observation, (*Observation).encode)
+	return b
+}
+
+func (v *ModifyObservationResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "observation":
+			v.Observation = parseObject(p, k, (*Observation).parse)
+		}
+	}
 }
 
 // ModifyQuotaRequest is the request of [ModifyQuota].
@@ -956,6 +1355,56 @@ func (v *ModifyUserResult) parse(p *parser, e *element) {
 	}
 }
 
+type Observation struct {
+	// Or NetworkInterfaceId.
+	GroupId            *string
+	NetworkInterfaceId *string
+	// Absent: it does not observe.
+	Until *time.Time
+}
+
+func (v *Observation) encode(b []byte) []byte {
+	b = putString(b, "groupId", v.GroupId)
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	b = putTime(b, "until", v.Until)
+	return b
+}
+
+func (v *Observation) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "groupId":
+			v.GroupId = p.string(k)
+		case "networkInterfaceId":
+			v.NetworkInterfaceId = p.string(k)
+		case "until":
+			v.Until = p.time(k)
+		}
+	}
+}
+
+type ObservedPackets struct {
+	Direction *string
+	Packets   *int64
+}
+
+func (v *ObservedPackets) encode(b []byte) []byte {
+	b = putString(b, "direction", v.Direction)
+	b = putNumber(b, "packets", v.Packets)
+	return b
+}
+
+func (v *ObservedPackets) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "direction":
+			v.Direction = p.string(k)
+		case "packets":
+			v.Packets = p.long(k)
+		}
+	}
+}
+
 type Quota struct {
 	Default   *int32
 	Maximum   *int32
@@ -982,6 +1431,107 @@ func (v *Quota) parse(p *parser, e *element) {
 			v.QuotaName = p.string(k)
 		case "value":
 			v.Value = p.int(k)
+		}
+	}
+}
+
+// RuleCounter: What one rule has let through, on all interfaces that carry its group together.
+type RuleCounter struct {
+	Bytes *int64
+	// Flows that began.
+	Connections *int64
+	Direction   *string
+	// Absent: it had no packet.
+	FirstHit *time.Time
+	GroupId  *string
+	// By interface.
+	Interfaces          []RuleCounterInterface // nil is answered as empty
+	LastHit             *time.Time
+	Packets             *int64
+	SecurityGroupRuleId *string
+}
+
+func (v *RuleCounter) encode(b []byte) []byte {
+	b = putNumber(b, "bytes", v.Bytes)
+	b = putNumber(b, "connections", v.Connections)
+	b = putString(b, "direction", v.Direction)
+	b = putTime(b, "firstHit", v.FirstHit)
+	b = putString(b, "groupId", v.GroupId)
+	b = putObjects(b, "interfaceSet", "item", orEmpty(v.Interfaces), (*RuleCounterInterface).encode)
+	b = putTime(b, "lastHit", v.LastHit)
+	b = putNumber(b, "packets", v.Packets)
+	b = putString(b, "securityGroupRuleId", v.SecurityGroupRuleId)
+	return b
+}
+
+func (v *RuleCounter) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "bytes":
+			v.Bytes = p.long(k)
+		case "connections":
+			v.Connections = p.long(k)
+		case "direction":
+			v.Direction = p.string(k)
+		case "firstHit":
+			v.FirstHit = p.time(k)
+		case "groupId":
+			v.GroupId = p.string(k)
+		case "interfaceSet":
+			v.Interfaces = parseObjects(p, k, (*RuleCounterInterface).parse)
+		case "lastHit":
+			v.LastHit = p.time(k)
+		case "packets":
+			v.Packets = p.long(k)
+		case "securityGroupRuleId":
+			v.SecurityGroupRuleId = p.string(k)
+		}
+	}
+}
+
+type RuleCounterInterface struct {
+	Bytes       *int64
+	Connections *int64
+	FirstHit    *time.Time
+	HostId      *string
+	LastHit     *time.Time
+	// Why there is nothing, or not all.
+	Message            *string
+	NetworkInterfaceId *string
+	Packets            *int64
+}
+
+func (v *RuleCounterInterface) encode(b []byte) []byte {
+	b = putNumber(b, "bytes", v.Bytes)
+	b = putNumber(b, "connections", v.Connections)
+	b = putTime(b, "firstHit", v.FirstHit)
+	b = putString(b, "hostId", v.HostId)
+	b = putTime(b, "lastHit", v.LastHit)
+	b = putString(b, "message", v.Message)
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	b = putNumber(b, "packets", v.Packets)
+	return b
+}
+
+func (v *RuleCounterInterface) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "bytes":
+			v.Bytes = p.long(k)
+		case "connections":
+			v.Connections = p.long(k)
+		case "firstHit":
+			v.FirstHit = p.time(k)
+		case "hostId":
+			v.HostId = p.string(k)
+		case "lastHit":
+			v.LastHit = p.time(k)
+		case "message":
+			v.Message = p.string(k)
+		case "networkInterfaceId":
+			v.NetworkInterfaceId = p.string(k)
+		case "packets":
+			v.Packets = p.long(k)
 		}
 	}
 }
