@@ -47,7 +47,7 @@ type Options struct {
 	// For tests.
 	showVerdicts bool              // in the control block of each packet
 	testClock    bool              // the clock is state.TestClock
-	excused      uint32            // reasons for which nothing is dropped, as bits
+	testExcuses  bool              // nothing is dropped for the reasons in state.TestExcused
 	sizes        map[string]uint32 // of further maps, by name
 }
 
@@ -160,7 +160,7 @@ func (d *Datapath) load(o Options) error {
 	if err := spec.Variables[guestVarTestClock].Set(o.testClock); err != nil {
 		return err
 	}
-	if err := spec.Variables[guestVarExcused].Set(o.excused); err != nil {
+	if err := spec.Variables[guestVarTestExcuses].Set(o.testExcuses); err != nil {
 		return err
 	}
 	if err := spec.Variables[guestVarTicksPerSecond].Set(d.hz); err != nil {

@@ -39,10 +39,20 @@ func (d *Datapath) Advance(by time.Duration) error {
 	return nil
 }
 
-// Without leaves out the check that a reason stands for: what would be dropped for it passes.
-func (o Options) Without(r ruleset.Reason) Options {
-	o.excused = 1 << r
+// WithExcuses lets Excuse work.
+func (o Options) WithExcuses() Options {
+	o.testExcuses = true
 	return o
+}
+
+// Excuse leaves out the checks that reasons stand for: what would be dropped for them passes. Without
+// any, all are made again.
+func (d *Datapath) Excuse(reasons ...ruleset.Reason) {
+	var bits uint64
+	for _, r := range reasons {
+		bits |= 1 << r
+	}
+	atomic.StoreUint64(&d.state.TestExcused, bits)
 }
 
 // WithSizes makes maps smaller than they are.

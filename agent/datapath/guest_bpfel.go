@@ -343,11 +343,12 @@ type guestSetKey struct {
 }
 
 type guestState struct {
-	_         structs.HostLayout
-	Layout    uint64
-	Epoch     uint64
-	Revision  [2]uint64
-	TestClock uint64
+	_           structs.HostLayout
+	Layout      uint64
+	Epoch       uint64
+	Revision    [2]uint64
+	TestClock   uint64
+	TestExcused uint64
 }
 
 type guestTimeouts struct {
@@ -392,10 +393,10 @@ const (
 	guestProgProbeToGuest   = "probe_to_guest"
 	guestProgReadClock      = "read_clock"
 	guestProgToGuest        = "to_guest"
-	guestVarExcused         = "excused"
 	guestVarHasPlatform     = "has_platform"
 	guestVarShowVerdicts    = "show_verdicts"
 	guestVarTestClock       = "test_clock"
+	guestVarTestExcuses     = "test_excuses"
 	guestVarTicksPerSecond  = "ticks_per_second"
 	guestVarTwins           = "twins"
 )
@@ -480,10 +481,10 @@ type guestMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type guestVariableSpecs struct {
-	Excused        *ebpf.VariableSpec `ebpf:"excused"`
 	HasPlatform    *ebpf.VariableSpec `ebpf:"has_platform"`
 	ShowVerdicts   *ebpf.VariableSpec `ebpf:"show_verdicts"`
 	TestClock      *ebpf.VariableSpec `ebpf:"test_clock"`
+	TestExcuses    *ebpf.VariableSpec `ebpf:"test_excuses"`
 	TicksPerSecond *ebpf.VariableSpec `ebpf:"ticks_per_second"`
 	Twins          *ebpf.VariableSpec `ebpf:"twins"`
 }
@@ -561,10 +562,10 @@ func (m *guestMaps) Close() error {
 //
 // It can be passed to loadGuestObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guestVariables struct {
-	Excused        *ebpf.Variable `ebpf:"excused"`
 	HasPlatform    *ebpf.Variable `ebpf:"has_platform"`
 	ShowVerdicts   *ebpf.Variable `ebpf:"show_verdicts"`
 	TestClock      *ebpf.Variable `ebpf:"test_clock"`
+	TestExcuses    *ebpf.Variable `ebpf:"test_excuses"`
 	TicksPerSecond *ebpf.Variable `ebpf:"ticks_per_second"`
 	Twins          *ebpf.Variable `ebpf:"twins"`
 }

@@ -55,8 +55,8 @@ const volatile struct {
 /* For tests: the verdict goes into the packet's control block. The verifier removes it elsewhere. */
 const volatile bool show_verdicts;
 
-/* For tests, and removed elsewhere as well: reasons to drop, as bits, for which nothing is dropped. */
-const volatile __u32 excused;
+/* For tests, and removed elsewhere as well: nothing is dropped for the reasons in state.test_excused. */
+const volatile bool test_excuses;
 
 /* For tests: the clock is state.test_clock. */
 const volatile bool test_clock;
@@ -170,7 +170,9 @@ static __always_inline int filter(struct __sk_buff *skb, bool from_guest, bool p
 		skb->cb[0] = reason;
 		skb->cb[1] = p.rule;
 	}
-	return allowed(reason) || (excused >> reason & 1) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	if (test_excuses && (global->test_excused >> reason & 1))
+		return TC_ACT_UNSPEC;
+	return allowed(reason) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
 SEC("tc")

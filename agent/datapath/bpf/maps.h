@@ -55,6 +55,7 @@ struct state {
 	__u64 epoch;	   /* its lowest bit chooses; the agent adds 1 */
 	__u64 revision[2]; /* of the tables, by epoch */
 	__u64 test_clock;  /* jiffies, where test_clock is set; for tests */
+	__u64 test_excused; /* reasons, as bits, for which nothing is dropped, where test_excuses is */
 };
 
 /* All timeouts are in jiffies. */

@@ -346,12 +346,12 @@ __noinline bool check_ipv6_options(struct __sk_buff *skb, __u32 at, __u32 end)
 
 /* A walk over IPv6 extension headers. */
 struct chain {
-	__u32 at;	  /* offset in the frame of the next header */
-	__u32 end;	  /* of the packet, in the frame */
-	__u32 payload;	  /* offset of what follows a fragment header; 0: there is none */
-	__be32 id;	  /* in it */
-	__u16 offset;	  /* its field with offset and more-fragments, host byte order */
-	__u8 next;	  /* kind of the next header */
+	__u32 at;      /* offset in the frame of the next header */
+	__u32 end;     /* of the packet, in the frame */
+	__u32 payload; /* offset of what follows a fragment header; 0: there is none */
+	__be32 id;     /* in it */
+	__u16 offset;  /* its field with offset and more-fragments, host byte order */
+	__u8 next;     /* kind of the next header */
 	__u8 pad;
 };
 
@@ -436,8 +436,8 @@ static __noinline enum reason parse_extensions(struct packet *p)
 		p->router_alert = first == (IPPROTO_ICMPV6 << 24 | 0x0502) &&
 				  (second == 0x0100 || second == 0);
 		/* Next header TCP, 8 bytes: what Linux writes into segmented packets beyond 64 KiB. */
-		if (first == (IPPROTO_TCP << 24 | 0xc204) && p->ip_length > 0xffff + sizeof(struct ipv6hdr) &&
-		    p->skb->gso_segs > 1) {
+		if (first == (IPPROTO_TCP << 24 | 0xc204) &&
+		    p->ip_length > 0xffff + sizeof(struct ipv6hdr) && p->skb->gso_segs > 1) {
 			chain.at += sizeof(alert);
 			chain.next = IPPROTO_TCP;
 		}
