@@ -1,6 +1,7 @@
 package datapath_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -260,5 +261,74 @@ func routerAlert() []byte {
 	if err != nil {
 		panic(err)
 	}
+	return b
+}
+
+// piece is a fragment with these bytes of the payload of a whole packet, which begin at an offset in it.
+func piece(src, dst netip.Addr, protocol uint8, id uint32, offset int, more bool, data []byte) frame {
+	flag := uint16(0)
+	if more {
+		flag = 1
+	}
+	f := frame{
+		what: fmt.Sprintf("fragment %d of protocol %d from %s to %s: %d bytes from %d on, more %v", id, protocol, src, dst, len(data), offset, more),
+		src:  src, dst: dst, protocol: protocol,
+	}
+	whole := frame{src: src, dst: dst, protocol: unix.IPPROTO_NONE, data: data}
+	if src.Is4() {
+		whole.fragment = flag<<13 | uint16(offset/8)
+		f.payload = whole.ip()
+		f.payload[9] = protocol
+		binary.BigEndian.PutUint16(f.payload[4:], uint16(id))
+		return f
+	}
+	whole.next, whole.options = unix.IPPROTO_FRAGMENT, fragmentHeader(protocol, id, offset, more)
+	f.payload = whole.ip()
+	return f
+}
+
+// fragmentHeader is IPv6's.
+func fragmentHeader(next uint8, id uint32, offset int, more bool) []byte {
+	b := []byte{next, 0, byte(offset >> 8), byte(offset) &^ 7, 0, 0, 0, 0}
+	if more {
+		b[3] |= 1
+	}
+	binary.BigEndian.PutUint32(b[4:], id)
+	return b
+}
+
+// split is a packet in fragments that end at these offsets, and one with the rest.
+func (f frame) split(id uint32, ends ...int) (pieces []frame) {
+	protocol, payload := f.protocol, f.l4()
+	if f.src.Is6() && f.options != nil {
+		protocol, payload = f.next, append(bytes.Clone(f.options), payload...)
+	}
+	from := 0
+	for _, end := range append(ends, len(payload)) {
+		pieces = append(pieces, piece(f.src, f.dst, protocol, id, from, end < len(payload), payload[from:end]))
+		from = end
+	}
+	return pieces
+}
+
+// icmpError is an ICMP error that quotes a packet to its sender, or the first bytes of it.
+func icmpError(from netip.Addr, icmpType, code uint8, about frame, bytes int) frame {
+	f := icmp(from, about.src, icmpType, code, 0)
+	f.what = fmt.Sprintf("ICMP %d/%d from %s to %s about %s", icmpType, code, from, about.src, about)
+	f.data = about.payload
+	if f.data == nil {
+		f.data = about.ip()
+	}
+	f.data = f.data[:min(bytes, len(f.data))]
+	return f
+}
+
+// extension is an IPv6 extension header that the next one follows, padded to a multiple of 8 bytes.
+func extension(next uint8, body ...byte) []byte {
+	b := append([]byte{next, 0}, body...)
+	for len(b)%8 != 0 {
+		b = append(b, 0)
+	}
+	b[1] = byte(len(b)/8 - 1)
 	return b
 }
