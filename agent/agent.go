@@ -107,7 +107,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.datapath, err = datapath.Open(datapath.Options{Pins: a.c.Pins, Attach: a.c.Attach, Log: a.log}); err != nil {
+	if a.datapath, err = datapath.Open(datapath.Options{
+		Pins: a.c.Pins, Attach: a.c.Attach, Log: a.log,
+		PlatformServices: a.c.PlatformServices, AnyLinkLocal: a.c.LinkLocal == LinkLocalAny, Routers: a.c.LinkLocalRouters,
+	}); err != nil {
 		return err
 	}
 	defer a.datapath.Close()

@@ -126,6 +126,9 @@ func (d *Datapath) buildENI(eni ruleset.ENITables, used map[*table]struct{}) (gu
 	if len(eni.Prefixes) > 0 {
 		config.Flags |= guestEniFlagENI_OWN_PREFIXES
 	}
+	if d.anyLinkLocal {
+		config.Flags |= guestEniFlagENI_ANY_FE80
+	}
 	if len(eni.Ingress.Lists)+len(eni.Egress.Lists) > 0 {
 		config.Flags |= guestEniFlagENI_LISTS
 	}
@@ -156,7 +159,7 @@ func (d *Datapath) buildAddresses(t ruleset.Tables) error {
 		if !ok {
 			continue
 		}
-		for _, router := range eni.Routers {
+		for _, router := range append(slices.Clone(d.routers), eni.Routers...) {
 			want[addressKey(d.enis[slot].Number, router)] = guestRoleROLE_ROUTER
 		}
 		for _, own := range eni.Addresses {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -44,6 +45,10 @@ type Options struct {
 	// 0: 32,768 and 8,192. An ENI that is attached keeps what it has.
 	MaxConnections, MaxHalfOpen uint32
 
+	PlatformServices []PlatformService
+	AnyLinkLocal     bool         // ENIs may use any fe80 address but the routers'; false: the one that is derived from the MAC
+	Routers          []netip.Addr // fe80 addresses, whose router advertisements guests get
+
 	// For tests.
 	showVerdicts bool              // in the control block of each packet
 	testClock    bool              // the clock is state.TestClock
@@ -58,6 +63,9 @@ type Datapath struct {
 	mapPins string // the directory of our maps
 	mode    Mode
 	upgrade *upgrade // nil: none is under way
+
+	anyLinkLocal bool
+	routers      []netip.Addr
 
 	objects guestObjects
 	memory  memory
@@ -109,9 +117,14 @@ func Open(o Options) (_ *Datapath, err error) {
 		return nil, fmt.Errorf("unknown way to attach %q: use tcx or clsact", o.Attach)
 	}
 	d := &Datapath{
-		log: o.Log, pins: o.Pins, mode: o.Attach, testClock: o.testClock,
+		log: o.Log, pins: o.Pins, mode: o.Attach, anyLinkLocal: o.AnyLinkLocal, routers: o.Routers, testClock: o.testClock,
 		slots: map[uint32]Attachment{}, devices: map[int]device{},
 		private: map[uint32]private{}, inner: map[string]*ebpf.MapSpec{},
+	}
+	for _, router := range o.Routers {
+		if err := checkRouter(router); err != nil {
+			return nil, err
+		}
 	}
 	defer func() {
 		if err != nil {
@@ -163,6 +176,9 @@ func (d *Datapath) load(o Options) error {
 	if err := spec.Variables[guestVarTestExcuses].Set(o.testExcuses); err != nil {
 		return err
 	}
+	if err := spec.Variables[guestVarHasPlatform].Set(len(o.PlatformServices) > 0); err != nil {
+		return err
+	}
 	if err := spec.Variables[guestVarTicksPerSecond].Set(d.hz); err != nil {
 		return err
 	}
@@ -188,7 +204,10 @@ func (d *Datapath) load(o Options) error {
 		return fmt.Errorf("the maps below %s are those of another version of sallyport; what they enforce stays in force. "+
 			"Start that version, or remove them with: sallyport dev --purge (%w)", d.pins, err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return setPlatform(d.objects.Platform, o.PlatformServices)
 }
 
 // keepSize makes a map as big as the pinned one, if there is one.

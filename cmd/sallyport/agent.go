@@ -43,8 +43,13 @@ What it has put in force stays in force without it. One agent runs per machine.`
 	f.String("run-dir", d.RunDir, "`directory` for the lock, the socket and what must survive a restart")
 	f.String("pins", d.Pins, "`directory` for pinned programs and maps, below a bpf file system")
 	f.String("attach", "auto", "how programs are attached: auto, tcx or clsact")
+	f.StringSlice("platform-services", nil, "`services` that guests reach without rules, like udp/169.254.169.253:53; default none")
+	f.String("link-local", string(agent.LinkLocalDerived), "link-local IPv6 addresses that guests may use: derived (from the MAC) or any")
+	f.StringSlice("link-local-routers", nil, "fe80 `addresses` of routers whose advertisements reach guests; default none")
 	f.Bool("lab", false, "run lab guests; they are for trying and testing, not isolation")
 	completeAttach(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("link-local",
+		cobra.FixedCompletions([]string{"derived", "any"}, cobra.ShellCompDirectiveNoFileComp))
 	configFlags(cmd)
 	return cmd
 }
@@ -66,6 +71,18 @@ func readAgent(cmd *cobra.Command, c *agent.Config) (err error) {
 	c.Lab, _ = f.GetBool("lab")
 	attach, _ := f.GetString("attach")
 	if c.Attach, err = agent.ParseAttach(attach); err != nil {
+		return err
+	}
+	linkLocal, _ := f.GetString("link-local")
+	if c.LinkLocal, err = agent.ParseLinkLocal(linkLocal); err != nil {
+		return err
+	}
+	services, _ := f.GetStringSlice("platform-services")
+	if c.PlatformServices, err = agent.ParsePlatformServices(services); err != nil {
+		return err
+	}
+	routers, _ := f.GetStringSlice("link-local-routers")
+	if c.LinkLocalRouters, err = agent.ParseLinkLocalRouters(routers); err != nil {
 		return err
 	}
 	_, err = agent.New(*c)
