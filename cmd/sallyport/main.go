@@ -90,6 +90,7 @@ func rootCommand() *cobra.Command {
 	for _, c := range []*cobra.Command{
 		devCommand(), serverCommand(), agentCommand(),
 		bindCommand(), unbindCommand(), bindingsCommand(), doctorCommand(), envCommand(), enforcementCommand(),
+		ruleCountersCommand(), dropsCommand(), observeCommand(),
 		quotasCommand(), usersCommand(), keysCommand(), auditCommand(),
 	} {
 		settleArgs(c)
