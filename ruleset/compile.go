@@ -79,7 +79,7 @@ func (c *Compiler) table(v *View, next map[tableKey]compiled, d Direction, group
 // compile makes a table of enforceable rules in order of precedence.
 func compile(d Direction, groups []vpc.GroupID, rules []vpc.Rule) *Table {
 	t := &Table{
-		Direction: d, Groups: groups, ids: map[uint32]vpc.RuleID{},
+		Direction: d, Groups: groups, ids: map[uint32]vpc.RuleID{}, Everyone: map[uint32]bool{},
 		Lists: map[vpc.PrefixListID][]Interval{}, Peers: map[vpc.GroupID][]Interval{},
 	}
 	cidrs := map[netip.Prefix]bool{}
@@ -93,6 +93,9 @@ func compile(d Direction, groups []vpc.GroupID, rules []vpc.Rule) *Table {
 			t.ids[r.Number] = r.ID
 		default:
 			cidrs[peer.CIDR] = true
+			if peer.CIDR.Bits() == 0 {
+				t.Everyone[r.Number] = true
+			}
 		}
 	}
 	for cidr := range cidrs {

@@ -28,6 +28,9 @@ type Table struct {
 	// judged by the union: PortsOf.
 	Peers map[vpc.GroupID][]Interval
 
+	// Everyone has the rules whose peer is 0.0.0.0/0 or ::/0, by number.
+	Everyone map[uint32]bool
+
 	ids map[uint32]vpc.RuleID // of the rules in Lists and Peers, by number: PortsOf breaks ties by id
 }
 

@@ -5,17 +5,25 @@ import (
 	"github.com/sallyport/sallyport/vpc"
 )
 
-// Judge judges a packet at one gate of one interface, without connections.
-type Judge func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict
+// Judge judges a packet at one gate of one interface, without connections, and says whether it would
+// begin an untracked flow.
+type Judge func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) (v ruleset.Verdict, untracked bool)
 
-// pure is an engine in memory: a Judge per View, and the set of tracked connections.
+// pure is an engine in memory: a Judge per View, and what the gates know of flows.
 type pure struct {
-	name    string
-	judges  func() func(*ruleset.View) Judge
-	next    func(*ruleset.View) Judge
-	view    *ruleset.View
-	judge   Judge
-	tracked map[connection]bool
+	name   string
+	judges func() func(*ruleset.View) Judge
+	next   func(*ruleset.View) Judge
+	view   *ruleset.View
+	judge  Judge
+	known  map[connection]entry
+}
+
+// entry is what a gate knows of a flow.
+type entry struct {
+	untracked bool
+	direction ruleset.Direction // of the first packet
+	first     ruleset.Packet
 }
 
 // connection is the entry of one flow at one interface. Flows of a scenario differ by name.
@@ -28,8 +36,8 @@ type connection struct {
 func Evaluate() Engine {
 	return Pure("evaluate", func() func(*ruleset.View) Judge {
 		return func(v *ruleset.View) Judge {
-			return func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-				return ruleset.Evaluate(v, eni, d, p)
+			return func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) (ruleset.Verdict, bool) {
+				return ruleset.Evaluate(v, eni, d, p), ruleset.Untracked(v, eni, d, p)
 			}
 		}
 	})
@@ -41,8 +49,9 @@ func Table() Engine {
 		var c ruleset.Compiler
 		return func(v *ruleset.View) Judge {
 			tables, members := c.Compile(v)
-			return func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-				return tables.Judge(members, eni, d, p)
+			return func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) (ruleset.Verdict, bool) {
+				v := tables.Judge(members, eni, d, p)
+				return v, tables.Untracked(eni, d, p, v)
 			}
 		}
 	})
@@ -59,7 +68,7 @@ func (e *pure) Name() string { return e.name }
 func (e *pure) Verdicts() bool { return true }
 
 func (e *pure) Load(w *World) error {
-	e.view, e.tracked, e.next = nil, map[connection]bool{}, e.judges()
+	e.view, e.known, e.next = nil, map[connection]entry{}, e.judges()
 	return e.Change(w, Change{})
 }
 
@@ -105,12 +114,25 @@ func (e *pure) pass(f Flow, from, to End, p ruleset.Packet) (o Outcome) {
 
 func (e *pure) gate(f Flow, eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
 	c := connection{eni, f.Name}
-	if e.tracked[c] {
+	now, ok := e.known[c]
+	if ok && !now.untracked {
 		return ruleset.Verdict{Action: ruleset.Allow, Reason: ruleset.ReasonTracked}
 	}
-	v := e.judge(eni, d, p)
-	if v.Action != ruleset.Drop && f.Name != "" {
-		e.tracked[c] = true
+	v, untracked := e.judge(eni, d, p)
+	if v.Action == ruleset.Drop || f.Name == "" {
+		return v
 	}
+	if !ok {
+		now = entry{direction: d, first: p}
+	}
+	if d != now.direction {
+		// An answer passes by rules of its own; what becomes of the flow is for those of its first packet.
+		var first ruleset.Verdict
+		if first, untracked = e.judge(eni, now.direction, now.first); first.Action == ruleset.Drop {
+			return v
+		}
+	}
+	now.untracked = untracked
+	e.known[c] = now
 	return v
 }

@@ -142,8 +142,8 @@ func TestWorlds(t *testing.T) {
 func wrong(mistake func(ruleset.Verdict, ruleset.Direction) ruleset.Verdict) scenariotest.Engine {
 	return scenariotest.Pure("wrong", func() func(*ruleset.View) scenariotest.Judge {
 		return func(v *ruleset.View) scenariotest.Judge {
-			return func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-				return mistake(ruleset.Evaluate(v, eni, d, p), d)
+			return func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) (ruleset.Verdict, bool) {
+				return mistake(ruleset.Evaluate(v, eni, d, p), d), ruleset.Untracked(v, eni, d, p)
 			}
 		}
 	})
@@ -156,8 +156,8 @@ func mistaken(mistake func(*ruleset.View)) scenariotest.Engine {
 			seen := *v
 			seen.ENIs, seen.Members, seen.Lists = maps.Clone(v.ENIs), maps.Clone(v.Members), maps.Clone(v.Lists)
 			mistake(&seen)
-			return func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) ruleset.Verdict {
-				return ruleset.Evaluate(&seen, eni, d, p)
+			return func(eni vpc.InterfaceID, d ruleset.Direction, p ruleset.Packet) (ruleset.Verdict, bool) {
+				return ruleset.Evaluate(&seen, eni, d, p), ruleset.Untracked(&seen, eni, d, p)
 			}
 		}
 	})
