@@ -3,11 +3,14 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
 )
 
 // Apply puts tables and members in force for the attached ENIs, all of it at one moment: it writes
@@ -61,6 +64,7 @@ func (d *Datapath) epoch() int { return int(atomic.LoadUint64(&d.state.Epoch) & 
 // build writes all that t and m say to the idle epoch.
 func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 	used := map[*table]struct{}{}
+	observed := map[time.Time]bool{}
 	memberFlags := guestEniFlag(0)
 	for _, member := range m {
 		if len(member.Prefixes) > 0 {
@@ -80,6 +84,7 @@ func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 			}
 			config.Flags |= memberFlags
 			d.rules.place(d.enis[slot].Number, config.Tables, d.tables.byNumber[uint32(config.Tables>>32)], d.tables.byNumber[uint32(config.Tables)])
+			observed[instant(eni.Observe)] = true
 		}
 		idle := &d.enis[slot].Config[1-d.epoch()]
 		if *idle != config {
@@ -87,6 +92,7 @@ func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 			d.writes++
 		}
 	}
+	maps.DeleteFunc(d.observations, func(until time.Time, _ uint64) bool { return !observed[until] })
 	if err := d.buildAddresses(t); err != nil {
 		return fmt.Errorf("write the addresses of ENIs: %w", err)
 	}
@@ -132,7 +138,27 @@ func (d *Datapath) buildENI(eni ruleset.ENITables, used map[*table]struct{}) (gu
 	if len(eni.Ingress.Lists)+len(eni.Egress.Lists) > 0 {
 		config.Flags |= guestEniFlagENI_LISTS
 	}
-	return config, nil
+	for _, o := range []struct {
+		flag     guestEniFlag
+		table    *ruleset.Table
+		protocol vpc.Protocol
+		ipv6     bool
+	}{
+		{guestEniFlagENI_OPEN_INGRESS_TCP4, eni.Ingress, vpc.TCP, false},
+		{guestEniFlagENI_OPEN_INGRESS_TCP6, eni.Ingress, vpc.TCP, true},
+		{guestEniFlagENI_OPEN_INGRESS_UDP4, eni.Ingress, vpc.UDP, false},
+		{guestEniFlagENI_OPEN_INGRESS_UDP6, eni.Ingress, vpc.UDP, true},
+		{guestEniFlagENI_OPEN_EGRESS_TCP4, eni.Egress, vpc.TCP, false},
+		{guestEniFlagENI_OPEN_EGRESS_TCP6, eni.Egress, vpc.TCP, true},
+		{guestEniFlagENI_OPEN_EGRESS_UDP4, eni.Egress, vpc.UDP, false},
+		{guestEniFlagENI_OPEN_EGRESS_UDP6, eni.Egress, vpc.UDP, true},
+	} {
+		if o.table.Open(o.protocol, o.ipv6) {
+			config.Flags |= o.flag
+		}
+	}
+	config.ObserveUntil, err = d.observeUntil(eni.Observe)
+	return config, err
 }
 
 // prefix64 is the /64 of the ENI's subnet in network order: that of its first address, or else of its

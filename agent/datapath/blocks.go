@@ -42,8 +42,9 @@ func content(list []guestInterval) string {
 	return string(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(list))), len(list)*int(unsafe.Sizeof(list[0]))))
 }
 
-// store returns where the list stands, written now if it is new, and counts one use of it.
-func (b *blocks) store(list []ruleset.Interval) (guestPorts, error) {
+// store returns where the list stands, written now if it is new, and counts one use of it. everyone
+// has the rules that are for everybody.
+func (b *blocks) store(list []ruleset.Interval, everyone map[uint32]bool) (guestPorts, error) {
 	if len(list) > int(guestLimitMAX_BLOCK) {
 		return guestPorts{}, fmt.Errorf("%d intervals for one peer are more than the %d that are searched", len(list), guestLimitMAX_BLOCK)
 	}
@@ -53,6 +54,9 @@ func (b *blocks) store(list []ruleset.Interval) (guestPorts, error) {
 	twin := make([]guestInterval, len(list))
 	for i, v := range list {
 		twin[i] = guestInterval{From: v.From, To: v.To, Rule: v.Rule}
+		if everyone[v.Rule] {
+			twin[i].Flags = guestIntervalFlagINTERVAL_EVERYONE
+		}
 	}
 	key := content(twin)
 	if found := b.of[key]; found != nil {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -87,12 +88,14 @@ type Datapath struct {
 	private    map[uint32]private    // by slot, of those that carry an ENI
 	hz         uint32                // jiffies per second
 	timeouts   guestTimeouts
-	testClock  bool
-	applied    *ruleset.Tables // nil before the first Apply
-	members    ruleset.Members // nil before the first Apply
-	pending    bool            // the last change is not settled
-	settling   sync.WaitGroup  // of changes, beside their callers
-	writes     int             // to maps, so far
+	// In jiffies, each instant read from the clock once: an Apply that changes nothing shall write nothing.
+	observations map[time.Time]uint64
+	testClock    bool
+	applied      *ruleset.Tables // nil before the first Apply
+	members      ruleset.Members // nil before the first Apply
+	pending      bool            // the last change is not settled
+	settling     sync.WaitGroup  // of changes, beside their callers
+	writes       int             // to maps, so far
 }
 
 // memory is the maps that the process shares with the programs.
@@ -119,7 +122,8 @@ func Open(o Options) (_ *Datapath, err error) {
 	d := &Datapath{
 		log: o.Log, pins: o.Pins, mode: o.Attach, anyLinkLocal: o.AnyLinkLocal, routers: o.Routers, testClock: o.testClock,
 		slots: map[uint32]Attachment{}, devices: map[int]device{},
-		private: map[uint32]private{}, inner: map[string]*ebpf.MapSpec{},
+		observations: map[time.Time]uint64{},
+		private:      map[uint32]private{}, inner: map[string]*ebpf.MapSpec{},
 	}
 	for _, router := range o.Routers {
 		if err := checkRouter(router); err != nil {

@@ -110,7 +110,7 @@ func (ts *tables) find(source *ruleset.Table) (*table, error) {
 	}
 	t := ts.at(number)
 	for _, c := range source.CIDRs {
-		ports, err := ts.blocks.store(c.Ports)
+		ports, err := ts.blocks.store(c.Ports, source.Everyone)
 		if err != nil {
 			return nil, fmt.Errorf("store %s: %w", c.CIDR, err)
 		}
@@ -148,7 +148,7 @@ func (ts *tables) add(t *table, number uint32) error {
 	if of.lists != nil {
 		allowed = t.source.PortsOfLists(of.lists)
 	}
-	ports, err := ts.blocks.store(allowed)
+	ports, err := ts.blocks.store(allowed, t.source.Everyone)
 	if err != nil {
 		return err
 	}

@@ -43,9 +43,42 @@ func (d *Datapath) timeoutsOf(own ruleset.Timeouts) guestTimeouts {
 	return t
 }
 
+// instant is a time that is equal to others of the same moment.
+func instant(t time.Time) time.Time { return t.UTC().Round(0) }
+
 // ticks is a length of time in jiffies.
 func (d *Datapath) ticks(t time.Duration) uint64 {
 	return uint64(t/time.Second)*uint64(d.hz) + uint64(t%time.Second)*uint64(d.hz)/uint64(time.Second)
+}
+
+// observeUntil is an instant on the programs' clock; 0: none. What another agent has written for it
+// stays.
+func (d *Datapath) observeUntil(t time.Time) (uint64, error) {
+	if t.IsZero() {
+		return 0, nil
+	}
+	t = instant(t)
+	if ticks, ok := d.observations[t]; ok {
+		return ticks, nil
+	}
+	now, err := d.clock()
+	if err != nil {
+		return 0, err
+	}
+	ticks := uint64(1) // long ago
+	if left := time.Until(t); left > 0 {
+		ticks = now + d.ticks(left)
+	} else if ago := d.ticks(-left); ago < now {
+		ticks = now - ago
+	}
+	for slot := range d.slots {
+		written := d.enis[slot].Config[d.epoch()].ObserveUntil
+		if written != 0 && max(written, ticks)-min(written, ticks) < uint64(d.hz) {
+			ticks = written
+		}
+	}
+	d.observations[t] = ticks
+	return ticks, nil
 }
 
 // ticksPerSecond is the kernel's HZ: the coarse clocks advance with each tick.

@@ -8,10 +8,26 @@
  * by the first packet the other way; TCP by the end of its handshake, so that a flood of SYNs to an
  * open port, which the guest itself answers, stays half-open.
  *
+ * A flow of TCP or UDP that everybody may have, while everybody may have every port the other way,
+ * is untracked: the rules alone decide on its packets. Its entry remembers what they said, by direction, for
+ * as long as the ENI's tables are the same, and who began it for longer. After a change a packet is
+ * judged by the table of its own direction, and the flow as if its first packet came now: it may stay
+ * untracked, become a tracked one, or be cut. Then what its rule still lets through opens nothing.
+ *
+ * What no rule allows passes while the ENI observes, with an entry that is void when that ends. It, and
+ * an untracked flow, stays among the half-open ones.
+ *
  * An entry past its timeout is absent for every packet; the agent's sweep only reclaims it.
  */
 #ifndef SALLYPORT_CONNECTION_H
 #define SALLYPORT_CONNECTION_H
+
+/* A handshake is over, as far as it was looked at. */
+static __always_inline bool is_settled(const struct connection *c)
+{
+	return (c->flags & CONNECTION_ESTABLISHED) ||
+	       (c->flags & (CONNECTION_TRACKED | CONNECTION_ANSWERED)) == CONNECTION_ANSWERED;
+}
 
 static __always_inline __u32 timeout_of(const struct connection *c, const struct packet *p)
 {
@@ -24,7 +40,7 @@ static __always_inline __u32 timeout_of(const struct connection *c, const struct
 			return t->tcp_closed;
 		if (c->flags & CONNECTION_FIN_BOTH)
 			return t->tcp_closing;
-		return c->flags & CONNECTION_ESTABLISHED ? t->tcp_established : t->tcp_syn;
+		return is_settled(c) ? t->tcp_established : t->tcp_syn;
 	case IPPROTO_UDP:
 		return c->packets[0] > 1 && c->packets[1] > 1 ? t->udp_stream : t->udp;
 	case IPPROTO_ICMP:
@@ -34,10 +50,18 @@ static __always_inline __u32 timeout_of(const struct connection *c, const struct
 	return t->other;
 }
 
+/* Whether what no rule allows passes. */
+static __always_inline bool is_observing(const struct packet *p)
+{
+	return p->now < p->config->observe_until;
+}
+
 /* seen may be ahead of now by a tick, when another CPU has just written it. */
 static __always_inline bool is_expired(const struct connection *c, const struct packet *p,
 				       __u64 now)
 {
+	if ((c->flags & CONNECTION_OBSERVED) && !is_observing(p))
+		return true;
 	return (__s64)(now - c->seen) > (__s64)timeout_of(c, p);
 }
 
@@ -99,8 +123,7 @@ static __always_inline __u32 end_of(const struct connection *c, const struct pac
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
 	/* Without numbers of both sides there is nothing to compare. */
-	bool any = !(c->flags & CONNECTION_ESTABLISHED) ||
-		   (c->flags & CONNECTION_NEXT_BOTH) != CONNECTION_NEXT_BOTH;
+	bool any = !is_settled(c) || (c->flags & CONNECTION_NEXT_BOTH) != CONNECTION_NEXT_BOTH;
 	__u32 flags = 0;
 
 	if ((p->tcp_flags & TCP_FIN) && (any || is_in_window(c, p, d, other, FIN_WINDOW)))
@@ -147,9 +170,18 @@ static __always_inline bool is_answered(const struct connection *c, const struct
 	       (p->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK;
 }
 
-/* REASON_TRACKED, a reason to drop, or REASON_NONE: the rules decide. */
+/* The packet asks for a connection. */
+static __always_inline bool is_syn(const struct packet *p)
+{
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* Why the packet passes, if the entry of its flow says so; a reason to drop; or REASON_NONE: the rules
+ * decide, and p->flow is the entry if there is one.
+ */
 static __always_inline enum reason track(struct packet *p, bool from_guest)
 {
+	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	__u64 now = p->now;
 	struct connection *c, moved;
 	void *established, *opening;
@@ -160,6 +192,13 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 		return REASON_CONNECTION_LIMIT;
 	c = bpf_map_lookup_elem(established, &p->key);
 	if (c && !is_expired(c, p, now) && !is_reopened(c, p)) {
+		/* A SYN may be another connection's, after an end that nobody saw here: that one must be
+		 * allowed by today's rules. The entry stays, since whoever knows the ports can send one.
+		 */
+		if (is_syn(p)) {
+			p->flow = c;
+			return REASON_NONE;
+		}
 		account(c, p, from_guest, now);
 		admit(p, c);
 		return REASON_TRACKED;
@@ -168,6 +207,20 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 	c = bpf_map_lookup_elem(opening, &p->key);
 	if (!c || is_expired(c, p, now) || is_reopened(c, p))
 		return REASON_NONE;
+	if (c->flags & CONNECTION_OBSERVED) {
+		account(c, p, from_guest, now);
+		p->observed = true;
+		return REASON_NO_RULE;
+	}
+	if (c->flags & CONNECTION_UNTRACKED) {
+		p->flow = c;
+		if (c->tables != p->tables || !c->by[d].rule)
+			return REASON_NONE;
+		account(c, p, from_guest, now);
+		p->rule = c->by[d].rule;
+		p->counter = c->by[d].counter;
+		return REASON_RULE;
+	}
 	if (is_answered(c, p, from_guest)) {
 		moved = *c;
 		moved.flags |= CONNECTION_ESTABLISHED;
@@ -183,33 +236,125 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 	return REASON_TRACKED;
 }
 
-/* The rules have let the packet through: what comes back belongs to it. */
-static __always_inline enum reason open_connection(struct packet *p, bool from_guest)
+/* A direction lets everybody of the packet's family send every port of its protocol. */
+static __always_inline bool is_open(const struct packet *p, bool from_guest)
 {
-	__u64 now = p->now;
-	struct connection c = {
-		.created = now,
-		.seen = now,
-		.revision = p->revision,
-		.flags = CONNECTION_TRACKED | (from_guest ? CONNECTION_BY_GUEST : 0),
-	};
+	__u32 flag = from_guest ? ENI_OPEN_EGRESS_TCP4 : ENI_OPEN_INGRESS_TCP4;
+
+	if (p->key.protocol == IPPROTO_UDP)
+		flag <<= 2;
+	else if (p->key.protocol != IPPROTO_TCP)
+		return false;
+	if (p->key.family == FAMILY_IPV6)
+		flag <<= 1;
+	return p->config->flags & flag;
+}
+
+/* A new entry, or one in place of p->flow, for a flow that its first packet's rule, first, lets through;
+ * without one it is observed.
+ */
+static __always_inline enum reason put_flow(struct packet *p, allowance first, bool by_guest,
+					    bool from_guest)
+{
+	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+	bool untracked = is_for_everyone(first) && is_open(p, !by_guest);
+	struct admission by = {.rule = p->rule, .counter = p->counter};
+	struct connection c = {.created = p->now};
 	void *established = bpf_map_lookup_elem(&connections, &p->slot);
 	void *opening = bpf_map_lookup_elem(&half_open, &p->slot);
 
 	if (!established || !opening)
 		return REASON_CONNECTION_LIMIT;
-	c.by[from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS] = (struct admission){
-		.rule = p->rule,
-		.counter = p->counter,
-	};
-	account(&c, p, from_guest, now);
+	if (p->flow)
+		c = *p->flow;
+	c.seen = p->now;
+	c.revision = p->revision;
+	c.tables = untracked ? p->tables : 0;
+	c.by[DIRECTION_INGRESS] = c.by[DIRECTION_EGRESS] = (struct admission){};
+	if (untracked)
+		c.by[d] = by;
+	if (by_guest != from_guest) {
+		by.rule = rule_of(first);
+		by.counter = counter_of(p, by.rule);
+	}
+	if (by_guest)
+		c.by[DIRECTION_EGRESS] = by;
+	else
+		c.by[DIRECTION_INGRESS] = by;
+	c.flags &=
+		CONNECTION_ANSWERED | CONNECTION_FIN_BOTH | CONNECTION_RST | CONNECTION_NEXT_BOTH;
+	c.flags |= by_guest ? CONNECTION_BY_GUEST : 0;
+	c.flags |= untracked ? CONNECTION_UNTRACKED :
+		   first     ? CONNECTION_TRACKED :
+			       CONNECTION_OBSERVED;
+	account(&c, p, from_guest, p->now);
 	if (p->stale) /* it would hide the new one */
 		bpf_map_delete_elem(established, &p->key);
 	/* Not < 0: before Linux 6.4 an error is an int in a register of 64 bits. */
-	if (bpf_map_update_elem(opening, &p->key, &c, BPF_ANY) != 0)
+	if (bpf_map_update_elem(opening, &p->key, &c, BPF_ANY) != 0 &&
+	    (c.flags & CONNECTION_TRACKED))
 		return REASON_CONNECTION_LIMIT;
-	p->opened = true;
+	p->opened = !p->flow;
+	p->tracked = c.flags & CONNECTION_TRACKED;
 	return REASON_RULE;
+}
+
+/* What lets the first packet of a flow through, which went the other way. */
+static __always_inline allowance judge_first(const struct packet *p, bool by_guest)
+{
+	__be16 port = by_guest ? p->key.remote_port : p->key.local_port;
+
+	return judge(p, (__u32)p->key.protocol << 16 | bpf_ntohs(port), by_guest);
+}
+
+/* The rules let the packet through: what becomes of its flow. */
+static __always_inline enum reason decide_flow(struct packet *p, allowance own, bool from_guest)
+{
+	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
+	struct connection *flow = p->flow;
+	bool by_guest = from_guest;
+	allowance first = own;
+
+	if (flow && (flow->flags & CONNECTION_TRACKED)) {
+		account(flow, p, from_guest, p->now);
+		return REASON_RULE;
+	}
+	if (flow && from_guest != !!(flow->flags & CONNECTION_BY_GUEST)) {
+		if (flow->tables == p->tables && flow->by[other].rule) {
+			/* The first answer. */
+			flow->by[d].counter = p->counter;
+			flow->by[d].rule = p->rule;
+			account(flow, p, from_guest, p->now);
+			return REASON_RULE;
+		}
+		by_guest = !from_guest;
+		first = judge_first(p, by_guest);
+		if (!first) {
+			account(flow, p, from_guest, p->now);
+			return REASON_RULE;
+		}
+	} else if (!flow && p->key.protocol == IPPROTO_TCP && !is_syn(p) && is_for_everyone(own) &&
+		   is_open(p, from_guest) && !is_open(p, !from_guest)) {
+		/* The answer of an untracked flow that is not remembered? It shall not begin another. */
+		first = judge_first(p, !from_guest);
+		if (is_for_everyone(first))
+			by_guest = !from_guest;
+		else
+			first = own;
+	}
+	return put_flow(p, first, by_guest, from_guest);
+}
+
+/* No rule allows the packet, but the ENI observes: it passes. Reported once for each flow. */
+static __always_inline void observe(struct packet *p, bool from_guest)
+{
+	p->observed = true;
+	p->opened = true;
+	if (p->stateless || (p->flow && (p->flow->flags & CONNECTION_TRACKED)))
+		return;
+	p->flow = NULL;
+	put_flow(p, 0, from_guest, from_guest);
 }
 
 #endif

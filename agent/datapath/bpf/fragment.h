@@ -80,7 +80,7 @@ static __noinline void lead(const struct packet *p, enum reason reason, bool fro
 		return;
 	fragment_key_of(&key, p, from_guest);
 	/* No connection stands for it. */
-	if (reason == REASON_RULE && !p->opened)
+	if (reason == REASON_RULE && !p->tracked)
 		first.tables = p->tables;
 	if (allowed(reason) || p->observed)
 		bpf_map_update_elem(of_slot, &key, &first, BPF_ANY);

@@ -68,6 +68,7 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 	void *data, *end;
 	struct ethhdr *eth;
 	enum reason reason;
+	allowance own;
 
 	if (p->eni->number == 0)
 		return REASON_UNBOUND;
@@ -105,6 +106,7 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 		return reason;
 	if (!is_checksum_sound(p))
 		return REASON_MALFORMED;
+	blur((struct facts *)&p->key);
 
 	if (p->part == PART_LATER) {
 		first = first_of(p, from_guest);
@@ -114,6 +116,7 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 	if (reason != REASON_NONE)
 		return reason;
 
+	blur((struct facts *)&p->key);
 	if (p->part == PART_LATER)
 		reason = follow(p, first);
 	else if (!probe && !p->icmp_error)
@@ -131,13 +134,19 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 		if (reason != REASON_NONE)
 			return reason;
 	}
-	p->rule = judge(p, from_guest);
-	if (p->rule == 0)
+	own = judge(p, p->port, from_guest);
+	if (!own) {
+		if (probe)
+			p->observed = is_observing(p);
+		else if (is_observing(p))
+			observe(p, from_guest);
 		return p->icmp_error ? REASON_ICMP_ERROR : REASON_NO_RULE;
+	}
+	p->rule = rule_of(own);
 	p->counter = counter_of(p, p->rule);
 	if (p->stateless || probe)
 		return REASON_RULE;
-	return open_connection(p, from_guest);
+	return decide_flow(p, own, from_guest);
 }
 
 static __always_inline int filter(struct __sk_buff *skb, bool from_guest, bool probe)
@@ -172,7 +181,7 @@ static __always_inline int filter(struct __sk_buff *skb, bool from_guest, bool p
 	}
 	if (test_excuses && (global->test_excused >> reason & 1))
 		return TC_ACT_UNSPEC;
-	return allowed(reason) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	return allowed(reason) || p.observed ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
 SEC("tc")

@@ -67,6 +67,8 @@ struct packet {
 	struct __sk_buff *skb;
 	struct eni *eni;
 	struct eni_config *config; /* of this packet's epoch */
+	struct connection *flow;   /* its entry, where the rules decide all the same */
+	/* From here on no pointers: see blur. */
 	struct connection_key key;
 	__u64 tables;
 	__u64 revision;
@@ -95,12 +97,28 @@ struct packet {
 	bool stateless;	   /* opens nothing: an ICMP message that is not a request */
 	bool group_mac;	   /* the frame is for many */
 	bool opened;	   /* a flow begins with it: it is counted and told */
+	bool tracked;	   /* it began a tracked connection */
 	bool observed;	   /* no rule allows it, and it passes since the ENI observes */
 	bool stale;	   /* an established connection stands there, past its end */
 	bool platform;	   /* a later fragment of what a service of the platform sends or gets */
 	bool extended;	   /* IPv6 extension headers stand before the protocol's */
 	bool router_alert; /* they are a hop-by-hop header with nothing but a router alert for MLD */
 };
+
+/* All of a packet but its pointers. */
+struct facts {
+	__u8 bytes[sizeof(struct packet) - offsetof(struct packet, key)];
+};
+
+/* Makes the verifier forget what it knows of a packet. It follows each way that a packet can be parsed
+ * through all that comes afterwards, unless those ways are alike to it; and they are when they meet
+ * in front of a global function that may write what they differ in.
+ */
+__noinline int blur(struct facts *facts)
+{
+	asm volatile("" ::"r"(facts) : "memory");
+	return 0;
+}
 
 /* An index below 2 where the verifier sees it, even after a spill that loses its bounds. */
 static __always_inline __u64 index_of(__u64 epoch)

@@ -8,11 +8,24 @@
 #ifndef SALLYPORT_TABLE_H
 #define SALLYPORT_TABLE_H
 
-/* The rule of the interval that holds port, 0 if none does. A global function of plain numbers: the
- * verifier walks it once, whoever calls it. Without branches on the data, so that no packet can
- * choose the cost.
+/* What lets a packet through: the number of the rule, and enum interval_flag above it; 0: nothing. */
+typedef __u64 allowance;
+
+static __always_inline __u32 rule_of(allowance a)
+{
+	return (__u32)a;
+}
+
+/* The rule is for everybody. */
+static __always_inline bool is_for_everyone(allowance a)
+{
+	return a >> 32 & INTERVAL_EVERYONE;
+}
+
+/* The interval that holds port. A global function of plain numbers: the verifier walks it once,
+ * whoever calls it. Without branches on the data, so that no packet can choose the cost.
  */
-__noinline __u32 find_port(__u32 first, __u32 count, __u32 port)
+__noinline allowance find_port(__u32 first, __u32 count, __u32 port)
 {
 	struct interval *interval;
 	__u32 at;
@@ -38,10 +51,10 @@ __noinline __u32 find_port(__u32 first, __u32 count, __u32 port)
 	interval = bpf_map_lookup_elem(&intervals, &first);
 	if (!interval || port < interval->from || port > interval->to)
 		return 0;
-	return interval->rule;
+	return interval->rule | (__u64)interval->flags << 32;
 }
 
-static __always_inline __u32 rule_of_prefix(const struct packet *p, __u32 table)
+static __always_inline allowance of_prefix(const struct packet *p, __u32 table, __u32 port)
 {
 	struct prefix_key key = {
 		.bits = PREFIX_BITS + (p->key.family == FAMILY_IPV4 ? 32 : 128),
@@ -51,19 +64,19 @@ static __always_inline __u32 rule_of_prefix(const struct packet *p, __u32 table)
 	};
 	struct ports *ports = bpf_map_lookup_elem(&prefixes, &key);
 
-	return ports ? find_port(ports->first, ports->count, p->port) : 0;
+	return ports ? find_port(ports->first, ports->count, port) : 0;
 }
 
 /* What a table allows a set. */
-static __always_inline __u32 rule_of_set(const struct packet *p, __u32 table, __u32 set)
+static __always_inline allowance of_set(__u32 table, __u32 set, __u32 port)
 {
 	struct set_key key = {.table = table, .set = set};
 	struct ports *ports = bpf_map_lookup_elem(&set_ports, &key);
 
-	return ports ? find_port(ports->first, ports->count, p->port) : 0;
+	return ports ? find_port(ports->first, ports->count, port) : 0;
 }
 
-static __always_inline __u32 rule_of_list(const struct packet *p, __u32 table)
+static __always_inline allowance of_list(const struct packet *p, __u32 table, __u32 port)
 {
 	struct list_key key = {
 		.bits = LIST_BITS + (p->key.family == FAMILY_IPV4 ? 32 : 128),
@@ -77,10 +90,10 @@ static __always_inline __u32 rule_of_list(const struct packet *p, __u32 table)
 	sets = bpf_map_lookup_elem(&lists, &key);
 	if (!sets || !sets->of[index_of(p->epoch)])
 		return 0;
-	return rule_of_set(p, table, sets->of[index_of(p->epoch)]);
+	return of_set(table, sets->of[index_of(p->epoch)], port);
 }
 
-static __always_inline __u32 rule_of_member(const struct packet *p, __u32 table)
+static __always_inline allowance of_member(const struct packet *p, __u32 table, __u32 port)
 {
 	struct address_key key = {
 		.scope = p->config->domain,
@@ -97,18 +110,20 @@ static __always_inline __u32 rule_of_member(const struct packet *p, __u32 table)
 	if (!member)
 		return 0;
 	set = value_of(p, bpf_map_lookup_elem(&member_sets, &member));
-	return set ? rule_of_set(p, table, set) : 0;
+	return set ? of_set(table, set, port) : 0;
 }
 
-/* The number of the rule that allows the packet, or 0. */
-static __always_inline __u32 judge(const struct packet *p, bool from_guest)
+/* What lets packets from or to the remote address through in a direction. Not inlined: it is asked
+ * of both directions.
+ */
+static __noinline allowance judge(const struct packet *p, __u32 port, bool from_guest)
 {
 	__u32 table = from_guest ? (__u32)p->tables : (__u32)(p->tables >> 32);
-	__u32 rule = rule_of_prefix(p, table);
+	allowance a = of_prefix(p, table, port);
 
-	if (!rule)
-		rule = rule_of_list(p, table);
-	return rule ? rule : rule_of_member(p, table);
+	if (!a)
+		a = of_list(p, table, port);
+	return a ? a : of_member(p, table, port);
 }
 
 #endif
