@@ -9,9 +9,9 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"what no rule allows passes", "TestPromise01ClosedByDefault",
-			`	if (p->rule == 0)
-		return p->icmp_error ? REASON_ICMP_ERROR : REASON_NO_RULE;
-`, ``,
+			`	if (!own) {
+`, `	if (false) {
+`,
 		},
 		{
 			"VLAN tags pass that the kernel took out of the frame", "TestFramesOnTheWire",
@@ -95,17 +95,17 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"the set of prefix lists is that of the idle epoch", "TestLists",
-			`return rule_of_set(p, table, sets->of[index_of(p->epoch)]);`, `return rule_of_set(p, table, sets->of[index_of(p->epoch + 1)]);`,
+			`return of_set(table, sets->of[index_of(p->epoch)], port);`, `return of_set(table, sets->of[index_of(p->epoch + 1)], port);`,
 		},
 		{
 			"the rule of a list is named before that of a CIDR", "TestScenarios/lists/which_rule_is_named",
-			`	__u32 rule = rule_of_prefix(p, table);
+			`	allowance a = of_prefix(p, table, port);
 
-	if (!rule)
-		rule = rule_of_list(p, table);`, `	__u32 rule = rule_of_list(p, table);
+	if (!a)
+		a = of_list(p, table, port);`, `	allowance a = of_list(p, table, port);
 
-	if (!rule)
-		rule = rule_of_prefix(p, table);`,
+	if (!a)
+		a = of_prefix(p, table, port);`,
 		},
 	},
 	programs + "/link.h": {
@@ -275,12 +275,57 @@ var bpfMutants = map[string][]mutant{
 	},
 	programs + "/connection.h": {
 		{
+			"a revoked rule cuts no untracked flow", "TestScenarios/untracked/a_revoked_rule_cuts_at_once",
+			`if (c->tables != p->tables || !c->by[d].rule)`, `if (!c->by[d].rule)`,
+		},
+		{
+			"an answer brings back what was cut", "TestScenarios/untracked/what_the_guest_still_says_does_not_bring_it_back",
+			`		if (!first) {
+			account(flow, p, from_guest, p->now);
+			return REASON_RULE;
+		}`, `		if (!first) {
+			first = own;
+			by_guest = from_guest;
+		}`,
+		},
+		{
+			"after a change the guest that answers began it", "TestScenarios/untracked/another_rule_changes_nothing",
+			`		by_guest = !from_guest;
+		first = judge_first(p, by_guest);
+`, `		first = own;
+`,
+		},
+		{
+			"what is for everybody is untracked whatever the other direction says",
+			"TestScenarios/untracked/not_open_to_everybody_the_other_way",
+			`bool untracked = is_for_everyone(first) && is_open(p, !by_guest);`, `bool untracked = is_for_everyone(first);`,
+		},
+		{
+			"a narrow rule makes an untracked flow", "TestScenarios/untracked/a_tracked_connection_stays_tracked",
+			`bool untracked = is_for_everyone(first) && is_open(p, !by_guest);`, `bool untracked = first && is_open(p, !by_guest);`,
+		},
+		{
+			"TCP is open where UDP is", "TestScenarios/untracked/not_open_to_everybody_the_other_way",
+			`	if (p->key.protocol == IPPROTO_UDP)
+		flag <<= 2;
+	else if (p->key.protocol != IPPROTO_TCP)`, `	flag <<= 2;
+	if (p->key.protocol != IPPROTO_UDP && p->key.protocol != IPPROTO_TCP)`,
+		},
+		{
+			"a SYN amid a connection needs no rule", "TestSYNAmid",
+			`		if (is_syn(p)) {
+			p->flow = c;
+			return REASON_NONE;
+		}
+`, ``,
+		},
+		{
 			"connections do not expire", "TestTimeouts",
 			`return (__s64)(now - c->seen) > (__s64)timeout_of(c, p);`, `return false;`,
 		},
 		{
 			"an established connection expires as a SYN does", "TestTimeouts/established,_not_SYN",
-			`return c->flags & CONNECTION_ESTABLISHED ? t->tcp_established : t->tcp_syn;`, `return t->tcp_syn;`,
+			`return is_settled(c) ? t->tcp_established : t->tcp_syn;`, `return t->tcp_syn;`,
 		},
 		{
 			"one answer makes a stream of UDP", "TestTimeouts/UDP_asked_twice",
@@ -298,7 +343,7 @@ var bpfMutants = map[string][]mutant{
 			`		return !(p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK));`,
 		},
 		{
-			"a SYN belongs to the connection that is ending", "TestClosing/a_SYN_after_the_server's_FIN_is_new",
+			"a SYN belongs to the connection that is ending", "TestTimeouts/established_anew,_not_one_FIN",
 			`return (c->flags & CONNECTION_FIN_BOTH) && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;`, `return false;`,
 		},
 		{
