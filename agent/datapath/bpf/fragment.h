@@ -4,7 +4,9 @@
  * One that comes before its first is dropped, as nobody knows yet what it belongs to.
  *
  * What was judged cannot be exchanged afterwards: a first fragment holds all headers whole (RFC 1858,
- * RFC 7112), and no other may begin before their end.
+ * RFC 7112), and no other may begin before their end. The protocol's header comes first in it: were
+ * there IPv6 headers before that, another first fragment of the same id, without them, would let a
+ * later one stand where the protocol's header is.
  */
 #ifndef SALLYPORT_FRAGMENT_H
 #define SALLYPORT_FRAGMENT_H

@@ -104,6 +104,8 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 		return REASON_FRAGMENT; /* headers that go on in the next */
 	if (reason != REASON_NONE)
 		return reason;
+	if (p->part == PART_FIRST && p->l4 != p->payload)
+		return REASON_FRAGMENT; /* where later ones could stand */
 	if (!is_checksum_sound(p))
 		return REASON_MALFORMED;
 	blur((struct facts *)&p->key);

@@ -177,6 +177,8 @@ func fragments() []Trick {
 			return b
 		})
 	}
+	first := func(id uint16) []Frame { return []Frame{of(web, id, 0, 24, more)} }
+	first6 := func(id byte) []Frame { return []Frame{of6(web6, id, 0, 24, true)} }
 	const frag = ruleset.ReasonFragment
 	return []Trick{
 		trick("tiny first fragment: the ports alone", frag, nil, of(web, 1, 0, 8, more)),
@@ -203,6 +205,31 @@ func fragments() []Trick {
 		trick("router advertisement in fragments", ruleset.ReasonND, nil, of6(icmp(ownFE80, allNodes, 134, 0, make([]byte, 24)...).with(func(p *packet) { p.hops = 255 }), 8, 0, 16, true)),
 		trick("router advertisement in an atomic fragment", ruleset.ReasonND, nil, of6(icmp(ownFE80, allNodes, 134, 0, make([]byte, 24)...).with(func(p *packet) { p.hops = 255 }), 9, 0, 32, false)),
 		trick("fragment of an unknown packet that says TCP in IPv6", frag, nil, of6(web6, 10, 8, 16, true)),
+
+		// The first one passes; what comes after it is not what it said.
+		trick("fragment over the TCP header of an allowed one", frag, first(20), of(shell, 20, 16, 60, 0)),
+		trick("fragment over all but the ports of an allowed one", frag, first(21), of(shell, 21, 8, 60, 0)),
+		trick("another first fragment, to a closed port", ruleset.ReasonNoRule, first(22), of(shell, 22, 0, 24, more)),
+		trick("the rest of the allowed one that another replaced", frag, nil, of(web, 22, 24, 60, 0)),
+		trick("another first fragment, of the ports alone", frag, first(23), of(shell, 23, 0, 8, more)),
+		trick("the rest of an allowed one, to somebody else", frag, first(24), of(web.with(func(p *packet) { p.dst = addr("198.51.100.8") }), 24, 24, 60, 0)),
+		trick("the rest of an allowed one, of another protocol", frag, first(25), of(web.with(func(p *packet) { p.protocol = unix.IPPROTO_UDP }), 25, 24, 48, 0)),
+		trick("the rest of an allowed one, from the neighbour", ruleset.ReasonSourceAddress, first(26), of(web.with(func(p *packet) { p.src = peer4 }), 26, 24, 60, 0)),
+		trick("the rest of an allowed one, from the neighbour's MAC", ruleset.ReasonSourceMAC, first(27), of(web, 27, 24, 60, 0).mangled(set(11, 0x22))),
+		trick("an allowed one that grows over the end of any packet", frag, first(28), moved(of(web, 28, 24, 60, 0), 0x1fff)),
+		trick("IPv6 fragment over the TCP header of an allowed one", frag, first6(20), of6(shell6, 20, 16, 60, false)),
+		trick("IPv6 fragment over all but the ports of an allowed one", frag, first6(21), of6(shell6, 21, 8, 60, false)),
+		trick("the rest of an allowed IPv6 one, of another id", frag, first6(22), of6(web6, 23, 24, 60, false)),
+		// Another first fragment of the same id, with less before its TCP header, would let a later one stand on that
+		// of this one.
+		trick("IPv6 first fragment whose TCP header stands further back", frag, nil, web6.with(func(p *packet) {
+			p.headers = []header{piece(24, 0, true), padding(unix.IPPROTO_DSTOPTS), padding(unix.IPPROTO_DSTOPTS)}
+		}).out()),
+		{
+			Name: "the rest of an allowed one, the other way", Direction: ruleset.Ingress, Reason: frag,
+			Before: []Step{{ruleset.Egress, first(29)[0]}},
+			Frames: []Frame{web.with(func(p *packet) { p.src, p.dst, p.id, p.from, p.to, p.fragment = remote4, own4, 29, 24, 60, 3 }).in()},
+		},
 	}
 }
 
@@ -215,7 +242,7 @@ func towards() []Trick {
 	closed := func(reason ruleset.Reason, frames ...named) []Trick { return each(in, false, reason, frames) }
 	open := func(reason ruleset.Reason, frames ...named) []Trick { return each(in, true, reason, frames) }
 	near := func(p packet) Frame { return p.between(peerMAC, groupMAC(p.dst, MAC)) }
-	quoted := tcp(own4, remote4, 443, syn).bytes()[:28]
+	quoted := quotation(tcp(own4, remote4, 443, syn).with(func(p *packet) { p.srcPort = 4343 }))
 	advertise := icmp(peerFE80, allNodes, 134, 0, append([]byte{7, 8, 0, 0, 0, 0, 0, 0}, option(sourceMAC, peerMAC)...)...).
 		with(func(p *packet) { p.hops = 255 })
 	from4 := func(a string) Frame { return tcp(addr(a), own4, 80, syn).in() }
