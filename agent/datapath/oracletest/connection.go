@@ -162,7 +162,7 @@ func (q *question) belonging(c *connection) Decision {
 // belongs says whether a packet of the same flow belongs to this connection: it is not past its time,
 // and a TCP connection that ends is not begun anew.
 func (q *question) belongs(c *connection) bool {
-	if q.now > c.seen+q.timeout(c) {
+	if q.expired(c) {
 		q.cover("expired")
 		return false
 	}
@@ -180,6 +180,9 @@ func (q *question) belongs(c *connection) bool {
 	return true
 }
 
+// expired says whether a connection is past its time.
+func (q *question) expired(c *connection) bool { return q.now > c.seen+q.timeout(c) }
+
 // over says whether both sides have ended it, or one at once.
 func (c *connection) over() bool { return c.reset || c.finished[0] && c.finished[1] }
 
@@ -196,23 +199,30 @@ func (q *question) timeout(c *connection) uint64 {
 			return q.ticks(finishingTime)
 		case c.established:
 			q.cover("timeout: established")
-			return q.ticks(establishedTime)
+			return q.ticks(or(q.eni.Timeouts.TCPEstablished, establishedTime))
 		}
 		q.cover("timeout: handshake")
 		return q.ticks(handshakeTime)
 	case protocolUDP:
 		if c.packets[0] > 1 && c.packets[1] > 1 { // more than one request and response
 			q.cover("timeout: UDP stream")
-			return q.ticks(udpStreamTime)
+			return q.ticks(or(q.eni.Timeouts.UDPStream, udpStreamTime))
 		}
 		q.cover("timeout: UDP")
-		return q.ticks(udpTime)
+		return q.ticks(or(q.eni.Timeouts.UDP, udpTime))
 	case protocolICMP, protocolICMPv6:
 		q.cover("timeout: ICMP")
 		return q.ticks(icmpTime)
 	}
 	q.cover("timeout: other")
 	return q.ticks(otherTime)
+}
+
+func or(own, usual time.Duration) time.Duration {
+	if own == 0 {
+		return usual
+	}
+	return own
 }
 
 // establishes says whether this packet makes a half-open connection an established one: the first
@@ -283,11 +293,15 @@ func (q *question) open(rule uint32) {
 
 // Sweep forgets what is past its time.
 func (o *Oracle) Sweep() {
-	for _, g := range o.gates {
+	for id, g := range o.gates {
+		eni, ok := o.view.ENIs[id]
+		if !ok {
+			continue // nobody knows its timeouts
+		}
 		for _, m := range []map[flow]*connection{g.halfOpen, g.established} {
 			for f, c := range m {
-				q := question{Oracle: o, packet: packet{protocol: f.protocol}}
-				if o.now > c.seen+q.timeout(c) {
+				q := question{Oracle: o, eni: eni, packet: packet{protocol: f.protocol}}
+				if q.expired(c) {
 					delete(m, f)
 				}
 			}

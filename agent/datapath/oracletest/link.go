@@ -68,15 +68,13 @@ func (q *question) arp(b []byte) ruleset.Reason {
 func (q *question) link() ruleset.Reason {
 	reason := ruleset.ReasonNone
 	switch {
+	case q.part == later:
 	case q.protocol == protocolICMPv6 && (q.icmpType >= 130 && q.icmpType <= 137 || q.icmpType == 143):
 		if q.fromGuest() {
 			reason = q.neighbourFromGuest()
 		} else {
 			reason = q.neighbourToGuest()
 		}
-	case q.routerAlert:
-		q.cover("router alert of something else")
-		return ruleset.ReasonExtensionHeader
 	case q.protocol == protocolUDP:
 		if q.fromGuest() {
 			reason = q.dhcpFromGuest()
@@ -84,9 +82,17 @@ func (q *question) link() ruleset.Reason {
 			reason = q.dhcpToGuest()
 		}
 	}
-	if reason == ruleset.ReasonLink && len(q.frame) > maxFrame && len(q.frame) > 14+q.length {
+	switch {
+	case reason != ruleset.ReasonLink:
+	case len(q.frame) > maxFrame && len(q.frame) > 14+q.length:
 		q.cover("link layer with more behind it than padding")
 		return ruleset.ReasonMalformed
+	case q.part != whole:
+		q.cover("link layer in fragments")
+		return ruleset.ReasonFragment
+	case q.extended && !q.routerAlert:
+		q.cover("link layer with extension headers")
+		return ruleset.ReasonExtensionHeader
 	}
 	return reason
 }

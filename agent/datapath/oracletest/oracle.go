@@ -36,6 +36,7 @@ type Oracle struct {
 // gate is an interface with a device, and what was seen of its packets.
 type gate struct {
 	halfOpen, established map[flow]*connection
+	fates                 map[parcel]*fate
 }
 
 // New returns an oracle of a host without interfaces whose clock stands at now.
@@ -48,7 +49,7 @@ func New(l Limits, ticksPerSecond, now uint64) *Oracle {
 
 // Attach gives an interface a device. What it had before is forgotten.
 func (o *Oracle) Attach(eni vpc.InterfaceID) {
-	o.gates[eni] = &gate{halfOpen: map[flow]*connection{}, established: map[flow]*connection{}}
+	o.gates[eni] = &gate{halfOpen: map[flow]*connection{}, established: map[flow]*connection{}, fates: map[parcel]*fate{}}
 }
 
 // Detach takes an interface off its device.
@@ -71,7 +72,8 @@ func (o *Oracle) cover(branch string) { o.Covered[branch]++ }
 // Decision is a verdict and what becomes of the connections when the packet is taken to have happened.
 type Decision struct {
 	ruleset.Verdict
-	happen func() // nil: nothing
+	happen  func() // nil: nothing
+	byRules bool   // the rules alone decided: nothing stands for it when they change
 
 	// forget makes the gate as if a half-open connection that the verdict rests on had been displaced by
 	// others; nil: it rests on none.
@@ -126,28 +128,59 @@ func (o *Oracle) judge(eni vpc.InterfaceID, d ruleset.Direction, frame []byte) D
 		return because(ruleset.ReasonNoTable)
 	}
 	q := &question{Oracle: o, gate: g, eni: e, direction: d, frame: frame}
+	decision := q.answer()
+	if q.part == first {
+		return q.leads(decision)
+	}
+	return decision
+}
+
+func (q *question) answer() Decision {
 	if reason := q.ethernet(); reason != ruleset.ReasonNone {
+		if reason == ruleset.ReasonMalformed && q.part == first {
+			q.cover("first fragment without its headers")
+			return because(ruleset.ReasonFragment)
+		}
 		return because(reason)
 	}
 	if reason := q.link(); reason != ruleset.ReasonNone {
 		return because(reason)
 	}
+	var of *fate
+	if q.part == later {
+		of = q.firstFate()
+	}
 	if reason := q.addresses(); reason != ruleset.ReasonNone {
 		return because(reason)
+	}
+	if q.part == later {
+		return q.follows(of)
 	}
 	if decision, ok := q.tracked(); ok {
 		return decision
 	}
-	// Nobody on the wire has the guest's own addresses.
-	if q.own(q.remote()) {
-		if d == ruleset.Egress {
-			o.cover("to itself")
-			return because(ruleset.ReasonDestinationAddress)
+	if reason := q.self(); reason != ruleset.ReasonNone {
+		return because(reason)
+	}
+	if q.isICMPError() {
+		if decision, ok := q.related(); ok {
+			return decision
 		}
-		o.cover("from itself")
-		return because(ruleset.ReasonSourceAddress)
 	}
 	return q.rules()
+}
+
+// self drops what comes from the guest's own addresses or goes there: nobody on the wire has them.
+func (q *question) self() ruleset.Reason {
+	switch {
+	case !q.own(q.remote()):
+		return ruleset.ReasonNone
+	case q.fromGuest():
+		q.cover("to itself")
+		return ruleset.ReasonDestinationAddress
+	}
+	q.cover("from itself")
+	return ruleset.ReasonSourceAddress
 }
 
 // question is a frame at a gate.
@@ -217,6 +250,7 @@ func (q *question) rules() Decision {
 	decision.Rule = v.Rule
 	if q.opensNothing() {
 		q.cover("a rule, opens nothing")
+		decision.byRules = true
 		return decision
 	}
 	q.cover("a rule, opens a connection")

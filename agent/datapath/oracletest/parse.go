@@ -40,13 +40,35 @@ type packet struct {
 	hopLimit         uint8
 	length           int    // of the IP packet, as its header says
 	payload          []byte // behind the IP headers, up to that length
-	routerAlert      bool   // IPv6: a hop-by-hop header with a router alert of MLD, and nothing else
+	extended         bool   // IPv6: there are extension headers
+	routerAlert      bool   // … a hop-by-hop header with a router alert of MLD, and nothing else
+	part             part
+	fragmentID       uint32
+	offset           int    // of a fragment, in bytes
+	before           []byte // of a first fragment: all that it carries, where payload may begin later
+	header           int    // bytes of payload that are the protocol's header, where that is known
 	srcPort, dstPort uint16
 	icmpType         uint8
 	icmpCode         uint8
 	icmpID           uint16
 	flags            uint8 // TCP
 	sequence, ack    uint32
+}
+
+// part is which part of an IP packet a packet is.
+type part uint8
+
+const (
+	whole part = iota
+	first      // with the headers
+	later      // without
+)
+
+func (q *question) partOf(id uint32, offset int) {
+	q.part, q.fragmentID, q.offset, q.before = first, id, offset, q.payload
+	if offset != 0 {
+		q.part = later
+	}
 }
 
 // ethernet reads the frame from its first byte.
@@ -98,9 +120,13 @@ func (q *question) ipv4(b []byte) ruleset.Reason {
 	q.src, q.dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
 	q.hopLimit, q.protocol = b[8], b[9]
 	q.payload = b[header:q.length]
-	if fragment := binary.BigEndian.Uint16(b[6:]); fragment&0x3fff != 0 {
-		q.cover("IPv4 fragment")
-		return ruleset.ReasonFragment
+	if field := binary.BigEndian.Uint16(b[6:]); field&0x3fff != 0 {
+		q.partOf(uint32(binary.BigEndian.Uint16(b[4:])), int(field&0x1fff)*8)
+		if q.part == later {
+			q.cover("IPv4 fragment")
+			return ruleset.ReasonNone
+		}
+		q.cover("first IPv4 fragment")
 	}
 	return q.transport()
 }
@@ -146,28 +172,137 @@ func (q *question) ipv6(b []byte) ruleset.Reason {
 	q.protocol, q.hopLimit = b[6], b[7]
 	q.src, q.dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
 	q.payload = b[40:q.length]
-	if q.protocol == protocolHopByHop {
-		if len(q.payload) < 8 {
-			q.cover("hop-by-hop header that is cut off")
-			return ruleset.ReasonMalformed
+	if isExtension(q.protocol) {
+		if reason := q.extensions(); reason != ruleset.ReasonNone || q.part == later {
+			return reason
 		}
-		switch [8]byte(q.payload) {
-		case [8]byte{protocolICMPv6, 0, 5, 2, 0, 0, 1, 0}, [8]byte{protocolICMPv6, 0, 5, 2, 0, 0, 0, 0}:
-			q.routerAlert, q.protocol, q.payload = true, protocolICMPv6, q.payload[8:]
-		default:
-			q.cover("hop-by-hop header")
-			return ruleset.ReasonExtensionHeader
-		}
-	}
-	switch q.protocol {
-	case protocolFragment:
-		q.cover("IPv6 fragment")
-		return ruleset.ReasonFragment
-	case protocolHopByHop, protocolRouting, protocolOptions, protocolMobility, protocolHIP, protocolShim6:
-		q.cover("extension header")
-		return ruleset.ReasonExtensionHeader
 	}
 	return q.transport()
+}
+
+// What is walked past before the header that a rule names. docs/limits.md, "What a packet may be".
+const (
+	maxExtensions     = 8
+	maxExtensionBytes = 256
+	maxIPv6Options    = 16 // in one header
+)
+
+func isExtension(kind uint8) bool {
+	switch kind {
+	case protocolHopByHop, protocolRouting, protocolFragment, protocolOptions, protocolMobility, protocolHIP, protocolShim6:
+		return true
+	}
+	return false
+}
+
+// extensions walks over the extension headers of RFC 8200.
+func (q *question) extensions() ruleset.Reason {
+	q.extended = true
+	if len(q.payload) >= 8 {
+		switch [8]byte(q.payload) {
+		case [8]byte{protocolICMPv6, 0, 5, 2, 0, 0, 1, 0}, [8]byte{protocolICMPv6, 0, 5, 2, 0, 0, 0, 0}:
+			q.routerAlert = q.protocol == protocolHopByHop
+		}
+	}
+	protocol, rest, fragment, reason := q.walk(q.protocol, q.payload)
+	q.protocol, q.payload = protocol, rest
+	if fragment.is && (fragment.offset != 0 || fragment.more) {
+		q.partOf(fragment.id, fragment.offset)
+		q.before = fragment.before
+		if q.part == later {
+			q.cover("IPv6 fragment")
+		} else {
+			q.cover("first IPv6 fragment")
+		}
+	} else if fragment.is {
+		q.cover("fragment that is whole")
+	}
+	return reason
+}
+
+// fragmentHeader is what IPv6's says.
+type fragmentHeader struct {
+	is     bool
+	id     uint32
+	offset int // in bytes
+	more   bool
+	before []byte // what follows it, up to the end of the packet
+}
+
+// walk goes from a header of that kind to the first one that is no extension header, or to what follows the
+// fragment header of a fragment that is not the first.
+func (q *question) walk(kind uint8, b []byte) (protocol uint8, rest []byte, f fragmentHeader, reason ruleset.Reason) {
+	walked := 0
+	for n := 0; isExtension(kind); n++ {
+		if len(b) < 8 {
+			q.cover("extension header that is cut off")
+			return kind, b, f, ruleset.ReasonMalformed
+		}
+		length := 8 * (int(b[1]) + 1)
+		switch kind {
+		case protocolFragment:
+			if f.is {
+				q.cover("two fragment headers")
+				return kind, b, f, ruleset.ReasonExtensionHeader
+			}
+			length = 8
+			field := binary.BigEndian.Uint16(b[2:])
+			f = fragmentHeader{is: true, id: binary.BigEndian.Uint32(b[4:]), offset: int(field &^ 7), more: field&1 != 0, before: b[8:]}
+		case protocolHopByHop:
+			if n != 0 {
+				q.cover("hop-by-hop header that is not the first")
+				return kind, b, f, ruleset.ReasonExtensionHeader
+			}
+		case protocolRouting:
+			if b[3] != 0 {
+				q.cover("routing header with somewhere to go")
+				return kind, b, f, ruleset.ReasonExtensionHeader
+			}
+		case protocolMobility, protocolHIP, protocolShim6:
+			if b[0] != 59 { // no next header
+				q.cover("extension header that says too much")
+				return kind, b, f, ruleset.ReasonExtensionHeader
+			}
+			q.cover("extension header that is the protocol")
+			return kind, b, f, ruleset.ReasonNone
+		}
+		if length > len(b) {
+			q.cover("extension header longer than the packet")
+			return kind, b, f, ruleset.ReasonMalformed
+		}
+		if walked += length; walked > maxExtensionBytes || n == maxExtensions {
+			q.cover("too many extension headers")
+			return kind, b, f, ruleset.ReasonExtensionHeader
+		}
+		if (kind == protocolHopByHop || kind == protocolOptions) && !q.wellFormedIPv6Options(b[2:length]) {
+			q.cover("IPv6 options that may not be")
+			return kind, b, f, ruleset.ReasonExtensionHeader
+		}
+		q.cover("extension header")
+		kind, b = b[0], b[length:]
+		if f.offset != 0 {
+			break
+		}
+	}
+	return kind, b, f, ruleset.ReasonNone
+}
+
+// wellFormedIPv6Options says whether the options can be read to their end, and none of them says another
+// length (RFC 2675) or another sender (RFC 6275).
+func (q *question) wellFormedIPv6Options(b []byte) bool {
+	for n := 0; len(b) > 0; n++ {
+		switch {
+		case n == maxIPv6Options:
+			return false
+		case b[0] == 0: // Pad1
+			b = b[1:]
+		case b[0] == 194 || b[0] == 201 || len(b) < 2 || len(b) < 2+int(b[1]):
+			return false
+		default:
+			b = b[2+int(b[1]):]
+		}
+	}
+	return true
 }
 
 // transport reads the ports, or what stands for them.
@@ -183,6 +318,7 @@ func (q *question) transport() ruleset.Reason {
 			q.cover("TCP header that contradicts itself")
 			return ruleset.ReasonMalformed
 		}
+		q.header = int(b[12]>>4) * 4
 		q.ports(b)
 		q.sequence, q.ack, q.flags = binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:]), b[13]
 	case protocolUDP:
@@ -190,6 +326,7 @@ func (q *question) transport() ruleset.Reason {
 			q.cover("short UDP header")
 			return ruleset.ReasonMalformed
 		}
+		q.header = 8
 		q.ports(b)
 	case protocolICMP, protocolICMPv6:
 		if (q.protocol == protocolICMPv6) != q.src.Is6() {
@@ -200,7 +337,12 @@ func (q *question) transport() ruleset.Reason {
 			q.cover("short ICMP header")
 			return ruleset.ReasonMalformed
 		}
+		q.header = 8
 		q.icmpType, q.icmpCode, q.icmpID = b[0], b[1], binary.BigEndian.Uint16(b[4:])
+		if q.isICMPError() && q.part != whole {
+			q.cover("ICMP error in fragments")
+			return ruleset.ReasonFragment
+		}
 	default:
 		q.cover("other protocol")
 	}

@@ -197,6 +197,7 @@ type sequence struct {
 	view    *ruleset.View
 	weights [packetKind]int
 	talks   []*talk
+	pending []Step // fragments that are still to come
 }
 
 // talk is a conversation of a guest, as its two ends see it.
@@ -223,6 +224,17 @@ func (s *sequence) while() uint64 {
 }
 
 func (s *sequence) packet() Step {
+	if n := len(s.pending); n > 0 && s.chance(40) {
+		at := 0
+		if s.chance(20) {
+			at = s.IntN(n)
+		}
+		step := s.pending[at]
+		if s.chance(90) {
+			s.pending = slices.Delete(s.pending, at, at+1)
+		}
+		return step
+	}
 	total := 0
 	for _, w := range s.weights {
 		total += w
@@ -236,6 +248,9 @@ func (s *sequence) packet() Step {
 	case linkLayer:
 		return s.linkLayer()
 	case odd:
+		if s.chance(50) {
+			return s.icmpError()
+		}
 		return s.odd()
 	case spoiled:
 		step := s.conversation()
@@ -358,11 +373,14 @@ func (s *sequence) conversation() Step {
 			{7, 0, 0, 0}, {7, 1, 1, 1}, {7, 5, 0, 0}, {1, 1, 1, 7}, {148, 4, 0, 0, 131, 3, 4, 0}, append(slices.Repeat([]byte{1}, 36), 148, 4, 0, 0),
 		})
 	}
-	if s.chance(4) && p.src.Is4() {
+	if s.chance(2) && p.src.Is4() {
 		p.fragment = pick(s.random, []uint16{0x4000, 0x8000, 0x2000, 0x2001, 1, 0x1fff, 0x3000})
 	}
-	if s.chance(4) && p.src.Is6() {
+	if s.chance(6) && p.src.Is6() {
 		p.first, p.headers = s.headers(p.protocol)
+	}
+	if s.chance(6) {
+		return s.fragmented(t, d, p)
 	}
 	return s.framed(t, d, p)
 }
@@ -388,29 +406,184 @@ func (s *sequence) framed(t *talk, d ruleset.Direction, p datagram) Step {
 	return Step{ENI: t.eni, Direction: d, Frame: frame}
 }
 
-// headers are extension headers before a protocol.
+// headers are extension headers before a protocol, as they should be or not.
 func (s *sequence) headers(protocol uint8) (first uint8, b []byte) {
-	kinds := []uint8{protocolHopByHop, protocolRouting, protocolOptions, protocolMobility, protocolHIP, protocolShim6, protocolFragment}
+	n := 1 + s.IntN(3)
+	if s.chance(8) {
+		n = 7 + s.IntN(4)
+	}
 	next := protocol
-	for range 1 + s.IntN(3) {
-		kind := pick(s.random, kinds)
+	for i := range n {
+		kind := pick(s.random, []uint8{protocolOptions, protocolOptions, protocolRouting, protocolHopByHop})
+		if i < n-1 && kind == protocolHopByHop && s.chance(80) {
+			kind = protocolOptions // it comes first, and we begin at the end
+		}
 		body := []byte{next, 0, 1, 4, 0, 0, 0, 0}
-		if s.chance(20) {
-			body = []byte{next, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+		switch kind {
+		case protocolRouting:
+			body = []byte{next, 0, 4, 0, 0, 0, 0, 0}
+			if s.chance(20) {
+				body[3] = 1
+			}
+		default:
+			switch s.IntN(12) {
+			case 0:
+				body = []byte{next, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+			case 1:
+				body = []byte{next, 0, 5, 2, 0, 0, byte(s.IntN(2)), 0}
+			case 2:
+				body = []byte{next, 0, 0, 0, 0, 0, 0, 0}
+			case 3:
+				body = append([]byte{next, byte(s.IntN(3)), pick(s.random, []byte{194, 201, 1, 5, 0}), byte(s.IntN(8))}, make([]byte, 20)...)
+				body = body[:8*(1+int(body[1]))]
+			case 4: // many options
+				body = append([]byte{next, 3}, make([]byte, 30)...)
+				for at := range body[2:] {
+					if s.chance(30) {
+						body[2+at] = 1
+					}
+				}
+			case 5: // long
+				length := s.IntN(20)
+				body = append([]byte{next, byte(length), 1, byte(min(255, 8*(length+1)-4))}, make([]byte, 8*(length+1)-4)...)
+			}
 		}
-		if s.chance(10) {
-			body = []byte{next, 0, 5, 2, 0, 0, byte(s.IntN(2)), 0}
-		}
-		if s.chance(5) {
+		switch s.IntN(40) {
+		case 0:
+			kind, body = pick(s.random, []uint8{protocolMobility, protocolHIP, protocolShim6}), []byte{59, 0, 0, 0, 0, 0, 0, 0}
+			if s.chance(30) {
+				body[0] = next
+			}
+		case 1:
 			body[1] = byte(s.IntN(256))
-		}
-		if s.chance(12) {
-			body = body[:s.IntN(8)+1]
+		case 2:
+			body = body[:1+s.IntN(len(body))]
+		case 3:
+			kind, body = protocolFragment, []byte{next, 0, 0, 0, 1, 2, 3, byte(s.IntN(4))}
+			if s.chance(50) {
+				body[3] = pick(s.random, []byte{1, 8, 9, 6})
+			}
 		}
 		b = append(body, b...)
 		next = kind
 	}
 	return next, b
+}
+
+// fragmented cuts a packet into pieces, or what could pass for that.
+func (s *sequence) fragmented(t *talk, d ruleset.Direction, p datagram) Step {
+	whole, protocol := append(p.payload, make([]byte, 8*s.IntN(6))...), p.protocol
+	p.fragment, p.id = 0, uint16(s.IntN(6))
+	step := 8 * (1 + s.IntN(5))
+	if s.chance(60) {
+		step = 24 + 8*s.IntN(4)
+	}
+	var pieces []Step
+	piece := func(at, end int) {
+		n := p
+		field := uint16(at)
+		if end < len(whole) {
+			field |= 1
+		}
+		if n.src.Is4() {
+			n.fragment = field >> 3
+			if field&1 != 0 {
+				n.fragment |= 0x2000
+			}
+		} else {
+			header := []byte{protocol, 0, byte(field >> 8), byte(field), 0, 0, 0, byte(p.id)}
+			n.first, n.headers = protocolFragment, header
+			if at == 0 && p.headers != nil && s.chance(50) { // some stand behind it
+				n.headers = append(slices.Clone(header), p.headers...)
+				n.headers[0] = p.first
+			} else if s.chance(10) { // or before it
+				n.first, n.headers = protocolOptions, append([]byte{protocolFragment, 0, 1, 4, 0, 0, 0, 0}, header...)
+			}
+		}
+		n.payload = whole[min(at, len(whole)):min(end, len(whole))]
+		if at >= len(whole) {
+			n.payload = make([]byte, 16)
+		}
+		pieces = append(pieces, s.framed(t, d, n))
+	}
+	for at := 0; at < max(1, len(whole)); at += step {
+		piece(at, at+step)
+	}
+	switch s.IntN(12) {
+	case 0:
+		piece(8, len(whole)) // over a header, perhaps
+	case 1:
+		piece(65528, 1<<16)
+	case 2:
+		piece(16, 24)
+	case 3:
+		whole = slices.Clone(whole)
+		if len(whole) > 3 {
+			whole[3]++ // another port, the same packet
+		}
+		piece(0, step)
+		piece(step, len(whole))
+	case 4:
+		slices.Reverse(pieces)
+	case 5:
+		s.Shuffle(len(pieces), func(i, j int) { pieces[i], pieces[j] = pieces[j], pieces[i] })
+	}
+	if len(s.pending) < 40 {
+		s.pending = append(s.pending, pieces[1:]...)
+	}
+	return pieces[0]
+}
+
+// icmpError answers a talk's packet with an ICMP error, or with something like one.
+func (s *sequence) icmpError() Step {
+	t := s.talk()
+	d := s.direction()
+	about := *t // what is quoted has been said, or not
+	went := 1 - d
+	quoted := s.say(&about, &went)
+	d = 1 - went
+	if s.chance(10) {
+		quoted.src, quoted.dst = quoted.dst, quoted.src
+	}
+	if s.chance(5) {
+		quoted.fragment = pick(s.random, []uint16{1, 0x2000, 0x4000})
+	}
+	if s.chance(10) && quoted.src.Is6() {
+		quoted.first, quoted.headers = s.headers(quoted.protocol)
+	}
+	if s.chance(5) && quoted.src.Is4() {
+		quoted.options = []byte{1, 1, 1, 0}
+	}
+	quote := quoted.bytes()
+	switch s.IntN(8) {
+	case 0:
+		quote = quote[:s.IntN(len(quote)+1)]
+	case 1:
+		quote[s.IntN(min(len(quote), 44))] ^= 1 << s.IntN(8)
+	case 2, 3:
+		quote = quote[:min(len(quote), 28)]
+		if quoted.src.Is6() {
+			quote = quoted.bytes()
+			quote = quote[:min(len(quote), 48)]
+		}
+	}
+	p := datagram{src: quoted.dst, dst: quoted.src, protocol: protocolICMP}
+	kind := pick(s.random, []byte{3, 3, 3, 11, 11, 12, 4, 5})
+	if p.src.Is6() {
+		p.protocol = protocolICMPv6
+		kind = pick(s.random, []byte{1, 1, 2, 2, 3, 4, 5, 100, 127})
+	}
+	if s.chance(30) && d == ruleset.Ingress { // from somebody on the way
+		p.src = s.other(p.src.Is6())
+	}
+	if s.chance(5) {
+		p.dst = s.other(p.src.Is6())
+	}
+	p.payload = icmpMessage(kind, byte(s.IntN(5)), 0, 1400, quote)
+	if s.chance(3) {
+		return s.fragmented(t, d, p)
+	}
+	return s.framed(t, d, p)
 }
 
 // say is what one side of a talk says next.

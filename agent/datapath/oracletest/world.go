@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/ruleset"
 	"github.com/sallyport/sallyport/vpc"
@@ -137,6 +138,13 @@ func (r random) view() *ruleset.View {
 		for range min(r.IntN(3)*r.IntN(2), len(free)) {
 			e.Prefixes = append(e.Prefixes, free[0])
 			free = free[1:]
+		}
+		if r.chance(30) {
+			e.Timeouts = ruleset.Timeouts{
+				TCPEstablished: pick(r, []time.Duration{0, 60 * time.Second, 350 * time.Second}),
+				UDP:            pick(r, []time.Duration{0, 31 * time.Second, 60 * time.Second}),
+				UDPStream:      pick(r, []time.Duration{0, 60 * time.Second, 179 * time.Second}),
+			}
 		}
 		if r.chance(90) {
 			e.Routers = []netip.Addr{router4, router6, routerFE80}
