@@ -349,15 +349,21 @@ static __always_inline enum reason parse_ipv4(struct packet *p, bool from_guest)
 __noinline bool check_ipv6_options(struct __sk_buff *skb, __u32 at, __u32 end)
 {
 	for (int i = 0; i < MAX_IPV6_OPTIONS; i++) {
-		__u8 option[2]; /* type, length */
+		__u8 type, length;
 
 		if (at >= end)
 			return at == end;
-		if (bpf_skb_load_bytes(skb, at, option, sizeof(option)) < 0)
+		if (bpf_skb_load_bytes(skb, at, &type, sizeof(type)) < 0)
 			return false;
-		if (option[0] == IPV6_OPTION_JUMBO || option[0] == IPV6_OPTION_HOME_ADDRESS)
+		if (type ==
+		    IPV6_OPTION_PAD1) { /* has no length, and may be the frame's last byte */
+			at++;
+			continue;
+		}
+		if (type == IPV6_OPTION_JUMBO || type == IPV6_OPTION_HOME_ADDRESS ||
+		    bpf_skb_load_bytes(skb, at + 1, &length, sizeof(length)) < 0)
 			return false;
-		at += option[0] == IPV6_OPTION_PAD1 ? 1 : 2 + option[1];
+		at += 2 + length;
 	}
 	return at == end;
 }

@@ -32,7 +32,6 @@ const (
 	Detach             // an interface loses its device
 	Attach             // … and gets it, or another, with nothing remembered
 	Sweep              // the agent reclaims what is past its time
-	Reopen             // another agent takes over
 )
 
 // Step is one thing that happens.
@@ -57,10 +56,8 @@ func (s Step) String() string {
 		return fmt.Sprintf("%s is detached", s.ENI)
 	case Attach:
 		return fmt.Sprintf("%s is attached anew", s.ENI)
-	case Sweep:
-		return "the agent sweeps"
 	default:
-		return "another agent takes over"
+		return "the agent sweeps"
 	}
 }
 
@@ -151,8 +148,6 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 		case x < 13:
 			detached = pick(r, Interfaces)
 			c.Steps = append(c.Steps, Step{Kind: Detach, ENI: detached})
-		case x < 14 && len(c.Steps) > 1:
-			c.Steps = append(c.Steps, Step{Kind: Reopen})
 		case x < 18:
 			c.Steps = append(c.Steps, Step{Kind: Sweep})
 		case x < 320:
