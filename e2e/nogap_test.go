@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"sync/atomic"
@@ -139,12 +140,18 @@ func newGap(t *testing.T, d *dev) *gap {
 
 func (g *gap) end(t *testing.T, at guest) streamtest.End {
 	t.Helper()
-	ns, err := netns.GetFromName(string(at.place))
+	e, err := at.end(at.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = ns.Close() })
-	return streamtest.End{NS: ns, Device: "eth0", Addr: at.addr}
+	t.Cleanup(func() { _ = e.NS.Close() })
+	return e
+}
+
+// end is a lab guest as an end of a stream. The caller closes its namespace.
+func (p place) end(a netip.Addr) (streamtest.End, error) {
+	ns, err := netns.GetFromName(string(p))
+	return streamtest.End{NS: ns, Device: "eth0", Addr: a}, err
 }
 
 func hostNamespace(t *testing.T) netns.NsHandle {

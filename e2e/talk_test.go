@@ -11,8 +11,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/agent/datapath/streamtest"
 	"github.com/sallyport/sallyport/ruleset"
 	"github.com/sallyport/sallyport/ruleset/scenariotest"
 	"github.com/sallyport/sallyport/vpc"
@@ -104,6 +106,36 @@ func (e *packets) Send(f scenariotest.Flow, reply bool) (o scenariotest.Outcome,
 		return d.src == src && d.dst == dst && d.proto == f.Packet.Protocol && bytes.Contains(d.payload, word)
 	}, func() error { return t.send(word, reply) })
 	return o, err
+}
+
+// Stream sends packets of new flows all the time. It returns once some were sent, and so does its end.
+func (e *packets) Stream(f scenariotest.Flow) (end func() (sent, arrived int, err error), err error) {
+	const some = 500
+	// A source port comes again after more flows than an interface has half-open.
+	o := streamtest.Options{Rate: 5000, Lanes: []streamtest.Lane{{
+		Name: "throughout", Source: 10000, Sources: 20000, Destination: f.Packet.DstPort,
+	}}}
+	r := e.route(f)
+	var errs [3]error
+	o.Host, errs[0] = netns.Get()
+	o.From, errs[1] = r.near.end(r.local)
+	o.To, errs[2] = r.far.end(r.remote)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	s, err := streamtest.Start(o)
+	if err != nil {
+		return nil, err
+	}
+	s.WaitFor(e.ctx, some)
+	return func() (sent, arrived int, err error) {
+		s.WaitFor(e.ctx, some)
+		result, err := s.Stop()
+		if err := errors.Join(err, o.Host.Close(), o.From.NS.Close(), o.To.NS.Close()); err != nil {
+			return 0, 0, err
+		}
+		return result.Lanes[0].Sent, result.Lanes[0].Arrived, nil
+	}, nil
 }
 
 // arrives sends a packet and reports whether it arrives.

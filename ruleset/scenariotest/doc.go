@@ -55,9 +55,16 @@
 //	block vpc-main 10.5.0.0/16           a further block of a VPC
 //	block vpc-plain fd00:1:2:300::/56    its IPv6 block, and a /64 of it for each subnet
 //
+//	throughout allow eni-a -> eni-b udp 5000   from here on each such packet passes …
+//	throughout drop  eni-c -> eni-b udp 5000   … or is dropped, while the changes below are made
+//	throughout end                       what was said of them counts until here; else until the end
+//
 // A packet goes between the first IPv4 addresses, with ipv6 or icmpv6 the first IPv6 ones, or those
 // after an @, which may be in a delegated prefix. After a ! stands an address that is not the
 // interface's own. A packet meets the egress gate of its sender and, if that lets it pass, the
 // ingress gate of its receiver. What a gate must say is the label of the rule that allows, or the
 // word of a Reason; a gate that the line does not mention may say anything that leads to the same end.
+//
+// The packets of throughout are UDP between interfaces, and each begins a flow. An engine that is a
+// Streamer sends them all the time; on others one is played before and after each change.
 package scenariotest

@@ -26,6 +26,13 @@ type Engine interface {
 	Send(f Flow, reply bool) (Outcome, error)
 }
 
+// Streamer is an Engine whose packets take time, so that changes can be made while they are on their way.
+type Streamer interface {
+	// Stream sends packets like the first of a flow without end, each of a flow of its own. What it
+	// returns ends that and says how many were sent and how many of them arrived.
+	Stream(f Flow) (end func() (sent, arrived int, err error), err error)
+}
+
 // Flow is what one end says to another.
 type Flow struct {
 	Name     string // of an open flow; empty: a probe

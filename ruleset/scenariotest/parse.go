@@ -25,8 +25,8 @@ type Scenario struct {
 	labels map[uint32]string // of every rule that ever is, by number
 }
 
-// Step is a line that changes the World, or sends a packet and says what becomes of it. Exactly one
-// of Change and Flow is set.
+// Step is a line that changes the World, or sends packets and says what becomes of them. Exactly one of
+// Change and Flow is set, or none: then How is Ended.
 type Step struct {
 	Line   string // as written, with its place: icmp.txtar:12: allow …
 	Change *Change
@@ -44,9 +44,11 @@ type How int
 
 // The ways to send.
 const (
-	First   How = iota // Engine.Start
-	Again              // Engine.Send from the near end
-	Replied            // Engine.Send from the far end
+	First      How = iota // Engine.Start
+	Again                 // Engine.Send from the near end
+	Replied               // Engine.Send from the far end
+	Throughout            // Streamer.Stream, until Ended or the last step
+	Ended                 // all that goes on throughout
 )
 
 // ParseFS reads every .txtar file of a directory, in order of names.
@@ -207,6 +209,8 @@ func (p *parser) parse(line string) error {
 			return p.again(w, verb == "allow")
 		}
 		return p.packet(w, "", verb == "allow")
+	case "throughout":
+		return p.throughout(w)
 	default:
 		return fmt.Errorf("%q begins no line", verb)
 	}
@@ -620,6 +624,37 @@ func (p *parser) packet(w words, name string, allow bool) error {
 		p.flows[name] = &f
 	}
 	return p.expect(w, Step{Flow: &f, Allow: allow})
+}
+
+// throughout reads "allow eni-a -> eni-b udp 5000" or "end".
+func (p *parser) throughout(w words) error {
+	verb := w.next()
+	if verb == "end" {
+		going := false
+		for _, s := range p.s.Steps {
+			going = s.How == Throughout || going && s.How != Ended
+		}
+		if !going {
+			return errors.New("nothing goes on that could end")
+		}
+		p.s.Steps = append(p.s.Steps, Step{Line: p.line, How: Ended})
+		return w.end()
+	}
+	if verb != "allow" && verb != "drop" {
+		return errors.New("throughout wants allow, drop or end: throughout allow eni-a -> eni-b udp 5000")
+	}
+	if err := p.packet(w, "", verb == "allow"); err != nil {
+		return err
+	}
+	s := &p.s.Steps[len(p.s.Steps)-1]
+	s.How = Throughout
+	if f := s.Flow; f.From.ENI == "" || f.To.ENI == "" || f.Packet.Protocol != uint8(vpc.UDP) || !f.Packet.Src.Is4() {
+		return errors.New("what goes on throughout is UDP over IPv4 between two interfaces")
+	}
+	if s.Egress != "" || s.Ingress != "" {
+		return errors.New("what goes on throughout may pass or be dropped by many rules: name none")
+	}
+	return nil
 }
 
 // end reads an interface, or outside, with its first address of the family, one of its own after an

@@ -56,28 +56,44 @@ func Play(s *Scenario, e Engine) error {
 		return fmt.Errorf("%s: load: %w", s.Name, err)
 	}
 	var wrong []error
+	t := throughout{engine: e, check: s.check, port: 10000}
 	for _, step := range s.Steps {
-		if step.Change != nil {
-			if err := e.Change(step.World, *step.Change); err != nil {
-				return errors.Join(append(wrong, fmt.Errorf("%s\n\t%w", step.Line, err))...)
-			}
-			continue
-		}
-		var got Outcome
-		var err error
-		if step.How == First {
-			got, err = e.Start(*step.Flow)
-		} else {
-			got, err = e.Send(*step.Flow, step.How == Replied)
+		saw, err := s.play(step, e, &t)
+		if saw != nil {
+			wrong = append(wrong, fmt.Errorf("%s\n\t%w", step.Line, saw))
 		}
 		if err != nil {
-			return errors.Join(append(wrong, fmt.Errorf("%s\n\t%w", step.Line, err))...)
-		}
-		if err := s.check(step, got, e.Verdicts()); err != nil {
-			wrong = append(wrong, fmt.Errorf("%s\n\t%w", step.Line, err))
+			_, endErr := t.end()
+			return errors.Join(append(wrong, fmt.Errorf("%s\n\t%w", step.Line, err), endErr)...)
 		}
 	}
-	return errors.Join(wrong...)
+	saw, err := t.end()
+	return errors.Join(append(wrong, saw, err)...)
+}
+
+// play plays a step. wrong is what went otherwise than the scenario says; err, that the engine cannot
+// go on.
+func (s *Scenario) play(step Step, e Engine, t *throughout) (wrong, err error) {
+	var got Outcome
+	switch {
+	case step.Change != nil:
+		if err := e.Change(step.World, *step.Change); err != nil {
+			return nil, err
+		}
+		return t.changed()
+	case step.How == Throughout:
+		return t.begin(step)
+	case step.How == Ended:
+		return t.end()
+	case step.How == First:
+		got, err = e.Start(*step.Flow)
+	default:
+		got, err = e.Send(*step.Flow, step.How == Replied)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.check(step, got, e.Verdicts()), nil
 }
 
 // check compares an Outcome with what a step says.

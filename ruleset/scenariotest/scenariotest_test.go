@@ -33,6 +33,11 @@ func TestParseRefuses(t *testing.T) {
 		"unknown reason":        {head + "drop net -> eni-a tcp 80 ingress because", `"because" is neither a rule nor a reason`},
 		"reason rule":           {head + "allow eni-a -> net tcp 80 egress rule", `"rule" is neither a rule nor a reason`},
 		"gate of outside":       {head + "drop net -> eni-a tcp 80 egress no-rule", "has no gate"},
+		"throughout by TCP":     {head + "throughout drop eni-a -> eni-a tcp 80", "UDP over IPv4 between two interfaces"},
+		"throughout outside":    {head + "throughout allow eni-a -> net udp 80", "UDP over IPv4 between two interfaces"},
+		"throughout by a rule":  {head + "throughout allow eni-a -> eni-a udp 80 egress sg-a/default4", "name none"},
+		"throughout send":       {head + "throughout send w", "wants allow, drop or end"},
+		"end of nothing":        {head + "throughout end", "nothing goes on"},
 		"too much":              {head + "allow eni-a -> net tcp 80 please", `"please" is too much`},
 		"unknown group":         {"eni eni-a 10.0.0.11 sg-x\n", `no group "sg-x"`},
 		"unknown peer":          {"group sg-a\n  ingress all from sg-x\neni eni-a 10.0.0.11 sg-a\ndrop eni-a -> eni-a tcp 1", "sg-a/1 names sg-x"},
@@ -323,6 +328,57 @@ x.txtar:7: allow eni-a -> net tcp 81 egress sg-a/default6
 	egress of eni-a (10.0.0.11): got sg-a/default4, want sg-a/default6`
 	if err == nil || err.Error() != want {
 		t.Errorf("Play:\ngot  %v\nwant %s", err, want)
+	}
+}
+
+// streamer sends three packets of each flow; what a change does to them is what it says.
+type streamer struct {
+	scenariotest.Engine
+	lost, passed int
+}
+
+func (s *streamer) Stream(f scenariotest.Flow) (func() (int, int, error), error) {
+	o, err := s.Start(f)
+	return func() (int, int, error) {
+		if o.Passed {
+			return 3, 3 - s.lost, nil
+		}
+		return 3, s.passed, nil
+	}, err
+}
+
+// TestThroughout: what an engine loses or lets pass while changes are made is seen, by those that send
+// all the time and by those that do not.
+func TestThroughout(t *testing.T) {
+	text := "-- s --\n" + head + `eni eni-b 10.0.0.12 sg-a
+throughout drop eni-a -> eni-b udp 80
+authorize sg-a ingress udp 81 from 10.0.0.11/32
+throughout allow eni-a -> eni-b udp 81
+`
+	gap := "revoke sg-a/1\nauthorize sg-a ingress udp 81 from 10.0.0.11/32\n"
+	leak := "authorize sg-a ingress udp 80 from 10.0.0.11/32\nrevoke sg-a/2\n"
+	end := "throughout end\n"
+	for name, tt := range map[string]struct {
+		text   string
+		engine scenariotest.Engine
+		want   string
+	}{
+		"nothing wrong":        {text + end + gap + leak, scenariotest.Evaluate(), ""},
+		"a gap":                {text + gap + end, scenariotest.Evaluate(), "throughout allow eni-a -> eni-b udp 81: got drop"},
+		"a gap, to the end":    {text + gap, scenariotest.Evaluate(), "throughout allow eni-a -> eni-b udp 81: got drop"},
+		"a leak":               {text + leak + end, scenariotest.Evaluate(), "throughout drop eni-a -> eni-b udp 80: got allow"},
+		"streams":              {text + gap + leak, &streamer{Engine: scenariotest.Evaluate()}, ""}, // a streamer alone knows
+		"a packet of a stream": {text, &streamer{Engine: scenariotest.Evaluate(), lost: 1}, "of 3 packets 2 arrived"},
+		"one that passes":      {text + end, &streamer{Engine: scenariotest.Evaluate(), passed: 1}, "of 3 packets 1 arrived"},
+	} {
+		all, err := scenariotest.Parse("x.txtar", []byte(tt.text))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		err = scenariotest.Play(all[0], tt.engine)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: Play = %v, want %q", name, err, tt.want)
+		}
 	}
 }
 

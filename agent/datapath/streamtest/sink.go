@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// magic is what a numbered packet begins with; its number follows, in 8 bytes.
+// magic is what a numbered packet begins with; the number of its stream follows in 4 bytes, and its own
+// in 8.
 const magic = "SPTN"
 
 const (
@@ -32,7 +33,7 @@ type sink struct {
 	free    func() error
 }
 
-func newSink(at End, numbers int) (_ *sink, err error) {
+func newSink(at End, stream uint32, numbers int) (_ *sink, err error) {
 	s := &sink{free: func() error { return nil }}
 	defer func() {
 		if err != nil {
@@ -62,7 +63,9 @@ func newSink(at End, numbers int) (_ *sink, err error) {
 			asm.JNE.Imm(asm.R2, unix.IPPROTO_UDP, "next"),
 			asm.LoadMem(asm.R2, asm.R7, payloadAt, asm.Word),
 			asm.JNE.Imm(asm.R2, int32(binary.NativeEndian.Uint32([]byte(magic))), "next"),
-			asm.LoadMem(asm.R2, asm.R7, payloadAt+4, asm.DWord),
+			asm.LoadMem(asm.R2, asm.R7, payloadAt+4, asm.Word),
+			asm.JNE.Imm(asm.R2, int32(stream), "next"),
+			asm.LoadMem(asm.R2, asm.R7, payloadAt+8, asm.DWord),
 			asm.JGE.Imm(asm.R2, int32(numbers), "next"),
 			asm.LoadMapValue(asm.R8, s.memory.FD(), 0),
 			asm.Mov.Reg(asm.R4, asm.R8),
@@ -82,25 +85,25 @@ func newSink(at End, numbers int) (_ *sink, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	return s, In(at.NS, func() error { return s.attach(at) })
+	return s, In(at.NS, func() error { return s.attach(at, stream) })
 }
 
 // attach adds the program as a filter of clsact, which every kernel has.
-func (s *sink) attach(at End) error {
+func (s *sink) attach(at End, stream uint32) error {
 	l, err := netlink.LinkByName(at.Device)
 	if err != nil {
 		return err
 	}
 	index := l.Attrs().Index
-	if err := netlink.QdiscReplace(&netlink.GenericQdisc{
+	if err := netlink.QdiscAdd(&netlink.GenericQdisc{
 		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
 		QdiscType:  "clsact",
-	}); err != nil {
+	}); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("add the clsact qdisc: %w", err)
 	}
 	filter := &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: index, Parent: netlink.HANDLE_MIN_INGRESS, Handle: 1, Protocol: unix.ETH_P_ALL, Priority: 1,
+			LinkIndex: index, Parent: netlink.HANDLE_MIN_INGRESS, Handle: stream, Protocol: unix.ETH_P_ALL, Priority: 1,
 		},
 		Fd: s.program.FD(), Name: "spt_stream_sink", DirectAction: true,
 	}

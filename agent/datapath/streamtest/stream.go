@@ -1,7 +1,7 @@
 // Package streamtest sends numbered packets from one guest to another, many and fast, and says which
 // of them arrived: what a test of "no packet is lost" rests on.
 //
-// The packets are UDP from sockets in the sender's namespace, sent with sendmmsg. What receives them
+// The packets are UDP over IPv4 from a raw socket in the sender's namespace, sent with sendmmsg. What receives them
 // is a program at the receiver's own device, that marks each number in memory: no socket buffer can
 // overflow. The sender waits while too many numbers are on their way, so that no queue of the kernel
 // on the path can overflow either; what a device dropped all the same is told apart, see
@@ -28,7 +28,8 @@ import (
 )
 
 const (
-	burst = 32 // packets of one call
+	burst   = 32 // packets of one call
+	udpSize = 8  // of the header
 	// window is how many numbers may be on their way: less than a CPU's backlog holds
 	// (net.core.netdev_max_backlog, 1000), since others use it too.
 	window = 8 * burst
@@ -159,12 +160,15 @@ func (r Result) String() string {
 	return b.String()
 }
 
+var streams atomic.Uint32
+
 // Stream is packets under way.
 type Stream struct {
 	o       Options
+	number  uint32 // of this stream: several may go to one device
 	sink    *sink
-	round   int                  // bursts of all lanes together
-	sockets [][]*ipv4.PacketConn // by lane
+	round   int // bursts of all lanes together
+	socket  *ipv4.PacketConn
 	close   []func() error
 	dropped uint64 // by the devices, before
 
@@ -186,7 +190,7 @@ func Start(o Options) (_ *Stream, err error) {
 	}
 	o.Max -= o.Max % burst
 	o.Lanes = slices.Clone(o.Lanes)
-	s := &Stream{o: o, stop: make(chan struct{}), done: make(chan struct{})}
+	s := &Stream{o: o, number: streams.Add(1), stop: make(chan struct{}), done: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("start a stream: %w", errors.Join(err, s.free()))
@@ -195,7 +199,7 @@ func Start(o Options) (_ *Stream, err error) {
 	if err := errors.Join(acquaint(o.From, o.To), acquaint(o.To, o.From)); err != nil {
 		return nil, err
 	}
-	if s.sink, err = newSink(o.To, o.Max); err != nil {
+	if s.sink, err = newSink(o.To, s.number, o.Max); err != nil {
 		return nil, err
 	}
 	s.close = append(s.close, s.sink.close)
@@ -203,20 +207,16 @@ func Start(o Options) (_ *Stream, err error) {
 		l := &s.o.Lanes[i]
 		l.Sources, l.Ports, l.Share = max(l.Sources, 1), max(l.Ports, 1), max(l.Share, 1)
 		s.round += l.Share
-		var all []*ipv4.PacketConn
-		for j := range l.Sources {
-			var c net.PacketConn
-			if err := In(o.From.NS, func() (err error) {
-				c, err = net.ListenPacket("udp4", netip.AddrPortFrom(o.From.Addr, l.Source+uint16(j)).String())
-				return err
-			}); err != nil {
-				return nil, err
-			}
-			s.close = append(s.close, c.Close)
-			all = append(all, ipv4.NewPacketConn(c))
-		}
-		s.sockets = append(s.sockets, all)
 	}
+	var socket net.PacketConn
+	if err := In(o.From.NS, func() (err error) {
+		socket, err = net.ListenPacket("ip4:udp", o.From.Addr.String())
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	s.close = append(s.close, socket.Close)
+	s.socket = ipv4.NewPacketConn(socket)
 	if s.dropped, err = s.elsewhere(); err != nil {
 		return nil, err
 	}
@@ -260,7 +260,7 @@ func (s *Stream) send() {
 func (s *Stream) sendAll() error {
 	messages := make([]ipv4.Message, burst)
 	for i := range messages {
-		messages[i] = ipv4.Message{Buffers: [][]byte{make([]byte, payloadSize)}, Addr: &net.UDPAddr{IP: s.o.To.Addr.AsSlice()}}
+		messages[i] = ipv4.Message{Buffers: [][]byte{make([]byte, udpSize+payloadSize)}, Addr: &net.IPAddr{IP: s.o.To.Addr.AsSlice()}}
 	}
 	s.began = time.Now()
 	for number := 0; number < s.o.Max; number += burst {
@@ -282,15 +282,16 @@ func (s *Stream) sendAll() error {
 		}
 		lane, nth := s.lane(number)
 		l := s.o.Lanes[lane]
-		// All packets of a burst leave by one socket.
-		socket := s.sockets[lane][nth/l.portsPerBurst()%l.Sources]
 		for i := range messages {
-			messages[i].Addr.(*net.UDPAddr).Port = int(l.Destination) + (nth+i)%l.Ports
-			put(messages[i].Buffers[0], uint64(number+i))
+			b, nth := messages[i].Buffers[0], nth+i
+			binary.BigEndian.PutUint16(b[0:], l.Source+uint16(nth/l.Ports%l.Sources))
+			binary.BigEndian.PutUint16(b[2:], l.Destination+uint16(nth%l.Ports))
+			binary.BigEndian.PutUint16(b[4:], uint16(len(b))) // and no checksum
+			put(b[udpSize:], s.number, uint64(number+i))
 		}
 		s.bursts = append(s.bursts, time.Now())
 		for rest := messages; len(rest) > 0; {
-			n, err := socket.WriteBatch(rest, 0)
+			n, err := s.socket.WriteBatch(rest, 0)
 			if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
 				return fmt.Errorf("send: %w", err)
 			}
@@ -300,10 +301,6 @@ func (s *Stream) sendAll() error {
 	}
 	return nil
 }
-
-// portsPerBurst is after how many packets of a lane the source port is another: when every
-// destination port had its turn.
-func (l Lane) portsPerBurst() int { return (l.Ports + burst - 1) / burst * burst }
 
 // Stop ends the stream and says what became of it.
 func (s *Stream) Stop() (r Result, err error) {
@@ -471,8 +468,9 @@ func In(ns netns.NsHandle, f func() error) error {
 	return <-done
 }
 
-// put writes a packet's number.
-func put(b []byte, number uint64) {
+// put writes a packet's stream and number.
+func put(b []byte, stream uint32, number uint64) {
 	copy(b, magic)
-	binary.NativeEndian.PutUint64(b[len(magic):], number)
+	binary.NativeEndian.PutUint32(b[len(magic):], stream)
+	binary.NativeEndian.PutUint64(b[len(magic)+4:], number)
 }
