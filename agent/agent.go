@@ -68,6 +68,11 @@ func New(c Config) (*Agent, error) {
 	if _, _, err := net.SplitHostPort(c.Server); err != nil {
 		return nil, fmt.Errorf("--server: %w", err)
 	}
+	for flag, n := range map[string]uint32{"max-connections": c.MaxConnections, "max-half-open": c.MaxHalfOpen} {
+		if n < fewestConnections || n > mostConnections {
+			return nil, fmt.Errorf("--%s is %d: use %d to %d", flag, n, fewestConnections, mostConnections)
+		}
+	}
 	a := &Agent{
 		c: c, log: c.Log,
 		view:   &ruleset.View{},
@@ -109,6 +114,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	if a.datapath, err = datapath.Open(datapath.Options{
 		Pins: a.c.Pins, Attach: a.c.Attach, Log: a.log,
+		MaxConnections: a.c.MaxConnections, MaxHalfOpen: a.c.MaxHalfOpen,
 		PlatformServices: a.c.PlatformServices, AnyLinkLocal: a.c.LinkLocal == LinkLocalAny, Routers: a.c.LinkLocalRouters,
 	}); err != nil {
 		return err

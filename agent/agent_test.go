@@ -26,6 +26,8 @@ func TestNewRefuses(t *testing.T) {
 		"--key-file is empty":  func(c *agent.Config) { c.KeyFile = "" },
 		"--run-dir is empty":   func(c *agent.Config) { c.RunDir = "" },
 		"--pins is empty":      func(c *agent.Config) { c.Pins = "" },
+		"--max-connections is": func(c *agent.Config) { c.MaxConnections = 1023 },
+		"--max-half-open is":   func(c *agent.Config) { c.MaxHalfOpen = 1<<20 + 1 },
 	} {
 		c := whole
 		spoil(&c)

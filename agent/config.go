@@ -24,6 +24,8 @@ type Config struct {
 	Pins     string // where programs and maps are pinned, below a bpf file system
 	Attach   datapath.Mode
 	Lab      bool // run lab guests
+	// What one ENI may have: connections, and half-open ones and untracked flows besides.
+	MaxConnections, MaxHalfOpen uint32
 	// What guests may do beyond EC2's rules, by default nothing.
 	PlatformServices []datapath.PlatformService
 	LinkLocal        LinkLocal    // empty: LinkLocalDerived
@@ -41,8 +43,18 @@ func DefaultConfig() Config {
 		RunDir: "/run/sallyport",
 		Pins:   datapath.DefaultPins,
 		Attach: datapath.Auto,
+
+		MaxConnections: datapath.DefaultMaxConnections,
+		MaxHalfOpen:    datapath.DefaultMaxHalfOpen,
 	}
 }
+
+// What an ENI can have at least and at most of either kind of connections: half-open ones take their memory, about
+// 200 bytes each, at once.
+const (
+	fewestConnections = 1 << 10
+	mostConnections   = 1 << 20
+)
 
 // ParseAttach reads the name of a way to attach: auto, tcx or clsact.
 func ParseAttach(s string) (datapath.Mode, error) {

@@ -36,6 +36,12 @@ const (
 	Clsact Mode = "clsact" // direct-action filters; any kernel
 )
 
+// How many connections an ENI may have, unless Options say otherwise.
+const (
+	DefaultMaxConnections = uint32(guestLimitMAX_CONNECTIONS)
+	DefaultMaxHalfOpen    = uint32(guestLimitMAX_HALF_OPEN)
+)
+
 // Options says how to open a Datapath.
 type Options struct {
 	Pins   string       // directory in a bpffs; empty: DefaultPins

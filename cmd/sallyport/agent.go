@@ -46,6 +46,8 @@ What it has put in force stays in force without it. One agent runs per machine.`
 	f.StringSlice("platform-services", nil, "`services` that guests reach without rules, like udp/169.254.169.253:53; default none")
 	f.String("link-local", string(agent.LinkLocalDerived), "link-local IPv6 addresses that guests may use: derived (from the MAC) or any")
 	f.StringSlice("link-local-routers", nil, "fe80 `addresses` of routers whose advertisements reach guests; default none")
+	f.Uint32("max-connections", d.MaxConnections, "how many established `connections` one interface may have, if it is bound from now on")
+	f.Uint32("max-half-open", d.MaxHalfOpen, "how many half-open `connections` and untracked flows it may have besides; more displace each other")
 	f.Bool("lab", false, "run lab guests; they are for trying and testing, not isolation")
 	completeAttach(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("link-local",
@@ -69,6 +71,8 @@ func readAgent(cmd *cobra.Command, c *agent.Config) (err error) {
 		}
 	}
 	c.Lab, _ = f.GetBool("lab")
+	c.MaxConnections, _ = f.GetUint32("max-connections")
+	c.MaxHalfOpen, _ = f.GetUint32("max-half-open")
 	attach, _ := f.GetString("attach")
 	if c.Attach, err = agent.ParseAttach(attach); err != nil {
 		return err
