@@ -38,7 +38,7 @@ func (q *question) answer(hop Step) Findings {
 		return Findings{Explanations: why}
 	}
 	sources, destinations := q.candidates(froms), q.candidates(tos)
-	q.forgetMembers(slices.Concat(sources, destinations))
+	forgetMembers(q.view, slices.Concat(sources, destinations))
 	return q.search(q.unlike(sources), q.unlike(destinations), hop)
 }
 
@@ -162,13 +162,14 @@ func (q *question) cidrs() []netip.Prefix {
 	return slices.Compact(all)
 }
 
-// forgetMembers leaves out the members that no candidate is about: there may be very many.
-func (q *question) forgetMembers(candidates []netip.Addr) {
-	for id, m := range q.view.Members {
-		if !slices.ContainsFunc(candidates, func(a netip.Addr) bool {
+// forgetMembers leaves out the members that no address is about: there may be very many. The View was
+// made for one question.
+func forgetMembers(v *ruleset.View, about []netip.Addr) {
+	for id, m := range v.Members {
+		if !slices.ContainsFunc(about, func(a netip.Addr) bool {
 			return slices.Contains(m.Addresses, a) || contains(m.Prefixes, a)
 		}) {
-			delete(q.view.Members, id) // the View was made for this question
+			delete(v.Members, id)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func Analyze(s *vpc.State, p *vpc.InsightsPath, by Components) Findings {
 		var explanations []Explanation
 		for _, src := range sources {
 			f := Findings{}
-			if dst := holder(s, src.VPC, wantedDestination(p)); dst != nil {
+			if dst := Holder(s, src.VPC, wantedDestination(p)); dst != nil {
 				f = between(s, p, by, src, dst)
 			} else {
 				f.Explanations = []Explanation{{Code: NoPossibleDestination, Addresses: single(wantedDestination(p))}}
@@ -147,19 +147,14 @@ func wantedDestination(p *vpc.InsightsPath) netip.Addr {
 	return p.DestinationIP
 }
 
-// holder returns the interface that has an address, in a VPC or its active peers; nil: none.
-func holder(s *vpc.State, v vpc.VPCID, a netip.Addr) *vpc.NetworkInterface {
+// Holder returns the interface that has an address, in a VPC or its active peers; nil: none.
+func Holder(s *vpc.State, v vpc.VPCID, a netip.Addr) *vpc.NetworkInterface {
 	if !a.IsValid() {
 		return nil
 	}
 	for _, v := range append(slices.Collect(s.ActivePeers(v)), v) {
 		if e := s.InterfaceAt(v, a); e != nil {
 			return e
-		}
-		for e := range s.InterfacesOfVPC(v) {
-			if contains(slices.Concat(e.IPv4Prefixes, e.IPv6Prefixes), a) {
-				return e
-			}
 		}
 	}
 	return nil

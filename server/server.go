@@ -267,7 +267,7 @@ func (s *Server) serve(ctx context.Context, on listeners, certificate *certifica
 	}
 	m := newMetrics(keys.Newest, fd.Connected)
 	handler, err := ec2api.New(ec2api.Config{
-		Store: s.store, Enforcement: fd, Verify: iam.NewAttempts(verifier.Verify).Verify, Log: log, Env: env,
+		Store: s.store, Enforcement: fd, Hosts: fd, Verify: iam.NewAttempts(verifier.Verify).Verify, Log: log, Env: env,
 		Caller: keys.Caller, Authorize: iam.Authorize, Keys: keys, Audit: records, Observe: m.observe,
 	})
 	if err != nil {

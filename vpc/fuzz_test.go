@@ -171,8 +171,8 @@ func FuzzPage(f *testing.F) {
 	f.Add(int32(5), token)
 	f.Add(int32(1000), token+"\n")
 	f.Add(int32(4), "")
-	f.Add(int32(1001), newToken("subnet", "x"))
-	f.Add(int32(6), newToken("security-group", ""))
+	f.Add(int32(1001), NewToken("subnet", "x"))
+	f.Add(int32(6), NewToken("security-group", ""))
 	f.Fuzz(func(t *testing.T, size int32, token string) {
 		groups, next, err := s.DescribeSecurityGroups(GroupQuery{Page: Page{Max: &size, Token: token}})
 		inRange := size >= 5 && size <= 1000

@@ -46,7 +46,7 @@ func paginate[T any](items []T, kind string, key func(T) string, p Page) ([]T, s
 	}
 	slices.SortFunc(all, func(a, b keyed) int { return strings.Compare(a.key, b.key) })
 	if p.Token != "" {
-		after, ok := parseToken(kind, p.Token)
+		after, ok := ParseToken(kind, p.Token)
 		if !ok {
 			return nil, "", Errorf(CodeInvalidNextToken, "The token '%s' is invalid", p.Token)
 		}
@@ -61,7 +61,7 @@ func paginate[T any](items []T, kind string, key func(T) string, p Page) ([]T, s
 	next := ""
 	if p.Max != nil && len(all) > int(*p.Max) {
 		all = all[:*p.Max]
-		next = newToken(kind, all[len(all)-1].key)
+		next = NewToken(kind, all[len(all)-1].key)
 	}
 	out := make([]T, len(all))
 	for i, k := range all {
@@ -80,17 +80,19 @@ func createdKey[ID ~string](created time.Time, id ID) string {
 // checkBytes of a token tell one of ours from one that was cut short or guessed.
 const checkBytes = 4
 
-func newToken(kind, key string) string {
+// NewToken makes the token of the page behind a key.
+func NewToken(kind, key string) string {
 	b := []byte(kind + "\n" + key)
 	sum := sha256.Sum256(b)
 	return base64.RawURLEncoding.EncodeToString(append(b, sum[:checkBytes]...))
 }
 
-func parseToken(kind, token string) (key string, ok bool) {
+// ParseToken is the inverse of NewToken; ok is false for what that never made for this kind.
+func ParseToken(kind, token string) (key string, ok bool) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(b) < checkBytes {
 		return "", false
 	}
 	key, ok = strings.CutPrefix(string(b[:len(b)-checkBytes]), kind+"\n")
-	return key, ok && newToken(kind, key) == token // one spelling, too: the decoder is lenient
+	return key, ok && NewToken(kind, key) == token // one spelling, too: the decoder is lenient
 }

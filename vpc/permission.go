@@ -71,7 +71,7 @@ func (f FlatPermission) permissions() ([]Permission, error) {
 		return nil, Errorf(CodeMissingParameter,
 			"Missing source specification: include source security group or CIDR information")
 	}
-	if p, err := parseProtocol(f.Protocol); err == nil && p == ICMPv6 {
+	if p, err := ParseProtocol(f.Protocol); err == nil && p == ICMPv6 {
 		return nil, errUnknownProtocol(f.Protocol)
 	}
 	return []Permission{{
@@ -156,7 +156,7 @@ func errNoPeer() *Error {
 
 // ports returns the protocol and ports as a rule has them.
 func (p Permission) ports() (protocol Protocol, from, to int32, err error) {
-	protocol, err = parseProtocol(p.Protocol)
+	protocol, err = ParseProtocol(p.Protocol)
 	if err != nil {
 		return 0, 0, 0, err
 	}
@@ -217,7 +217,8 @@ func (p Protocol) HasPorts() bool {
 	return ok
 }
 
-func parseProtocol(s string) (Protocol, error) {
+// ParseProtocol is the inverse of String, in either case.
+func ParseProtocol(s string) (Protocol, error) {
 	if s == "" {
 		return 0, Errorf(CodeInvalidParameterValue,
 			"Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly.")

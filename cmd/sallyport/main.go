@@ -91,6 +91,7 @@ func rootCommand() *cobra.Command {
 		devCommand(), serverCommand(), agentCommand(),
 		bindCommand(), unbindCommand(), bindingsCommand(), doctorCommand(), envCommand(), enforcementCommand(),
 		ruleCountersCommand(), dropsCommand(), observeCommand(),
+		connectionsCommand(), cutConnectionsCommand(), explainReachabilityCommand(),
 		quotasCommand(), usersCommand(), keysCommand(), auditCommand(),
 	} {
 		settleArgs(c)

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sallyport/sallyport/feed"
+	"github.com/sallyport/sallyport/inquiry"
 	"github.com/sallyport/sallyport/server/ec2api/sigv4"
 	"github.com/sallyport/sallyport/server/ec2api/wire"
 	"github.com/sallyport/sallyport/server/store"
@@ -44,6 +45,13 @@ type Enforcement interface {
 	Counters(vpc.HostID) feed.Counters
 }
 
+// Hosts can be asked what only they know.
+type Hosts interface {
+	// Ask returns the answer of a host that is connected to this server, or why there is none, in a few
+	// seconds at most. Without an answer the host may have done what was asked.
+	Ask(context.Context, vpc.HostID, inquiry.Question) (inquiry.Answer, error)
+}
+
 // Keys makes access keys and sessions, which are not stored yet, and their secrets.
 type Keys interface {
 	NewKey(user string) (key vpc.AccessKey, secret string)
@@ -55,6 +63,7 @@ type Keys interface {
 type Config struct {
 	Store       Store
 	Enforcement Enforcement
+	Hosts       Hosts
 	// Verify says who signed a request: the method of a sigv4.Verifier.
 	Verify func(r *http.Request, body []byte) (sigv4.Identity, error)
 	// Caller says whose an access key is; the zero Caller if it does not work any more.
@@ -87,7 +96,7 @@ const maxKeptAnswer = 256 << 10 // bytes
 
 // New returns the handler of the endpoint.
 func New(c Config) (http.Handler, error) {
-	if c.Store == nil || c.Enforcement == nil || c.Verify == nil || c.Caller == nil || c.Authorize == nil ||
+	if c.Store == nil || c.Enforcement == nil || c.Hosts == nil || c.Verify == nil || c.Caller == nil || c.Authorize == nil ||
 		c.Keys == nil || c.Log == nil {
 		return nil, errors.New("ec2api: the config lacks a part")
 	}
@@ -120,6 +129,8 @@ func New(c Config) (http.Handler, error) {
 	a.quotaActions()
 	a.userActions()
 	a.auditActions()
+	a.connectionActions()
+	a.reachabilityActions()
 	return a, nil
 }
 

@@ -187,7 +187,7 @@ func brokenAPI(t *testing.T, fail func() error) (http.Handler, *strings.Builder)
 	t.Helper()
 	log := new(strings.Builder)
 	api, err := ec2api.New(ec2api.Config{
-		Store: brokenStore{fail}, Enforcement: hosts{},
+		Store: brokenStore{fail}, Enforcement: hosts{}, Hosts: newAsked(),
 		Verify: func(*http.Request, []byte) (sigv4.Identity, error) {
 			return sigv4.Identity{AccessKeyID: adminKey, Service: "ec2"}, nil
 		},

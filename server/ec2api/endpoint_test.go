@@ -46,6 +46,7 @@ type endpoint struct {
 	audit *auditLog
 	url   string
 	hosts hosts
+	asked *asked
 
 	mu    sync.Mutex
 	now   time.Time
@@ -90,7 +91,7 @@ func (s upToDate) Update(ctx context.Context, fn func(*vpc.State) (vpc.Change, e
 func newEndpointOf(t testing.TB, stores []*store.Store, wrap func(ec2api.Store) ec2api.Store) *endpoint {
 	t.Helper()
 	e := &endpoint{
-		t: t, store: stores[0], hosts: hosts{},
+		t: t, store: stores[0], hosts: hosts{}, asked: newAsked(),
 		now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), count: map[string]int{},
 	}
 	log, err := audit.Open(audit.Options{Dir: t.TempDir()})
@@ -118,6 +119,7 @@ func newEndpointOf(t testing.TB, stores []*store.Store, wrap func(ec2api.Store) 
 		api, err := ec2api.New(ec2api.Config{
 			Store:       wrap(st),
 			Enforcement: e.hosts,
+			Hosts:       e.asked,
 			Verify:      verifier.Verify,
 			Caller:      func(id vpc.AccessKeyID) vpc.Caller { return e.state().Caller(id) },
 			Authorize:   iam.Authorize,

@@ -169,6 +169,10 @@ func (e *endpoint) happen(text string) error {
 				e.hosts[vpc.HostID(arg[0])] = host{s.Revision() - behind, true, strings.TrimSpace(strings.Join(arg[2:], " ")), e.hosts[vpc.HostID(arg[0])].counters}
 			case "disconnected":
 				e.hosts[vpc.HostID(arg[0])] = host{counters: e.hosts[vpc.HostID(arg[0])].counters}
+			case "connection", "verdict", "silent":
+				if err := e.asked.learn(words[0], strings.Fields(line)[1:]); err != nil {
+					e.t.Fatalf("%s: %v", line, err)
+				}
 			default:
 				e.t.Fatalf("unknown event %q", words[0])
 			}

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/sallyport/sallyport/feed"
+	"github.com/sallyport/sallyport/inquiry"
 	"github.com/sallyport/sallyport/server/ec2api"
 	"github.com/sallyport/sallyport/server/ec2api/ec2apitest"
 	"github.com/sallyport/sallyport/server/ec2api/sigv4"
@@ -34,6 +36,10 @@ type nowhere struct{}
 func (nowhere) InForce(vpc.HostID) (int64, bool, string) { return 0, false, "" }
 func (nowhere) Counters(vpc.HostID) feed.Counters        { return nil }
 
+func (nowhere) Ask(context.Context, vpc.HostID, inquiry.Question) (inquiry.Answer, error) {
+	return inquiry.Answer{}, errors.New("no host is connected")
+}
+
 // noKeys: nobody asks for any.
 type noKeys struct{ ec2api.Keys }
 
@@ -47,7 +53,7 @@ func serveAPI(t *testing.T, s *store.Store) string {
 		t.Fatal(err)
 	}
 	handler, err := ec2api.New(ec2api.Config{
-		Store: s, Enforcement: nowhere{}, Verify: verifier.Verify, Log: slog.New(slog.DiscardHandler),
+		Store: s, Enforcement: nowhere{}, Hosts: nowhere{}, Verify: verifier.Verify, Log: slog.New(slog.DiscardHandler),
 		Caller: func(id vpc.AccessKeyID) vpc.Caller {
 			return vpc.Caller{User: "admin", Role: vpc.Administrator, Key: id}
 		},

@@ -509,6 +509,11 @@ func (v *Filter) decode(d *decoder, n *node) {
 	}
 }
 
+func (v *Filter) write(w *formWriter) {
+	w.string("Name", v.Name)
+	writeValues(w, "Value", v.Values, (*formWriter).string)
+}
+
 type GroupIdentifier struct {
 	GroupId   *string
 	GroupName *string
@@ -639,6 +644,17 @@ func (v *PortRange) encode(b []byte) []byte {
 	b = putNumber(b, "from", v.From)
 	b = putNumber(b, "to", v.To)
 	return b
+}
+
+func (v *PortRange) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "from":
+			v.From = p.int(k)
+		case "to":
+			v.To = p.int(k)
+		}
+	}
 }
 
 type PrivateIpAddressSpecification struct {

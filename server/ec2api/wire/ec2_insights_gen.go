@@ -93,6 +93,25 @@ func (v *AnalysisAclRule) encode(b []byte) []byte {
 	return b
 }
 
+func (v *AnalysisAclRule) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "cidr":
+			v.Cidr = p.string(k)
+		case "egress":
+			v.Egress = p.bool(k)
+		case "portRange":
+			v.PortRange = parseObject(p, k, (*PortRange).parse)
+		case "protocol":
+			v.Protocol = p.string(k)
+		case "ruleAction":
+			v.RuleAction = p.string(k)
+		case "ruleNumber":
+			v.RuleNumber = p.int(k)
+		}
+	}
+}
+
 type AnalysisComponent struct {
 	Arn  *string
 	Id   *string
@@ -106,6 +125,19 @@ func (v *AnalysisComponent) encode(b []byte) []byte {
 	return b
 }
 
+func (v *AnalysisComponent) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "arn":
+			v.Arn = p.string(k)
+		case "id":
+			v.Id = p.string(k)
+		case "name":
+			v.Name = p.string(k)
+		}
+	}
+}
+
 type AnalysisLoadBalancerListener struct {
 	InstancePort     *int32
 	LoadBalancerPort *int32
@@ -115,6 +147,17 @@ func (v *AnalysisLoadBalancerListener) encode(b []byte) []byte {
 	b = putNumber(b, "instancePort", v.InstancePort)
 	b = putNumber(b, "loadBalancerPort", v.LoadBalancerPort)
 	return b
+}
+
+func (v *AnalysisLoadBalancerListener) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "instancePort":
+			v.InstancePort = p.int(k)
+		case "loadBalancerPort":
+			v.LoadBalancerPort = p.int(k)
+		}
+	}
 }
 
 type AnalysisLoadBalancerTarget struct {
@@ -132,6 +175,23 @@ func (v *AnalysisLoadBalancerTarget) encode(b []byte) []byte {
 	b = putObject(b, "instance", v.Instance, (*AnalysisComponent).encode)
 	b = putNumber(b, "port", v.Port)
 	return b
+}
+
+func (v *AnalysisLoadBalancerTarget) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "address":
+			v.Address = p.string(k)
+		case "availabilityZone":
+			v.AvailabilityZone = p.string(k)
+		case "availabilityZoneId":
+			v.AvailabilityZoneId = p.string(k)
+		case "instance":
+			v.Instance = parseObject(p, k, (*AnalysisComponent).parse)
+		case "port":
+			v.Port = p.int(k)
+		}
+	}
 }
 
 type AnalysisPacketHeader struct {
@@ -186,6 +246,41 @@ func (v *AnalysisRouteTableRoute) encode(b []byte) []byte {
 	return b
 }
 
+func (v *AnalysisRouteTableRoute) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "carrierGatewayId":
+			v.CarrierGatewayId = p.string(k)
+		case "coreNetworkArn":
+			v.CoreNetworkArn = p.string(k)
+		case "destinationCidr":
+			v.DestinationCidr = p.string(k)
+		case "destinationPrefixListId":
+			v.DestinationPrefixListId = p.string(k)
+		case "egressOnlyInternetGatewayId":
+			v.EgressOnlyInternetGatewayId = p.string(k)
+		case "gatewayId":
+			v.GatewayId = p.string(k)
+		case "instanceId":
+			v.InstanceId = p.string(k)
+		case "localGatewayId":
+			v.LocalGatewayId = p.string(k)
+		case "natGatewayId":
+			v.NatGatewayId = p.string(k)
+		case "networkInterfaceId":
+			v.NetworkInterfaceId = p.string(k)
+		case "origin":
+			v.Origin = p.string(k)
+		case "state":
+			v.State = p.string(k)
+		case "transitGatewayId":
+			v.TransitGatewayId = p.string(k)
+		case "vpcPeeringConnectionId":
+			v.VpcPeeringConnectionId = p.string(k)
+		}
+	}
+}
+
 type AnalysisSecurityGroupRule struct {
 	Cidr            *string
 	Direction       *string
@@ -203,6 +298,25 @@ func (v *AnalysisSecurityGroupRule) encode(b []byte) []byte {
 	b = putString(b, "protocol", v.Protocol)
 	b = putString(b, "securityGroupId", v.SecurityGroupId)
 	return b
+}
+
+func (v *AnalysisSecurityGroupRule) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "cidr":
+			v.Cidr = p.string(k)
+		case "direction":
+			v.Direction = p.string(k)
+		case "portRange":
+			v.PortRange = parseObject(p, k, (*PortRange).parse)
+		case "prefixListId":
+			v.PrefixListId = p.string(k)
+		case "protocol":
+			v.Protocol = p.string(k)
+		case "securityGroupId":
+			v.SecurityGroupId = p.string(k)
+		}
+	}
 }
 
 type AnalysisTransitGatewayPolicyTableEntry struct {
@@ -224,6 +338,27 @@ func (v *AnalysisTransitGatewayPolicyTableEntry) encode(b []byte) []byte {
 	b = putObject(b, "sourcePortRange", v.SourcePortRange, (*PortRange).encode)
 	b = putString(b, "targetRouteTableId", v.TargetRouteTableId)
 	return b
+}
+
+func (v *AnalysisTransitGatewayPolicyTableEntry) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "destinationCidr":
+			v.DestinationCidr = p.string(k)
+		case "destinationPortRange":
+			v.DestinationPortRange = parseObject(p, k, (*PortRange).parse)
+		case "protocol":
+			v.Protocol = p.string(k)
+		case "ruleNumber":
+			v.RuleNumber = p.int(k)
+		case "sourceCidr":
+			v.SourceCidr = p.string(k)
+		case "sourcePortRange":
+			v.SourcePortRange = parseObject(p, k, (*PortRange).parse)
+		case "targetRouteTableId":
+			v.TargetRouteTableId = p.string(k)
+		}
+	}
 }
 
 // CreateNetworkInsightsPathRequest is the request of [CreateNetworkInsightsPath].
@@ -558,6 +693,125 @@ func (v *Explanation) encode(b []byte) []byte {
 	return b
 }
 
+func (v *Explanation) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "acl":
+			v.Acl = parseObject(p, k, (*AnalysisComponent).parse)
+		case "aclRule":
+			v.AclRule = parseObject(p, k, (*AnalysisAclRule).parse)
+		case "address":
+			v.Address = p.string(k)
+		case "addressSet":
+			v.Addresses = parseValues(p, k, (*parser).string)
+		case "attachedTo":
+			v.AttachedTo = parseObject(p, k, (*AnalysisComponent).parse)
+		case "availabilityZoneIdSet":
+			v.AvailabilityZoneIds = parseValues(p, k, (*parser).string)
+		case "availabilityZoneSet":
+			v.AvailabilityZones = parseValues(p, k, (*parser).string)
+		case "cidrSet":
+			v.Cidrs = parseValues(p, k, (*parser).string)
+		case "classicLoadBalancerListener":
+			v.ClassicLoadBalancerListener = parseObject(p, k, (*AnalysisLoadBalancerListener).parse)
+		case "component":
+			v.Component = parseObject(p, k, (*AnalysisComponent).parse)
+		case "componentAccount":
+			v.ComponentAccount = p.string(k)
+		case "componentRegion":
+			v.ComponentRegion = p.string(k)
+		case "customerGateway":
+			v.CustomerGateway = parseObject(p, k, (*AnalysisComponent).parse)
+		case "destination":
+			v.Destination = parseObject(p, k, (*AnalysisComponent).parse)
+		case "destinationVpc":
+			v.DestinationVpc = parseObject(p, k, (*AnalysisComponent).parse)
+		case "direction":
+			v.Direction = p.string(k)
+		case "elasticLoadBalancerListener":
+			v.ElasticLoadBalancerListener = parseObject(p, k, (*AnalysisComponent).parse)
+		case "explanationCode":
+			v.ExplanationCode = p.string(k)
+		case "firewallStatefulRule":
+			v.FirewallStatefulRule = parseObject(p, k, (*FirewallStatefulRule).parse)
+		case "firewallStatelessRule":
+			v.FirewallStatelessRule = parseObject(p, k, (*FirewallStatelessRule).parse)
+		case "ingressRouteTable":
+			v.IngressRouteTable = parseObject(p, k, (*AnalysisComponent).parse)
+		case "internetGateway":
+			v.InternetGateway = parseObject(p, k, (*AnalysisComponent).parse)
+		case "loadBalancerArn":
+			v.LoadBalancerArn = p.string(k)
+		case "loadBalancerListenerPort":
+			v.LoadBalancerListenerPort = p.int(k)
+		case "loadBalancerTarget":
+			v.LoadBalancerTarget = parseObject(p, k, (*AnalysisLoadBalancerTarget).parse)
+		case "loadBalancerTargetGroup":
+			v.LoadBalancerTargetGroup = parseObject(p, k, (*AnalysisComponent).parse)
+		case "loadBalancerTargetGroupSet":
+			v.LoadBalancerTargetGroups = parseObjects(p, k, (*AnalysisComponent).parse)
+		case "loadBalancerTargetPort":
+			v.LoadBalancerTargetPort = p.int(k)
+		case "missingComponent":
+			v.MissingComponent = p.string(k)
+		case "natGateway":
+			v.NatGateway = parseObject(p, k, (*AnalysisComponent).parse)
+		case "networkInterface":
+			v.NetworkInterface = parseObject(p, k, (*AnalysisComponent).parse)
+		case "packetField":
+			v.PacketField = p.string(k)
+		case "port":
+			v.Port = p.int(k)
+		case "portRangeSet":
+			v.PortRanges = parseObjects(p, k, (*PortRange).parse)
+		case "prefixList":
+			v.PrefixList = parseObject(p, k, (*AnalysisComponent).parse)
+		case "protocolSet":
+			v.Protocols = parseValues(p, k, (*parser).string)
+		case "routeTable":
+			v.RouteTable = parseObject(p, k, (*AnalysisComponent).parse)
+		case "routeTableRoute":
+			v.RouteTableRoute = parseObject(p, k, (*AnalysisRouteTableRoute).parse)
+		case "securityGroup":
+			v.SecurityGroup = parseObject(p, k, (*AnalysisComponent).parse)
+		case "securityGroupRule":
+			v.SecurityGroupRule = parseObject(p, k, (*AnalysisSecurityGroupRule).parse)
+		case "securityGroupSet":
+			v.SecurityGroups = parseObjects(p, k, (*AnalysisComponent).parse)
+		case "sourceVpc":
+			v.SourceVpc = parseObject(p, k, (*AnalysisComponent).parse)
+		case "state":
+			v.State = p.string(k)
+		case "subnet":
+			v.Subnet = parseObject(p, k, (*AnalysisComponent).parse)
+		case "subnetRouteTable":
+			v.SubnetRouteTable = parseObject(p, k, (*AnalysisComponent).parse)
+		case "transitGateway":
+			v.TransitGateway = parseObject(p, k, (*AnalysisComponent).parse)
+		case "transitGatewayAttachment":
+			v.TransitGatewayAttachment = parseObject(p, k, (*AnalysisComponent).parse)
+		case "transitGatewayPolicyTable":
+			v.TransitGatewayPolicyTable = parseObject(p, k, (*AnalysisComponent).parse)
+		case "transitGatewayPolicyTableEntry":
+			v.TransitGatewayPolicyTableEntry = parseObject(p, k, (*AnalysisTransitGatewayPolicyTableEntry).parse)
+		case "transitGatewayRouteTable":
+			v.TransitGatewayRouteTable = parseObject(p, k, (*AnalysisComponent).parse)
+		case "transitGatewayRouteTableRoute":
+			v.TransitGatewayRouteTableRoute = parseObject(p, k, (*TransitGatewayRouteTableRoute).parse)
+		case "vpc":
+			v.Vpc = parseObject(p, k, (*AnalysisComponent).parse)
+		case "vpcEndpoint":
+			v.VpcEndpoint = parseObject(p, k, (*AnalysisComponent).parse)
+		case "vpcPeeringConnection":
+			v.VpcPeeringConnection = parseObject(p, k, (*AnalysisComponent).parse)
+		case "vpnConnection":
+			v.VpnConnection = parseObject(p, k, (*AnalysisComponent).parse)
+		case "vpnGateway":
+			v.VpnGateway = parseObject(p, k, (*AnalysisComponent).parse)
+		}
+	}
+}
+
 type FilterPortRange struct {
 	FromPort *int32
 	ToPort   *int32
@@ -592,6 +846,29 @@ func (v *FirewallStatefulRule) encode(b []byte) []byte {
 	return b
 }
 
+func (v *FirewallStatefulRule) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "destinationPortSet":
+			v.DestinationPorts = parseObjects(p, k, (*PortRange).parse)
+		case "destinationSet":
+			v.Destinations = parseValues(p, k, (*parser).string)
+		case "direction":
+			v.Direction = p.string(k)
+		case "protocol":
+			v.Protocol = p.string(k)
+		case "ruleAction":
+			v.RuleAction = p.string(k)
+		case "ruleGroupArn":
+			v.RuleGroupArn = p.string(k)
+		case "sourcePortSet":
+			v.SourcePorts = parseObjects(p, k, (*PortRange).parse)
+		case "sourceSet":
+			v.Sources = parseValues(p, k, (*parser).string)
+		}
+	}
+}
+
 type FirewallStatelessRule struct {
 	DestinationPorts []PortRange
 	Destinations     []string
@@ -613,6 +890,29 @@ func (v *FirewallStatelessRule) encode(b []byte) []byte {
 	b = putObjects(b, "sourcePortSet", "item", v.SourcePorts, (*PortRange).encode)
 	b = putValues(b, "sourceSet", "item", v.Sources, putString)
 	return b
+}
+
+func (v *FirewallStatelessRule) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "destinationPortSet":
+			v.DestinationPorts = parseObjects(p, k, (*PortRange).parse)
+		case "destinationSet":
+			v.Destinations = parseValues(p, k, (*parser).string)
+		case "priority":
+			v.Priority = p.int(k)
+		case "protocolSet":
+			v.Protocols = parseValues(p, k, (*parser).int)
+		case "ruleAction":
+			v.RuleAction = p.string(k)
+		case "ruleGroupArn":
+			v.RuleGroupArn = p.string(k)
+		case "sourcePortSet":
+			v.SourcePorts = parseObjects(p, k, (*PortRange).parse)
+		case "sourceSet":
+			v.Sources = parseValues(p, k, (*parser).string)
+		}
+	}
 }
 
 type NetworkInsightsAnalysis struct {
@@ -898,4 +1198,25 @@ func (v *TransitGatewayRouteTableRoute) encode(b []byte) []byte {
 	b = putString(b, "routeOrigin", v.RouteOrigin)
 	b = putString(b, "state", v.State)
 	return b
+}
+
+func (v *TransitGatewayRouteTableRoute) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "attachmentId":
+			v.AttachmentId = p.string(k)
+		case "destinationCidr":
+			v.DestinationCidr = p.string(k)
+		case "prefixListId":
+			v.PrefixListId = p.string(k)
+		case "resourceId":
+			v.ResourceId = p.string(k)
+		case "resourceType":
+			v.ResourceType = p.string(k)
+		case "routeOrigin":
+			v.RouteOrigin = p.string(k)
+		case "state":
+			v.State = p.string(k)
+		}
+	}
 }

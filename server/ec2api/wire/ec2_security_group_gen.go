@@ -784,6 +784,23 @@ func (v *ReferencedSecurityGroup) encode(b []byte) []byte {
 	return b
 }
 
+func (v *ReferencedSecurityGroup) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "groupId":
+			v.GroupId = p.string(k)
+		case "peeringStatus":
+			v.PeeringStatus = p.string(k)
+		case "userId":
+			v.UserId = p.string(k)
+		case "vpcId":
+			v.VpcId = p.string(k)
+		case "vpcPeeringConnectionId":
+			v.VpcPeeringConnectionId = p.string(k)
+		}
+	}
+}
+
 // RevokeSecurityGroupEgressRequest is the request of [RevokeSecurityGroupEgress].
 type RevokeSecurityGroupEgressRequest struct {
 	CidrIp                     *string
@@ -1025,6 +1042,41 @@ func (v *SecurityGroupRule) encode(b []byte) []byte {
 	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
 	b = putNumber(b, "toPort", v.ToPort)
 	return b
+}
+
+func (v *SecurityGroupRule) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "cidrIpv4":
+			v.CidrIpv4 = p.string(k)
+		case "cidrIpv6":
+			v.CidrIpv6 = p.string(k)
+		case "description":
+			v.Description = p.string(k)
+		case "fromPort":
+			v.FromPort = p.int(k)
+		case "groupId":
+			v.GroupId = p.string(k)
+		case "groupOwnerId":
+			v.GroupOwnerId = p.string(k)
+		case "ipProtocol":
+			v.IpProtocol = p.string(k)
+		case "isEgress":
+			v.IsEgress = p.bool(k)
+		case "prefixListId":
+			v.PrefixListId = p.string(k)
+		case "referencedGroupInfo":
+			v.ReferencedGroupInfo = parseObject(p, k, (*ReferencedSecurityGroup).parse)
+		case "securityGroupRuleArn":
+			v.SecurityGroupRuleArn = p.string(k)
+		case "securityGroupRuleId":
+			v.SecurityGroupRuleId = p.string(k)
+		case "tagSet":
+			v.Tags = parseObjects(p, k, (*Tag).parse)
+		case "toPort":
+			v.ToPort = p.int(k)
+		}
+	}
 }
 
 type SecurityGroupRuleDescription struct {

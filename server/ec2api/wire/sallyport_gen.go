@@ -135,6 +135,27 @@ var DescribeDrops = newOp(&Sallyport, "DescribeDrops", (*DescribeDropsRequest).d
 // DescribeDropsCall is the caller's side of [DescribeDrops].
 var DescribeDropsCall = Call[DescribeDropsRequest, DescribeDropsResult]{DescribeDrops.Operation, (*DescribeDropsRequest).write, (*DescribeDropsResult).parse}
 
+// DescribeConnections is an action of Sallyport. Which connections hosts have, and whether today's rules would still let them.
+var DescribeConnections = newOp(&Sallyport, "DescribeConnections", (*DescribeConnectionsRequest).decode, (*DescribeConnectionsResult).encode)
+
+// DescribeConnectionsCall is the caller's side of [DescribeConnections].
+var DescribeConnectionsCall = Call[DescribeConnectionsRequest, DescribeConnectionsResult]{DescribeConnections.Operation, (*DescribeConnectionsRequest).write, (*DescribeConnectionsResult).parse}
+
+// CutConnections is an action of Sallyport. Ends connections: the next packet is judged as the first of a new one.
+var CutConnections = newOp(&Sallyport, "CutConnections", (*CutConnectionsRequest).decode, (*CutConnectionsResult).encode)
+
+// CutConnectionsCall is the caller's side of [CutConnections].
+var CutConnectionsCall = Call[CutConnectionsRequest, CutConnectionsResult]{CutConnections.Operation, (*CutConnectionsRequest).write, (*CutConnectionsResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *CutConnectionsRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// ExplainReachability is an action of Sallyport. May one end send such a packet to the other, by which rules, and what is missing?
+var ExplainReachability = newOp(&Sallyport, "ExplainReachability", (*ExplainReachabilityRequest).decode, (*ExplainReachabilityResult).encode)
+
+// ExplainReachabilityCall is the caller's side of [ExplainReachability].
+var ExplainReachabilityCall = Call[ExplainReachabilityRequest, ExplainReachabilityResult]{ExplainReachability.Operation, (*ExplainReachabilityRequest).write, (*ExplainReachabilityResult).parse}
+
 // AccessKey: AccessKey is a key or, with Expires, a session, without its secret.
 type AccessKey struct {
 	AccessKeyId *string
@@ -338,6 +359,155 @@ func (v *AuditRecord) parse(p *parser, e *element) {
 	}
 }
 
+type Connection struct {
+	AgeSeconds *int64
+	// Today's rules would let its first packet.
+	AllowedByRules *bool
+	BytesEgress    *int64
+	BytesIngress   *int64
+	// Of its first packet.
+	Direction          *string
+	HostId             *string
+	IcmpId             *int32
+	IcmpType           *int32
+	IdleSeconds        *int64
+	InstanceId         *string
+	LocalAddress       *string
+	LocalPort          *int32
+	NetworkInterfaceId *string
+	// No rule admitted it: it ends with the observation.
+	Observed                 *bool
+	PacketsEgress            *int64
+	PacketsIngress           *int64
+	Protocol                 *string
+	RemoteAddress            *string
+	RemoteNetworkInterfaceId *string
+	RemotePort               *int32
+	Revision                 *int64
+	RuleNumber               *int64
+	// Of the rule that admitted it, as long as it is there and says the same.
+	SecurityGroupId     *string
+	SecurityGroupRuleId *string
+	State               *string
+	// The rule that would let its first packet today.
+	TodaysSecurityGroupRuleId *string
+}
+
+func (v *Connection) encode(b []byte) []byte {
+	b = putNumber(b, "ageSeconds", v.AgeSeconds)
+	b = putBool(b, "allowedByRules", v.AllowedByRules)
+	b = putNumber(b, "bytesEgress", v.BytesEgress)
+	b = putNumber(b, "bytesIngress", v.BytesIngress)
+	b = putString(b, "direction", v.Direction)
+	b = putString(b, "hostId", v.HostId)
+	b = putNumber(b, "icmpId", v.IcmpId)
+	b = putNumber(b, "icmpType", v.IcmpType)
+	b = putNumber(b, "idleSeconds", v.IdleSeconds)
+	b = putString(b, "instanceId", v.InstanceId)
+	b = putString(b, "localAddress", v.LocalAddress)
+	b = putNumber(b, "localPort", v.LocalPort)
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	b = putBool(b, "observed", v.Observed)
+	b = putNumber(b, "packetsEgress", v.PacketsEgress)
+	b = putNumber(b, "packetsIngress", v.PacketsIngress)
+	b = putString(b, "protocol", v.Protocol)
+	b = putString(b, "remoteAddress", v.RemoteAddress)
+	b = putString(b, "remoteNetworkInterfaceId", v.RemoteNetworkInterfaceId)
+	b = putNumber(b, "remotePort", v.RemotePort)
+	b = putNumber(b, "revision", v.Revision)
+	b = putNumber(b, "ruleNumber", v.RuleNumber)
+	b = putString(b, "securityGroupId", v.SecurityGroupId)
+	b = putString(b, "securityGroupRuleId", v.SecurityGroupRuleId)
+	b = putString(b, "state", v.State)
+	b = putString(b, "todaysSecurityGroupRuleId", v.TodaysSecurityGroupRuleId)
+	return b
+}
+
+func (v *Connection) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "ageSeconds":
+			v.AgeSeconds = p.long(k)
+		case "allowedByRules":
+			v.AllowedByRules = p.bool(k)
+		case "bytesEgress":
+			v.BytesEgress = p.long(k)
+		case "bytesIngress":
+			v.BytesIngress = p.long(k)
+		case "direction":
+			v.Direction = p.string(k)
+		case "hostId":
+			v.HostId = p.string(k)
+		case "icmpId":
+			v.IcmpId = p.int(k)
+		case "icmpType":
+			v.IcmpType = p.int(k)
+		case "idleSeconds":
+			v.IdleSeconds = p.long(k)
+		case "instanceId":
+			v.InstanceId = p.string(k)
+		case "localAddress":
+			v.LocalAddress = p.string(k)
+		case "localPort":
+			v.LocalPort = p.int(k)
+		case "networkInterfaceId":
+			v.NetworkInterfaceId = p.string(k)
+		case "observed":
+			v.Observed = p.bool(k)
+		case "packetsEgress":
+			v.PacketsEgress = p.long(k)
+		case "packetsIngress":
+			v.PacketsIngress = p.long(k)
+		case "protocol":
+			v.Protocol = p.string(k)
+		case "remoteAddress":
+			v.RemoteAddress = p.string(k)
+		case "remoteNetworkInterfaceId":
+			v.RemoteNetworkInterfaceId = p.string(k)
+		case "remotePort":
+			v.RemotePort = p.int(k)
+		case "revision":
+			v.Revision = p.long(k)
+		case "ruleNumber":
+			v.RuleNumber = p.long(k)
+		case "securityGroupId":
+			v.SecurityGroupId = p.string(k)
+		case "securityGroupRuleId":
+			v.SecurityGroupRuleId = p.string(k)
+		case "state":
+			v.State = p.string(k)
+		case "todaysSecurityGroupRuleId":
+			v.TodaysSecurityGroupRuleId = p.string(k)
+		}
+	}
+}
+
+type ConnectionCut struct {
+	Count              *int64
+	HostId             *string
+	NetworkInterfaceId *string
+}
+
+func (v *ConnectionCut) encode(b []byte) []byte {
+	b = putNumber(b, "count", v.Count)
+	b = putString(b, "hostId", v.HostId)
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	return b
+}
+
+func (v *ConnectionCut) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "count":
+			v.Count = p.long(k)
+		case "hostId":
+			v.HostId = p.string(k)
+		case "networkInterfaceId":
+			v.NetworkInterfaceId = p.string(k)
+		}
+	}
+}
+
 // CreateAccessKeyRequest is the request of [CreateAccessKey].
 type CreateAccessKeyRequest struct {
 	DryRun *bool
@@ -432,6 +602,82 @@ func (v *CreateUserResult) parse(p *parser, e *element) {
 		switch k.name {
 		case "user":
 			v.User = parseObject(p, k, (*User).parse)
+		}
+	}
+}
+
+// CutConnectionsRequest is the request of [CutConnections].
+type CutConnectionsRequest struct {
+	DryRun               *bool
+	Filters              []Filter // Filter in a request
+	NetworkInterfaceIds  []string // NetworkInterfaceId in a request
+	Observed             *bool
+	RefusedByRules       *bool
+	SecurityGroupIds     []string // SecurityGroupId in a request
+	SecurityGroupRuleIds []string // SecurityGroupRuleId in a request
+}
+
+func (v *CutConnectionsRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "Filter":
+			v.Filters = objects(d, k, (*Filter).decode)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceIds = values(d, k, (*decoder).string)
+		case "Observed":
+			v.Observed = d.bool(k)
+		case "RefusedByRules":
+			v.RefusedByRules = d.bool(k)
+		case "SecurityGroupId":
+			v.SecurityGroupIds = values(d, k, (*decoder).string)
+		case "SecurityGroupRuleId":
+			v.SecurityGroupRuleIds = values(d, k, (*decoder).string)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *CutConnectionsRequest) write(w *formWriter) {
+	w.bool("DryRun", v.DryRun)
+	writeObjects(w, "Filter", v.Filters, (*Filter).write)
+	writeValues(w, "NetworkInterfaceId", v.NetworkInterfaceIds, (*formWriter).string)
+	w.bool("Observed", v.Observed)
+	w.bool("RefusedByRules", v.RefusedByRules)
+	writeValues(w, "SecurityGroupId", v.SecurityGroupIds, (*formWriter).string)
+	writeValues(w, "SecurityGroupRuleId", v.SecurityGroupRuleIds, (*formWriter).string)
+}
+
+// CutConnectionsResult is the result of [CutConnections].
+type CutConnectionsResult struct {
+	Complete        *bool
+	Count           *int64
+	Cuts            []ConnectionCut // nil is answered as empty
+	UnansweredHosts []UnansweredHost
+}
+
+func (v *CutConnectionsResult) encode(b []byte) []byte {
+	b = putBool(b, "complete", v.Complete)
+	b = putNumber(b, "count", v.Count)
+	b = putObjects(b, "cutSet", "item", orEmpty(v.Cuts), (*ConnectionCut).encode)
+	b = putObjects(b, "unansweredHostSet", "item", v.UnansweredHosts, (*UnansweredHost).encode)
+	return b
+}
+
+func (v *CutConnectionsResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "complete":
+			v.Complete = p.bool(k)
+		case "count":
+			v.Count = p.long(k)
+		case "cutSet":
+			v.Cuts = parseObjects(p, k, (*ConnectionCut).parse)
+		case "unansweredHostSet":
+			v.UnansweredHosts = parseObjects(p, k, (*UnansweredHost).parse)
 		}
 	}
 }
@@ -635,6 +881,90 @@ func (v *DescribeAuditRecordsResult) parse(p *parser, e *element) {
 			v.AuditRecords = parseObjects(p, k, (*AuditRecord).parse)
 		case "nextToken":
 			v.NextToken = p.string(k)
+		}
+	}
+}
+
+// DescribeConnectionsRequest is the request of [DescribeConnections].
+type DescribeConnectionsRequest struct {
+	// direction, local-port, protocol, remote-cidr, remote-port, rule-number, state
+	Filters             []Filter // Filter in a request
+	MaxResults          *int32   // 5 to 1000
+	NetworkInterfaceIds []string // NetworkInterfaceId in a request
+	NextToken           *string
+	Observed            *bool
+	RefusedByRules      *bool
+	// Of interfaces that carry one of them.
+	SecurityGroupIds []string // SecurityGroupId in a request
+	// That one of them admitted.
+	SecurityGroupRuleIds []string // SecurityGroupRuleId in a request
+}
+
+func (v *DescribeConnectionsRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "Filter":
+			v.Filters = objects(d, k, (*Filter).decode)
+		case "MaxResults":
+			v.MaxResults = within(d, k, d.int(k), 5, 1000)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceIds = values(d, k, (*decoder).string)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		case "Observed":
+			v.Observed = d.bool(k)
+		case "RefusedByRules":
+			v.RefusedByRules = d.bool(k)
+		case "SecurityGroupId":
+			v.SecurityGroupIds = values(d, k, (*decoder).string)
+		case "SecurityGroupRuleId":
+			v.SecurityGroupRuleIds = values(d, k, (*decoder).string)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *DescribeConnectionsRequest) write(w *formWriter) {
+	writeObjects(w, "Filter", v.Filters, (*Filter).write)
+	w.int("MaxResults", v.MaxResults)
+	writeValues(w, "NetworkInterfaceId", v.NetworkInterfaceIds, (*formWriter).string)
+	w.string("NextToken", v.NextToken)
+	w.bool("Observed", v.Observed)
+	w.bool("RefusedByRules", v.RefusedByRules)
+	writeValues(w, "SecurityGroupId", v.SecurityGroupIds, (*formWriter).string)
+	writeValues(w, "SecurityGroupRuleId", v.SecurityGroupRuleIds, (*formWriter).string)
+}
+
+// DescribeConnectionsResult is the result of [DescribeConnections].
+type DescribeConnectionsResult struct {
+	// Every host concerned answered.
+	Complete        *bool
+	Connections     []Connection // nil is answered as empty
+	NextToken       *string
+	UnansweredHosts []UnansweredHost
+}
+
+func (v *DescribeConnectionsResult) encode(b []byte) []byte {
+	b = putBool(b, "complete", v.Complete)
+	b = putObjects(b, "connectionSet", "item", orEmpty(v.Connections), (*Connection).encode)
+	b = putString(b, "nextToken", v.NextToken)
+	b = putObjects(b, "unansweredHostSet", "item", v.UnansweredHosts, (*UnansweredHost).encode)
+	return b
+}
+
+func (v *DescribeConnectionsResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "complete":
+			v.Complete = p.bool(k)
+		case "connectionSet":
+			v.Connections = parseObjects(p, k, (*Connection).parse)
+		case "nextToken":
+			v.NextToken = p.string(k)
+		case "unansweredHostSet":
+			v.UnansweredHosts = parseObjects(p, k, (*UnansweredHost).parse)
 		}
 	}
 }
@@ -1098,6 +1428,101 @@ func (v *Enforcement) parse(p *parser, e *element) {
 	}
 }
 
+// ExplainReachabilityRequest is the request of [ExplainReachability].
+type ExplainReachabilityRequest struct {
+	// Ask the interfaces' own programs, too.
+	Confirm     *bool
+	Destination *string // required
+	IcmpCode    *int32  // 0 to 255
+	IcmpType    *int32  // 0 to 255
+	Port        *int32  // 0 to 65535
+	Protocol    *string // required
+	Source      *string // required
+}
+
+func (v *ExplainReachabilityRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "Confirm":
+			v.Confirm = d.bool(k)
+		case "Destination":
+			v.Destination = d.string(k)
+		case "IcmpCode":
+			v.IcmpCode = within(d, k, d.int(k), 0, 255)
+		case "IcmpType":
+			v.IcmpType = within(d, k, d.int(k), 0, 255)
+		case "Port":
+			v.Port = within(d, k, d.int(k), 0, 65535)
+		case "Protocol":
+			v.Protocol = d.string(k)
+		case "Source":
+			v.Source = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "Destination", Value(v.Destination) != "")
+	d.require(n, "Protocol", Value(v.Protocol) != "")
+	d.require(n, "Source", Value(v.Source) != "")
+}
+
+func (v *ExplainReachabilityRequest) write(w *formWriter) {
+	w.bool("Confirm", v.Confirm)
+	w.string("Destination", v.Destination)
+	w.int("IcmpCode", v.IcmpCode)
+	w.int("IcmpType", v.IcmpType)
+	w.int("Port", v.Port)
+	w.string("Protocol", v.Protocol)
+	w.string("Source", v.Source)
+}
+
+// ExplainReachabilityResult is the result of [ExplainReachability].
+type ExplainReachabilityResult struct {
+	Allowed            *bool
+	DestinationAddress *string
+	// What the source's groups say; absent: it is outside.
+	Egress *ReachabilityGate
+	// What is in the way beside the groups.
+	Explanations []Explanation
+	// What the destination's groups say; absent: it is outside.
+	Ingress       *ReachabilityGate
+	Revision      *int64
+	SourceAddress *string
+}
+
+func (v *ExplainReachabilityResult) encode(b []byte) []byte {
+	b = putBool(b, "allowed", v.Allowed)
+	b = putString(b, "destinationAddress", v.DestinationAddress)
+	b = putObject(b, "egress", v.Egress, (*ReachabilityGate).encode)
+	b = putObjects(b, "explanationSet", "item", v.Explanations, (*Explanation).encode)
+	b = putObject(b, "ingress", v.Ingress, (*ReachabilityGate).encode)
+	b = putNumber(b, "revision", v.Revision)
+	b = putString(b, "sourceAddress", v.SourceAddress)
+	return b
+}
+
+func (v *ExplainReachabilityResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "allowed":
+			v.Allowed = p.bool(k)
+		case "destinationAddress":
+			v.DestinationAddress = p.string(k)
+		case "egress":
+			v.Egress = parseObject(p, k, (*ReachabilityGate).parse)
+		case "explanationSet":
+			v.Explanations = parseObjects(p, k, (*Explanation).parse)
+		case "ingress":
+			v.Ingress = parseObject(p, k, (*ReachabilityGate).parse)
+		case "revision":
+			v.Revision = p.long(k)
+		case "sourceAddress":
+			v.SourceAddress = p.string(k)
+		}
+	}
+}
+
 // InterfaceDrops: What one interface dropped since its device was attached.
 type InterfaceDrops struct {
 	BoundState *string
@@ -1435,6 +1860,103 @@ func (v *Quota) parse(p *parser, e *element) {
 	}
 }
 
+// ReachabilityConfirmation: What the interface's own program does with such a packet.
+type ReachabilityConfirmation struct {
+	Action *string
+	// With what the groups say.
+	Agrees              *bool
+	Message             *string
+	Reason              *string
+	RevisionInForce     *int64
+	RuleNumber          *int64
+	SecurityGroupRuleId *string
+}
+
+func (v *ReachabilityConfirmation) encode(b []byte) []byte {
+	b = putString(b, "action", v.Action)
+	b = putBool(b, "agrees", v.Agrees)
+	b = putString(b, "message", v.Message)
+	b = putString(b, "reason", v.Reason)
+	b = putNumber(b, "revisionInForce", v.RevisionInForce)
+	b = putNumber(b, "ruleNumber", v.RuleNumber)
+	b = putString(b, "securityGroupRuleId", v.SecurityGroupRuleId)
+	return b
+}
+
+func (v *ReachabilityConfirmation) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "action":
+			v.Action = p.string(k)
+		case "agrees":
+			v.Agrees = p.bool(k)
+		case "message":
+			v.Message = p.string(k)
+		case "reason":
+			v.Reason = p.string(k)
+		case "revisionInForce":
+			v.RevisionInForce = p.long(k)
+		case "ruleNumber":
+			v.RuleNumber = p.long(k)
+		case "securityGroupRuleId":
+			v.SecurityGroupRuleId = p.string(k)
+		}
+	}
+}
+
+type ReachabilityGate struct {
+	Allowed *bool
+	// Absent: it was not asked for.
+	Confirmation *ReachabilityConfirmation
+	Direction    *string
+	HostId       *string
+	InstanceId   *string
+	// One that would let the packet through.
+	MissingRule        *SecurityGroupRule
+	NetworkInterfaceId *string
+	Reason             *string
+	// All that let the packet through, the one that verdicts name first.
+	Rules []SecurityGroupRule
+}
+
+func (v *ReachabilityGate) encode(b []byte) []byte {
+	b = putBool(b, "allowed", v.Allowed)
+	b = putObject(b, "confirmation", v.Confirmation, (*ReachabilityConfirmation).encode)
+	b = putString(b, "direction", v.Direction)
+	b = putString(b, "hostId", v.HostId)
+	b = putString(b, "instanceId", v.InstanceId)
+	b = putObject(b, "missingRule", v.MissingRule, (*SecurityGroupRule).encode)
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	b = putString(b, "reason", v.Reason)
+	b = putObjects(b, "ruleSet", "item", v.Rules, (*SecurityGroupRule).encode)
+	return b
+}
+
+func (v *ReachabilityGate) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "allowed":
+			v.Allowed = p.bool(k)
+		case "confirmation":
+			v.Confirmation = parseObject(p, k, (*ReachabilityConfirmation).parse)
+		case "direction":
+			v.Direction = p.string(k)
+		case "hostId":
+			v.HostId = p.string(k)
+		case "instanceId":
+			v.InstanceId = p.string(k)
+		case "missingRule":
+			v.MissingRule = parseObject(p, k, (*SecurityGroupRule).parse)
+		case "networkInterfaceId":
+			v.NetworkInterfaceId = p.string(k)
+		case "reason":
+			v.Reason = p.string(k)
+		case "ruleSet":
+			v.Rules = parseObjects(p, k, (*SecurityGroupRule).parse)
+		}
+	}
+}
+
 // RuleCounter: What one rule has let through, on all interfaces that carry its group together.
 type RuleCounter struct {
 	Bytes *int64
@@ -1532,6 +2054,32 @@ func (v *RuleCounterInterface) parse(p *parser, e *element) {
 			v.NetworkInterfaceId = p.string(k)
 		case "packets":
 			v.Packets = p.long(k)
+		}
+	}
+}
+
+type UnansweredHost struct {
+	HostId              *string
+	Message             *string
+	NetworkInterfaceIds []string
+}
+
+func (v *UnansweredHost) encode(b []byte) []byte {
+	b = putString(b, "hostId", v.HostId)
+	b = putString(b, "message", v.Message)
+	b = putValues(b, "networkInterfaceIdSet", "item", v.NetworkInterfaceIds, putString)
+	return b
+}
+
+func (v *UnansweredHost) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "hostId":
+			v.HostId = p.string(k)
+		case "message":
+			v.Message = p.string(k)
+		case "networkInterfaceIdSet":
+			v.NetworkInterfaceIds = parseValues(p, k, (*parser).string)
 		}
 	}
 }

@@ -113,9 +113,9 @@ type Operation struct {
 }
 
 // Changes reports whether the operation may change anything: EC2 begins the names of all others with Describe or Get,
-// and so do we. STS's GetSessionToken, which makes a session, is the one that is named otherwise.
+// and so do we, or with Explain. STS's GetSessionToken, which makes a session, is the one that is named otherwise.
 func (o *Operation) Changes() bool {
-	reads := strings.HasPrefix(o.Name, "Describe") || strings.HasPrefix(o.Name, "Get")
+	reads := strings.HasPrefix(o.Name, "Describe") || strings.HasPrefix(o.Name, "Get") || strings.HasPrefix(o.Name, "Explain")
 	return !reads || o == GetSessionToken.Operation
 }
 
