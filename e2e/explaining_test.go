@@ -88,7 +88,7 @@ func explaining(t *testing.T, w *world) {
 	}
 	w.rules(t, "revoke", "egress", group, everything...) // else the guest's own packets would begin it anew
 	g := w.run(t, group)
-	server := g.listen(t, 22)
+	server := g.accept(t, 22)
 	from, ssh := w.outsideAddr().String(), w.permission("tcp", 22, 22, w.outsideAddr().String())
 
 	asked := []string{from, string(g.place), "tcp", "22"}
@@ -172,7 +172,7 @@ func explainingBoth(t *testing.T, w *world) {
 	open := w.permission("tcp", 22, 22, clients)
 	w.rules(t, "authorize", "ingress", servers, open)
 	a, b := w.run(t, clients), w.run(t, servers)
-	server := b.listen(t, 22)
+	server := b.accept(t, 22)
 	out := d.explain(t, true, a.eni, b.eni, "tcp", "22")
 	if len(out.Egress.Rules) != 1 || len(out.Ingress.Rules) != 1 {
 		t.Errorf("got %+v and %+v, want a rule at each gate", out.Egress, out.Ingress)
@@ -205,8 +205,8 @@ func explainingBoth(t *testing.T, w *world) {
 	}
 }
 
-// listen accepts one TCP connection to a port in a place.
-func (p place) listen(t *testing.T, port int) <-chan net.Conn {
+// accept takes one TCP connection to a port in a place.
+func (p place) accept(t *testing.T, port int) <-chan net.Conn {
 	t.Helper()
 	var l net.Listener
 	if err := p.in(func() (err error) {
