@@ -147,6 +147,21 @@ func TestFragmentsAfterAChange(t *testing.T) {
 	h.play(step{in, query[1], ruleset.ReasonRule}, step{in, stray[1], ruleset.ReasonNoRule})
 }
 
+// TestFragmentsOfUntrackedFlows are let through by the rules of the moment.
+func TestFragmentsOfUntrackedFlows(t *testing.T) {
+	const in = ruleset.Ingress
+	h := newHost(t, datapath.Options{})
+	h.attach(eniA)
+	all := []vpc.Rule{rule(false, vpc.UDP, 0, 65535, "0.0.0.0/0"), rule(true, vpc.UDP, 0, 65535, "0.0.0.0/0")}
+	h.apply(view(all...))
+	query := udp(remote4, own4, 1, 53).with("query", func(f *frame) { f.data = make([]byte, 64) }).split(1, 16)
+	h.play(step{in, query[0], ruleset.ReasonRule}, step{in, query[1], ruleset.ReasonRule})
+	h.apply(view(append(all, rule(false, vpc.TCP, 1, 1, "0.0.0.0/0"))...))
+	h.play(step{in, query[1], ruleset.ReasonRule})
+	h.apply(view(all[1:]...))
+	h.play(step{in, query[1], ruleset.ReasonNoRule}, step{in, query[0], ruleset.ReasonNoRule}, step{in, query[1], ruleset.ReasonFragment})
+}
+
 // as is a fragment of another protocol.
 func (f frame) as(protocol uint8) frame {
 	f.payload = slices.Clone(f.payload)

@@ -125,3 +125,43 @@ func TestICMPErrorNamesTheRule(t *testing.T) {
 		t.Errorf("an error about a connection: %+v, want %+v", got, want)
 	}
 }
+
+// TestICMPErrorsOfUntrackedFlows: the rules decide about the packet that is quoted, in its direction.
+func TestICMPErrorsOfUntrackedFlows(t *testing.T) {
+	const in, out, ok, no = ruleset.Ingress, ruleset.Egress, ruleset.ReasonRule, ruleset.ReasonICMPError
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	everybody := []vpc.Rule{
+		rule(false, vpc.TCP, 80, 80, "0.0.0.0/0"), rule(false, vpc.TCP, 80, 80, "::/0"),
+		rule(true, vpc.TCP, 0, 65535, "0.0.0.0/0"), rule(true, vpc.TCP, 0, 65535, "::/0"),
+	}
+	h.apply(view(everybody...))
+	for i, family := range []struct {
+		own, remote, router netip.Addr
+		tooBig              [2]uint8
+	}{{own4, remote4, router4, [2]uint8{3, 4}}, {own6, remote6, router6, [2]uint8{2, 0}}} {
+		web := tcp(family.remote, family.own, 1000, 80, syn)
+		about := func(f frame) frame { return icmpError(family.router, family.tooBig[0], family.tooBig[1], f, 1000) }
+		from := func(f frame) frame { return icmpError(family.own, family.tooBig[0], family.tooBig[1], f, 1000) }
+		other := tcp(family.own, family.remote, 81, 1001, ack)
+		// With an entry and without.
+		h.play(step{in, about(web.reply()), ok})
+		h.play(step{in, web, ok}, step{out, web.reply(), ok}, step{in, about(web.reply()), ok}, step{out, from(web), ok})
+		h.play(step{in, about(other), no}, step{out, from(other.reply()), no})
+		h.play(step{out, from(tcp(family.remote, family.own, 1002, 80, syn)), ok})
+		h.play(step{in, about(udp(family.own, family.remote, 80, 1000)), no})
+		got := h.run(eniA, in, about(web.reply()).bytes())
+		if want := (ruleset.Verdict{Action: ruleset.Allow, Reason: ok, Rule: uint32(3 + i)}); got != want {
+			t.Errorf("an error about an answer: %+v, want %+v, the rule of the answer", got, want)
+		}
+		// It keeps nothing alive, and opens nothing.
+		h.apply(view())
+		h.play(step{in, about(web.reply()), no}, step{out, from(web), no})
+		h.apply(view(everybody...))
+	}
+	// The guest speaks for its own addresses, and nobody about those where it cannot be.
+	h.play(
+		step{out, icmpError(own4, 3, 4, tcp(remote4, peer4, 1000, 80, syn), 1000), no},
+		step{in, icmpError(router4, 3, 4, tcp(own4, netip.MustParseAddr("169.254.169.254"), 80, 1000, ack), 1000), no},
+	)
+}

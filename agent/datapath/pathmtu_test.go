@@ -202,6 +202,19 @@ func TestPathMTU(t *testing.T) {
 			j.apply(view(rule(false, vpc.TCP, 443, 443, "198.51.100.0/24"), rule(false, vpc.TCP, 443, 443, "2001:db8::/32")))
 			check(1, own4, false)
 			check(5, own6, false)
+			// Untracked: open to everybody, both ways.
+			tracked := j.counted(ruleset.ReasonTracked)
+			j.apply(view(
+				rule(true, vpc.TCP, 0, 65535, "0.0.0.0/0"), rule(true, vpc.TCP, 0, 65535, "::/0"),
+				rule(false, vpc.TCP, 0, 65535, "0.0.0.0/0"), rule(false, vpc.TCP, 0, 65535, "::/0"),
+			))
+			check(2, own4, true)
+			check(6, own6, true)
+			check(3, own4, false)
+			check(7, own6, false)
+			if got := j.counted(ruleset.ReasonTracked); got != tracked {
+				t.Errorf("%d packets of untracked flows are tracked", got-tracked)
+			}
 			if got := j.counted(ruleset.ReasonICMPError); got != 0 {
 				t.Errorf("%d ICMP errors were dropped, want 0", got)
 			}

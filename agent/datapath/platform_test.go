@@ -138,7 +138,7 @@ func TestExtensionHeaders(t *testing.T) {
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	h.apply(view(
-		rule(false, vpc.TCP, 80, 80, "::/0"), rule(false, vpc.Protocol(50), -1, -1, "::/0"), rule(false, vpc.Protocol(51), -1, -1, "::/0"),
+		rule(false, vpc.TCP, 80, 80, "2001:db8::/32"), rule(false, vpc.Protocol(50), -1, -1, "::/0"), rule(false, vpc.Protocol(51), -1, -1, "::/0"),
 		rule(false, vpc.Protocol(59), -1, -1, "::/0"), rule(false, vpc.Protocol(135), -1, -1, "::/0"), rule(false, vpc.Protocol(139), -1, -1, "::/0"),
 		rule(true, vpc.AllProtocols, -1, -1, "::/0"),
 	))

@@ -128,6 +128,20 @@ static __noinline const struct connection *quoted_connection(const struct packet
 	return c ? c : live_in(opening, p);
 }
 
+/* What lets the quoted packet of a flow without an entry through, if the flow would be untracked,
+ * whichever side began it.
+ */
+static __always_inline allowance judge_untracked(const struct packet *p, allowance own, bool by_guest)
+{
+	if (is_link_local(p->key.family, &p->key.remote) ||
+	    ((p->config->flags & ENI_SOURCE_DEST_CHECK) &&
+	     role_of(p, p->key.family, &p->key.local) != ROLE_OWN))
+		return 0;
+	if (is_for_everyone(own) && is_open(p, !by_guest))
+		return own;
+	return is_open(p, by_guest) && is_for_everyone(judge_first(p, !by_guest)) ? own : 0;
+}
+
 /* REASON_TRACKED, REASON_RULE if what it quotes is untracked, or REASON_NONE: the rules for ICMP
  * decide.
  */
@@ -139,13 +153,25 @@ static __always_inline enum reason related(struct packet *p, bool from_guest)
 	};
 	enum reason reason = REASON_NONE;
 	const struct connection *c;
+	allowance own = 0;
 
 	if (!is_about_packet(p) || !find_quoted_header(p, &chain))
 		return REASON_NONE;
-	c = read_quote(p, &chain, from_guest) ? quoted_connection(p) : NULL;
-	if (c && (c->flags & CONNECTION_TRACKED)) {
-		admit(p, c);
-		reason = REASON_TRACKED;
+	if (read_quote(p, &chain, from_guest)) {
+		c = quoted_connection(p);
+		if (c && (c->flags & CONNECTION_TRACKED)) {
+			admit(p, c);
+			reason = REASON_TRACKED;
+		} else if (!c || (c->flags & CONNECTION_UNTRACKED)) {
+			own = judge(p, p->port, !from_guest);
+			if (own && !c)
+				own = judge_untracked(p, own, !from_guest);
+		}
+	}
+	if (own) {
+		p->rule = rule_of(own);
+		p->counter = counter_of(p, p->rule);
+		reason = REASON_RULE;
 	}
 	forget_quote(p, from_guest);
 	return reason;
