@@ -262,6 +262,12 @@ func (a *Agent) housekeep(ctx context.Context) error {
 	sweep, counters := time.NewTicker(sweepInterval), time.NewTicker(countersInterval)
 	defer sweep.Stop()
 	defer counters.Stop()
+	report := func() {
+		if err := a.reportCounters(); err != nil {
+			a.log.Error("read counters", "err", err)
+		}
+	}
+	report() // what the agent before had counted
 	for {
 		select {
 		case <-ctx.Done():
@@ -273,9 +279,7 @@ func (a *Agent) housekeep(ctx context.Context) error {
 				a.log.Debug("connections expired", "count", n)
 			}
 		case <-counters.C:
-			if err := a.reportCounters(); err != nil {
-				a.log.Error("read counters", "err", err)
-			}
+			report()
 		}
 	}
 }
