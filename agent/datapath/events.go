@@ -192,7 +192,7 @@ func (r *recent) lasts(number uint32, direction ruleset.Direction, packets map[r
 			e.last[direction][reason] = now.UTC()
 		}
 		if at := e.last[direction][reason]; !at.IsZero() {
-			out[reason] = at.Round(time.Second)
+			out[reason] = at.Truncate(time.Second)
 		}
 	}
 	e.counted[direction] = packets

@@ -49,7 +49,7 @@ func (d *Datapath) RuleCounts() ([]RuleCount, error) {
 		if c := counts[at]; c.Packets != 0 {
 			list = append(list, RuleCount{
 				ENI: eni, Rule: rule, Packets: c.Packets, Bytes: c.Bytes, Connections: c.Connections,
-				First: wall(c.First).Round(time.Second), Last: wall(c.Last).Round(time.Second),
+				First: wall(c.First).Truncate(time.Second), Last: wall(c.Last).Truncate(time.Second),
 			})
 		}
 	}
