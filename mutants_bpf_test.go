@@ -275,6 +275,30 @@ var bpfMutants = map[string][]mutant{
 	},
 	programs + "/connection.h": {
 		{
+			"what was observed goes on", "TestObserve",
+			`if ((c->flags & CONNECTION_OBSERVED) && !is_observing(p))`, `if (false)`,
+		},
+		{
+			"what is observed becomes established", "TestObserve",
+			`	if (c->flags & CONNECTION_OBSERVED) {
+		account(c, p, from_guest, now);
+		p->observed = true;
+		return REASON_NO_RULE;
+	}
+`, ``,
+		},
+		{
+			"an untracked flow that was displaced begins a tracked one", "TestUntrackedQuota",
+			`		if (is_for_everyone(first))
+			by_guest = !from_guest;
+		else
+			first = own;`, `		first = own;`,
+		},
+		{
+			"an untracked flow is forgotten as a handshake is", "TestUntrackedEntry",
+			`return is_settled(c) ? t->tcp_established : t->tcp_syn;`, `return c->flags & CONNECTION_ESTABLISHED ? t->tcp_established : t->tcp_syn;`,
+		},
+		{
 			"a revoked rule cuts no untracked flow", "TestScenarios/untracked/a_revoked_rule_cuts_at_once",
 			`if (c->tables != p->tables || !c->by[d].rule)`, `if (!c->by[d].rule)`,
 		},

@@ -202,7 +202,31 @@ var goMutants = map[string][]mutant{
 			` || !which(v.export())`, ``,
 		},
 	},
+	datapath + "/private.go": {
+		{
+			"the maps of one interface are those of all", "TestPromise11Connections",
+			`if *o.of, err = ebpf.NewMap(o.inner); err == nil {`,
+			`*o.of, err = ebpf.NewMap(o.inner)
+			for _, other := range d.private {
+				for _, theirs := range d.outer(&other) {
+					if theirs.slots == o.slots {
+						*o.of, err = (*theirs.of).Clone()
+					}
+				}
+			}
+			if err == nil {`,
+		},
+	},
+	datapath + "/timeouts.go": {
+		{
+			"an interface's own timeouts are nobody's business", "TestTimeoutsOfENI", `if v.own > 0 {`, `if v.own < 0 {`,
+		},
+	},
 	datapath + "/sweep.go": {
+		{
+			"what was observed is never swept", "TestObserve",
+			`v.ticks >= v.config.ObserveUntil {`, `false {`,
+		},
 		{
 			"what lives is swept", "TestTimeouts/UDP_stream,_not_UDP",
 			`int64(v.ticks-c.Seen) > int64(`, `int64(v.ticks-c.Seen) >= 0*int64(`,

@@ -215,3 +215,54 @@ func TestPromise10FlatCost(t *testing.T) {
 		t.Errorf("a rule for each member is not seen: %+v", many)
 	}
 }
+
+// TestPromise11 one guest cannot hurt another: whoever floods one ENI with connections, or fills it,
+// takes no room from another, nor from what the flooded one has established.
+func TestPromise11Connections(t *testing.T) {
+	const established, halfOpen = 64, 1024
+	h := newHost(t, datapath.Options{MaxConnections: established, MaxHalfOpen: halfOpen})
+	h.attach(eniA)
+	h.attach(eniB)
+	v := view(rule(false, vpc.AllProtocols, -1, -1, "0.0.0.0/0"))
+	b := v.ENIs[eniA]
+	b.ID = eniB
+	v.ENIs[eniB] = b
+	h.apply(v)
+	start := func(eni vpc.InterfaceID, port uint16) frame {
+		f := tcp(remote4, own4, port, 80, syn)
+		h.want(eni, ruleset.Ingress, f, ruleset.ReasonRule)
+		f.flags = ack
+		return f
+	}
+	establish := func(eni vpc.InterfaceID, f frame) {
+		h.want(eni, ruleset.Egress, f.reply(), ruleset.ReasonTracked)
+		h.want(eni, ruleset.Ingress, f, ruleset.ReasonTracked)
+	}
+	for port := range uint16(established / 2) {
+		establish(eniA, start(eniA, 1000+port))
+		establish(eniB, start(eniB, 1000+port))
+	}
+	half := start(eniB, 2000)
+
+	for i := range 4 * halfOpen { // the guest answers each, and nobody acknowledges
+		f := tcp(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), own4, 1, 80, syn)
+		h.want(eniA, ruleset.Ingress, f, ruleset.ReasonRule)
+		h.run(eniA, ruleset.Egress, f.reply().bytes())
+	}
+	for port := range uint16(established / 2) {
+		establish(eniA, start(eniA, 3000+port))
+	}
+	full := start(eniA, 4000)
+	h.want(eniA, ruleset.Egress, full.reply(), ruleset.ReasonTracked)
+	h.want(eniA, ruleset.Ingress, full, ruleset.ReasonConnectionLimit)
+
+	establish(eniB, half)
+	establish(eniB, start(eniB, 4000))
+	for port := range uint16(established / 2) {
+		for _, eni := range []vpc.InterfaceID{eniA, eniB} {
+			f := tcp(remote4, own4, 1000+port, 80, ack)
+			h.want(eni, ruleset.Ingress, f, ruleset.ReasonTracked)
+			h.want(eni, ruleset.Egress, f.reply(), ruleset.ReasonTracked)
+		}
+	}
+}

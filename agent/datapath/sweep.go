@@ -81,10 +81,20 @@ func (v visited) takeOut() (bool, error) {
 
 // expired is the twin of is_expired in connection.h.
 func (v visited) expired(k guestConnectionKey, c guestConnection) bool {
+	if c.Flags&guestConnectionFlagCONNECTION_OBSERVED != 0 && v.ticks >= v.config.ObserveUntil {
+		return true
+	}
 	return int64(v.ticks-c.Seen) > int64(timeout(k, c, v.config.Timeouts))
 }
 
 const flagFins = guestConnectionFlagCONNECTION_FIN_INGRESS | guestConnectionFlagCONNECTION_FIN_EGRESS
+
+// settled is the twin of is_settled in connection.h.
+func settled(c guestConnection) bool {
+	const answered = guestConnectionFlagCONNECTION_ANSWERED
+	return c.Flags&guestConnectionFlagCONNECTION_ESTABLISHED != 0 ||
+		c.Flags&(guestConnectionFlagCONNECTION_TRACKED|answered) == answered
+}
 
 // timeout is the twin of timeout_of in connection.h, in jiffies.
 func timeout(k guestConnectionKey, c guestConnection, t guestTimeouts) uint32 {
@@ -95,7 +105,7 @@ func timeout(k guestConnectionKey, c guestConnection, t guestTimeouts) uint32 {
 			return t.TcpClosed
 		case c.Flags&flagFins != 0:
 			return t.TcpClosing
-		case c.Flags&guestConnectionFlagCONNECTION_ESTABLISHED != 0:
+		case settled(c):
 			return t.TcpEstablished
 		}
 		return t.TcpSyn

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -119,6 +120,8 @@ func printConfig(cmd *cobra.Command) error {
 			values[f.Name] = s.GetSlice()
 		case f.Value.Type() == "bool":
 			values[f.Name] = f.Value.String() == "true"
+		case f.Value.Type() == "uint32":
+			values[f.Name], _ = strconv.Atoi(f.Value.String())
 		default:
 			values[f.Name] = f.Value.String()
 		}
