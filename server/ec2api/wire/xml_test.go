@@ -109,6 +109,9 @@ func TestCall(t *testing.T) {
 	trip(t, tested, wire.ModifyAccessKey, wire.ModifyAccessKeyCall)
 	trip(t, tested, wire.DeleteAccessKey, wire.DeleteAccessKeyCall)
 	trip(t, tested, wire.DescribeAuditRecords, wire.DescribeAuditRecordsCall)
+	trip(t, tested, wire.DescribeConnections, wire.DescribeConnectionsCall)
+	trip(t, tested, wire.CutConnections, wire.CutConnectionsCall)
+	trip(t, tested, wire.ExplainReachability, wire.ExplainReachabilityCall)
 	for name, op := range wire.Operations {
 		if op.Service == &wire.Sallyport && !tested[name] {
 			t.Errorf("%s is not tested", name)
