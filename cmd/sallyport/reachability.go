@@ -143,6 +143,9 @@ func printGate(w io.Writer, g *wire.ReachabilityGate) {
 		}
 	}
 	fmt.Fprintln(w)
+	if g.ObservesUntil != nil {
+		fmt.Fprintf(w, "  what no rule allows passes all the same: it observes until %s\n", when(g.ObservesUntil))
+	}
 	for _, r := range g.Rules {
 		fmt.Fprintf(w, "  by %s of %s: %s\n", wire.Value(r.SecurityGroupRuleId), wire.Value(r.GroupId), ruleInWords(&r))
 	}

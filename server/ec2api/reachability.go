@@ -34,7 +34,7 @@ func explainReachability(c *call, in *wire.ExplainReachabilityRequest) (*wire.Ex
 		out.Explanations = append(out.Explanations, explanation(s, e))
 	}
 	for _, g := range t.Gates() {
-		w := reachabilityGate(s, g)
+		w := c.reachabilityGate(s, g)
 		if wire.Value(in.Confirm) {
 			w.Confirmation = c.confirm(s, g, t.Packet)
 		}
@@ -47,7 +47,7 @@ func explainReachability(c *call, in *wire.ExplainReachabilityRequest) (*wire.Ex
 	return out, nil
 }
 
-func reachabilityGate(s *vpc.State, g *reachability.Gate) *wire.ReachabilityGate {
+func (c *call) reachabilityGate(s *vpc.State, g *reachability.Gate) *wire.ReachabilityGate {
 	w := &wire.ReachabilityGate{
 		Allowed: new(g.Action == ruleset.Allow), Direction: new(g.Direction.String()),
 		NetworkInterfaceId: text(g.Interface.ID), Reason: new(g.Reason.String()),
@@ -57,6 +57,9 @@ func reachabilityGate(s *vpc.State, g *reachability.Gate) *wire.ReachabilityGate
 	}
 	if a := g.Interface.Attachment; a != nil {
 		w.InstanceId = text(a.Instance)
+	}
+	if until := s.ObservesUntil(g.Interface); until.After(c.env.Now) {
+		w.ObservesUntil = &until
 	}
 	for _, r := range g.Rules {
 		if group := s.SecurityGroup(r.Group); group != nil {
@@ -90,8 +93,12 @@ func (c *call) confirm(s *vpc.State, g *reachability.Gate, p ruleset.Packet) *wi
 		return &wire.ReachabilityConfirmation{Message: new(sentence(err.Error()))}
 	}
 	have, _, _ := c.Enforcement.InForce(b.Host)
+	reason := a.Verdict.Reason
+	if reason == ruleset.ReasonICMPError { // no rule allows it, nor a connection that it would quote
+		reason = ruleset.ReasonNoRule
+	}
 	// Where the interface observes, the rules refuse and the packet passes.
-	agrees := a.Verdict.Reason == g.Reason && a.Verdict.Rule == g.Rule && (a.Verdict.Action == ruleset.Allow) == (g.Action == ruleset.Allow)
+	agrees := reason == g.Reason && a.Verdict.Rule == g.Rule && (a.Verdict.Action == ruleset.Allow) == (g.Action == ruleset.Allow)
 	w := &wire.ReachabilityConfirmation{
 		Action: new(a.Verdict.Action.String()), Agrees: &agrees, Reason: new(a.Verdict.Reason.String()), RevisionInForce: &have,
 	}

@@ -1914,7 +1914,9 @@ type ReachabilityGate struct {
 	// One that would let the packet through.
 	MissingRule        *SecurityGroupRule
 	NetworkInterfaceId *string
-	Reason             *string
+	// Until then what no rule allows passes all the same. Absent: it does not observe.
+	ObservesUntil *time.Time
+	Reason        *string
 	// All that let the packet through, the one that verdicts name first.
 	Rules []SecurityGroupRule
 }
@@ -1927,6 +1929,7 @@ func (v *ReachabilityGate) encode(b []byte) []byte {
 	b = putString(b, "instanceId", v.InstanceId)
 	b = putObject(b, "missingRule", v.MissingRule, (*SecurityGroupRule).encode)
 	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	b = putTime(b, "observesUntil", v.ObservesUntil)
 	b = putString(b, "reason", v.Reason)
 	b = putObjects(b, "ruleSet", "item", v.Rules, (*SecurityGroupRule).encode)
 	return b
@@ -1949,6 +1952,8 @@ func (v *ReachabilityGate) parse(p *parser, e *element) {
 			v.MissingRule = parseObject(p, k, (*SecurityGroupRule).parse)
 		case "networkInterfaceId":
 			v.NetworkInterfaceId = p.string(k)
+		case "observesUntil":
+			v.ObservesUntil = p.time(k)
 		case "reason":
 			v.Reason = p.string(k)
 		case "ruleSet":
