@@ -103,19 +103,28 @@ func TestRuleCountsSegments(t *testing.T) {
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.TCP, 80, 80, "198.51.100.0/24")))
+	in := tcp(remote4, own4, 1, 80, syn)
+	data := in.reply()
+	data.flags, data.data = ack, make([]byte, 2500)
 	h.do(func() {
-		const gsoSegs = 164 // in struct __sk_buff
-		in := make([]byte, 192)
-		binary.NativeEndian.PutUint32(in[40:], uint32(h.devices[eniA]))
-		binary.NativeEndian.PutUint32(in[gsoSegs:], 7)
-		_, err := h.d.Programs()["to_guest"].Run(&ebpf.RunOptions{Data: tcp(remote4, own4, 1, 80, syn).bytes(), Context: in})
-		must(t, err)
+		const gsoSegs, gsoSize = 164, 176 // in struct __sk_buff
+		run := func(program string, f frame, at, value int) {
+			context := make([]byte, 192)
+			binary.NativeEndian.PutUint32(context[40:], uint32(h.devices[eniA]))
+			binary.NativeEndian.PutUint32(context[at:], uint32(value))
+			_, err := h.d.Programs()[program].Run(&ebpf.RunOptions{Data: f.bytes(), Context: context})
+			must(t, err)
+		}
+		run("to_guest", in, gsoSegs, 7)
+		run("from_guest", data, gsoSize, 1000) // as a virtual machine sends it
+		data.data = data.data[:2000]
+		run("from_guest", data, gsoSize, 1000)
 	})
-	h.wantRules(fmt.Sprintf("a 1: 7 %d 1", size(tcp(remote4, own4, 1, 80, syn))))
+	h.wantRules(fmt.Sprintf("a 1: 12 %d 1", size(in)+2*size(data)+500))
 	counters, err := h.d.Counters()
 	must(t, err)
-	if got := counters[eniA][ruleset.ReasonRule]; got != 7 {
-		t.Errorf("packets by reason rule: %d, want 7", got)
+	if got := counters[eniA]; got[ruleset.ReasonRule] != 7 || got[ruleset.ReasonTracked] != 5 {
+		t.Errorf("packets: %v, want 7 by the rule and 3 + 2 of the connection", got)
 	}
 }
 
@@ -326,4 +335,52 @@ func TestPromise11Events(t *testing.T) {
 		t.Errorf("lost events: %d, want 850: a second has made room for 100", got)
 	}
 	h.wantDrops("a ingress no-rule 6 198.51.100.7 80 x300", "b ingress no-rule 6 198.51.100.7 80 x1")
+}
+
+// TestObservedCounts: what passes because the ENI observes is no drop, and is told of once per flow.
+func TestObservedCounts(t *testing.T) {
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	v := view()
+	eni := v.ENIs[eniA]
+	eni.Observe = time.Now().Add(time.Hour)
+	v.ENIs[eniA] = eni
+	h.apply(v)
+	h.listen()
+	in := tcp(remote4, own4, 1, 80, syn)
+	for _, f := range []struct {
+		direction ruleset.Direction
+		frame     frame
+	}{{ruleset.Ingress, in}, {ruleset.Egress, in.reply()}, {ruleset.Ingress, in}} {
+		if got := h.run(eniA, f.direction, f.frame.bytes()); got.Action != ruleset.Observe || got.Reason != ruleset.ReasonNoRule {
+			t.Errorf("%s %s: got %s %s, want observe no-rule", f.direction, f.frame, got.Action, got.Reason)
+		}
+	}
+	h.want(eniA, ruleset.Egress, arp(1, otherMAC, own4, router4), ruleset.ReasonARP)
+	h.wantDrops("a ingress no-rule 6 198.51.100.7 80 x1 observed", "a egress arp 0 invalid IP 0 x1")
+	counts, err := h.d.Counts()
+	must(t, err)
+	var got []string
+	for _, c := range counts {
+		if c.ENI == eniA {
+			got = append(got, fmt.Sprintf("%s %v observed %d", c.Direction, c.Packets, c.Observed))
+		}
+	}
+	if want := "[ingress map[] observed 2 egress map[arp:1] observed 1]"; fmt.Sprint(got) != want {
+		t.Errorf("Counts() = %s, want %s", got, want)
+	}
+	h.wantRules()
+}
+
+// TestUntrackedCounts: each direction of an untracked flow counts for its own rule.
+func TestUntrackedCounts(t *testing.T) {
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0"), rule(true, vpc.AllProtocols, -1, -1, "0.0.0.0/0")))
+	in := tcp(remote4, own4, 1, 80, syn)
+	n := size(in)
+	h.want(eniA, ruleset.Ingress, in, ruleset.ReasonRule)
+	h.want(eniA, ruleset.Egress, in.reply(), ruleset.ReasonRule)
+	h.want(eniA, ruleset.Ingress, in, ruleset.ReasonRule)
+	h.wantRules(fmt.Sprintf("a 1: 2 %d 1", 2*n), fmt.Sprintf("a 2: 1 %d 0", n))
 }

@@ -74,6 +74,9 @@ type rulePlaces struct {
 	placed    map[uint32]uint64 // by number of the ENI: the tables word all of whose rules have their place
 	idle      map[uint32]bool   // places of rules not in force that nothing named when it was last looked
 	full      bool              // so it was said
+	// At this epoch every rule that has a place was in force.
+	noneRetired bool
+	looked      uint64
 }
 
 func loadRulePlaces(m, counts *ebpf.Map, log *slog.Logger) (*rulePlaces, error) {
@@ -109,7 +112,7 @@ func loadRulePlaces(m, counts *ebpf.Map, log *slog.Logger) (*rulePlaces, error) 
 // place gives each rule of an ENI's two tables a place, before a packet can be judged by it. Where
 // there is no room, and on any error, the rule is counted in place 0: no rule waits for its counter.
 func (p *rulePlaces) place(eni uint32, word uint64, tables ...*table) {
-	if p.placed[eni] == word {
+	if p.placed[eni] == word || p.full && len(p.free) == 0 {
 		return
 	}
 	var keys []guestRuleKey
@@ -258,7 +261,7 @@ func (d *Datapath) freeRuleCounters() error {
 	if err := gracePeriod(); err != nil {
 		return err
 	}
-	for _, slot := range slots {
+	for slot := range slots {
 		if err := d.eachPlace(slot, func(place uint32) { delete(retired, place) }); err != nil {
 			return fmt.Errorf("free rule counters: %w", err)
 		}
@@ -278,10 +281,10 @@ func (d *Datapath) freeRuleCounters() error {
 
 // retiredPlaces returns the places of rules that are not in force in an epoch, and the slots of their
 // ENIs. While a change is not settled there are none: a packet may be judged by what was before.
-func (d *Datapath) retiredPlaces() (epoch uint64, retired map[uint32]bool, slots []uint32) {
+func (d *Datapath) retiredPlaces() (epoch uint64, retired map[uint32]bool, slots map[uint32]bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.applied == nil || d.pending {
+	if d.applied == nil || d.pending || d.rules.noneRetired && d.rules.looked == d.state.Epoch {
 		return 0, nil, nil
 	}
 	inForce, slotOf := map[guestRuleKey]bool{}, map[uint32]uint32{}
@@ -297,16 +300,17 @@ func (d *Datapath) retiredPlaces() (epoch uint64, retired map[uint32]bool, slots
 			}
 		}
 	}
-	retired = map[uint32]bool{}
+	retired, slots = map[uint32]bool{}, map[uint32]bool{}
 	for key, place := range d.rules.at {
 		if inForce[key] {
 			continue
 		}
 		retired[place] = true
-		if slot, ok := slotOf[key.Eni]; ok && !slices.Contains(slots, slot) {
-			slots = append(slots, slot)
+		if slot, ok := slotOf[key.Eni]; ok {
+			slots[slot] = true
 		}
 	}
+	d.rules.noneRetired, d.rules.looked = len(retired) == 0, d.state.Epoch
 	return d.state.Epoch, retired, slots
 }
 

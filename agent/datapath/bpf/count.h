@@ -24,12 +24,34 @@ static __always_inline __u32 counter_of(const struct packet *p, __u32 rule)
 	return index ? *index : 0;
 }
 
-/* A segmented packet counts its segments. */
+/* The segments of a packet that a guest has left to be cut. The kernel counts them later, when it has
+ * looked whether they make sense.
+ */
+__noinline __u32 uncounted_segments(struct __sk_buff *skb, __u32 l4, __u32 length, __u32 protocol)
+{
+	__u32 size = skb->gso_size, header = sizeof(struct udphdr);
+	__u8 offset = 0;
+
+	if (!size)
+		return 1;
+	if (protocol == IPPROTO_TCP) {
+		if (bpf_skb_load_bytes(skb, l4 + 12, &offset, sizeof(offset)) < 0)
+			return 1;
+		header = offset >> 4 << 2;
+	}
+	return length > header ? (length - header + size - 1) / size : 1;
+}
+
+/* A packet that is yet to be cut counts its segments. */
 static __always_inline __u32 segments_of(const struct packet *p)
 {
 	__u32 segments = p->skb->gso_segs;
 
-	return segments ? segments : 1;
+	if (segments)
+		return segments;
+	if (!p->skb->gso_size)
+		return 1;
+	return uncounted_segments(p->skb, p->l4, p->l4_length, p->key.protocol);
 }
 
 static __always_inline void count_rule(const struct packet *p)
