@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/sallyport/sallyport/vpc"
 )
 
 // SetLimits is how many connections ENIs that are attached from now on may have.
@@ -40,3 +42,13 @@ func (d *Datapath) ForgetAll() error {
 
 // TestTime is the test clock, in jiffies.
 func (d *Datapath) TestTime() uint64 { return atomic.LoadUint64(&d.state.TestClock) }
+
+// ObserveUntil is when an ENI stops observing, in jiffies; 0: it does not.
+func (d *Datapath) ObserveUntil(eni vpc.InterfaceID) uint64 {
+	for slot, a := range d.slots {
+		if a.ENI == eni {
+			return d.enis[slot].Config[d.epoch()].ObserveUntil
+		}
+	}
+	return 0
+}

@@ -2,6 +2,8 @@ package datapath_test
 
 import (
 	"fmt"
+	"maps"
+	"net/netip"
 	"os"
 	"regexp"
 	"runtime"
@@ -47,7 +49,7 @@ func TestOracle(t *testing.T) {
 	for w := range workers {
 		all.Go(func() {
 			// Each has seeds of its own, one after another.
-			got, err := differ(t, datapath.Options{}, seed+uint64(w)<<32, decisions/workers)
+			got, err := differ(t, hostsOptions[w%len(hostsOptions)], seed+uint64(w)<<32, decisions/workers)
 			if err != nil {
 				t.Error(err)
 			}
@@ -72,8 +74,21 @@ func TestOracle(t *testing.T) {
 	t.Logf("%s, how often what was taken:\n%s", time.Since(start).Round(time.Second), b.String())
 }
 
+// hostsOptions are what operators set.
+var hostsOptions = []datapath.Options{
+	{PlatformServices: platformServices(), AnyLinkLocal: true, Routers: []netip.Addr{netip.MustParseAddr("fe80::99")}},
+	{},
+}
+
+func platformServices() (services []datapath.PlatformService) {
+	for _, s := range oracletest.Services {
+		services = append(services, datapath.PlatformService{Protocol: s.Protocol, Addr: s.At})
+	}
+	return services
+}
+
 // onTheWire are the branches that no test run takes, since the kernel refuses such frames.
-var onTheWire = map[string]bool{"short frame": true, "short IPv4 header": true, "short IPv6 header": true, "reason platform": true}
+var onTheWire = map[string]bool{"short frame": true, "short IPv4 header": true, "short IPv6 header": true}
 
 // branches are all that the oracle has, and all reasons.
 func branches(t *testing.T) (all []string) {
@@ -156,6 +171,10 @@ func (p *player) playHere(c oracletest.Case) (int, error) {
 	must(p.t, p.d.ForgetAll())
 	o := oracletest.New(c.Limits, p.hz, p.d.TestTime())
 	o.Covered = p.covered
+	o.AnyLinkLocal, o.Routers = p.options.AnyLinkLocal, p.options.Routers
+	for _, s := range p.options.PlatformServices {
+		o.Services = append(o.Services, oracletest.Service{Protocol: s.Protocol, At: s.Addr})
+	}
 	for _, id := range oracletest.Interfaces {
 		o.Attach(id)
 	}
@@ -169,14 +188,16 @@ func (p *player) playHere(c oracletest.Case) (int, error) {
 			must(p.t, p.d.Advance(time.Duration(s.Ticks)*time.Second/time.Duration(p.hz)))
 			o.SetNow(p.d.TestTime())
 		case oracletest.Apply:
-			must(p.t, p.d.Apply(p.compiler.Compile(c.Views[s.View])))
-			o.Apply(c.Views[s.View])
+			if err := p.change(o, c.Views[s.View]); err != nil {
+				return i, err
+			}
 		case oracletest.Detach:
 			must(p.t, p.d.Attach(p.devices[s.ENI], p.name(s.ENI), ""))
 			o.Detach(s.ENI)
 		case oracletest.Attach:
 			p.anew(s.ENI)
 			o.Attach(s.ENI)
+			p.observe(o)
 		case oracletest.Sweep:
 			_, err := p.d.Sweep()
 			must(p.t, err)
@@ -184,6 +205,46 @@ func (p *player) playHere(c oracletest.Case) (int, error) {
 		}
 	}
 	return 0, nil
+}
+
+// change puts a View in force in both. When an observation ends, in jiffies, the datapath says, which must
+// be what the View says but for the time that this takes.
+func (p *player) change(o *oracletest.Oracle, v *ruleset.View) error {
+	now := *v
+	now.ENIs = maps.Clone(v.ENIs)
+	for id, e := range now.ENIs {
+		if !e.Observe.IsZero() {
+			e.Observe = time.Now().Add(time.Duration(e.Observe.Unix()) * time.Second)
+			now.ENIs[id] = e
+		}
+	}
+	must(p.t, p.d.Apply(p.compiler.Compile(&now)))
+	o.Apply(v)
+	p.observe(o)
+	for id, e := range v.ENIs {
+		until, attached := o.ObserveUntil[id]
+		if !attached {
+			continue
+		}
+		want := uint64(0)
+		if !e.Observe.IsZero() {
+			want = p.d.TestTime() + uint64(e.Observe.Unix())*p.hz
+		}
+		if until > want+p.hz || until+10*p.hz < want {
+			return fmt.Errorf("%s observes until %d, want %d", id, until, want)
+		}
+	}
+	return nil
+}
+
+// observe tells the oracle until when attached interfaces observe.
+func (p *player) observe(o *oracletest.Oracle) {
+	clear(o.ObserveUntil)
+	for _, a := range p.d.Attached() {
+		if a.ENI != "" {
+			o.ObserveUntil[a.ENI] = p.d.ObserveUntil(a.ENI)
+		}
+	}
 }
 
 func (p *player) setLimits() {

@@ -45,7 +45,9 @@ type connection struct {
 	byGuest     bool // began it
 	answered    bool
 	established bool
-	rule        uint32
+	untracked   bool   // the rules alone decide, for each direction
+	observed    bool   // no rule allows it
+	rule        uint32 // that let the first packet through
 	seen        uint64
 	packets     [2]int // by direction
 	finished    [2]bool
@@ -122,6 +124,11 @@ func (q *question) tracked() (Decision, bool) {
 	}
 	f := q.flow()
 	if c := q.established[f]; c != nil && q.belongs(c) {
+		if q.isSYN() { // it may begin another, whose predecessor's end nobody saw: today's rules decide
+			q.cover("SYN amid a connection")
+			q.amid = c
+			return Decision{}, false
+		}
 		q.cover("hit: established")
 		return q.belonging(c), true
 	}
@@ -130,8 +137,18 @@ func (q *question) tracked() (Decision, bool) {
 		q.cover("miss")
 		return Decision{}, false
 	}
+	if c.untracked {
+		q.cover("hit: untracked")
+		q.entry = c
+		return Decision{}, false
+	}
 	decision := q.belonging(c)
 	decision.forget = func() { delete(q.halfOpen, f) }
+	if c.observed {
+		q.cover("hit: observed")
+		decision.Verdict = ruleset.Verdict{Action: ruleset.Observe, Reason: ruleset.ReasonNoRule}
+		return decision, true
+	}
 	if !q.establishes(c) {
 		q.cover("hit: half-open")
 		return decision, true
@@ -181,7 +198,27 @@ func (q *question) belongs(c *connection) bool {
 }
 
 // expired says whether a connection is past its time.
-func (q *question) expired(c *connection) bool { return q.now > c.seen+q.timeout(c) }
+func (q *question) expired(c *connection) bool {
+	if c.observed && !q.observing() {
+		q.cover("no longer observed")
+		return true
+	}
+	return q.now > c.seen+q.timeout(c)
+}
+
+// observing says whether what no rule allows passes.
+func (q *question) observing() bool { return q.now < q.ObserveUntil[q.eni.ID] }
+
+// isSYN says whether a packet asks for a TCP connection.
+func (q *question) isSYN() bool {
+	return q.protocol == protocolTCP && q.flags&(flagSYN|flagACK) == flagSYN
+}
+
+// settled says whether a handshake is over, as far as it was looked at: of what is not tracked, only
+// whether there was an answer.
+func (c *connection) settled() bool {
+	return c.established || (c.untracked || c.observed) && c.answered
+}
 
 // over says whether both sides have ended it, or one at once.
 func (c *connection) over() bool { return c.reset || c.finished[0] && c.finished[1] }
@@ -197,7 +234,7 @@ func (q *question) timeout(c *connection) uint64 {
 		case c.finished[0] || c.finished[1]:
 			q.cover("timeout: finishing")
 			return q.ticks(finishingTime)
-		case c.established:
+		case c.settled():
 			q.cover("timeout: established")
 			return q.ticks(or(q.eni.Timeouts.TCPEstablished, establishedTime))
 		}
@@ -250,7 +287,7 @@ func (q *question) happens(c *connection) {
 		return
 	}
 	// Somebody who sees only addresses and ports ends nothing that is established.
-	sees := !c.established || !c.next[d].known || !c.next[other].known
+	sees := !c.settled() || !c.next[d].known || !c.next[other].known
 	near := func(by uint32) bool {
 		return q.flags&flagACK != 0 && within(q.sequence, c.next[d].is, by) && within(q.ack, c.next[other].is, by)
 	}
@@ -279,16 +316,6 @@ func (q *question) happens(c *connection) {
 func within(a, b, by uint32) bool {
 	d := int64(int32(a - b))
 	return -int64(by) <= d && d < int64(by)
-}
-
-// open begins a connection by a packet that a rule lets through.
-func (q *question) open(rule uint32) {
-	f := q.flow()
-	delete(q.established, f) // it is past its time, or its end: else the packet would belong to it
-	c := &connection{byGuest: q.fromGuest(), rule: rule}
-	q.halfOpen[f] = c
-	q.happens(c)
-	c.seen = q.now
 }
 
 // Sweep forgets what is past its time.

@@ -2,9 +2,12 @@ package oracletest
 
 import (
 	"net/netip"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
 )
 
 // Fragments: the first is judged as any packet, and the others have its fate.
@@ -68,6 +71,8 @@ func (q *question) firstFate() *fate {
 		q.cover("fragment too late")
 	case q.offset < f.header:
 		q.cover("fragment that overlaps a header")
+	case f.Action == ruleset.Observe && !q.observing():
+		q.cover("fragment no longer observed")
 	case q.offset+len(q.payload) > 65535:
 		q.cover("fragment beyond the end")
 	default:
@@ -81,7 +86,7 @@ func (q *question) follows(f *fate) Decision {
 	if f == nil {
 		return because(ruleset.ReasonFragment)
 	}
-	if f.view == nil || f.view == q.view {
+	if f.view == nil || q.sameRules(f.view) {
 		q.cover("fragment follows its first")
 		d := because(f.Reason)
 		d.Verdict = f.Verdict
@@ -91,8 +96,22 @@ func (q *question) follows(f *fate) Decision {
 	if reason := q.self(); reason != ruleset.ReasonNone {
 		return because(reason)
 	}
+	if q.isService() {
+		return because(ruleset.ReasonPlatform)
+	}
 	v := ruleset.Evaluate(q.view, q.eni.ID, q.direction, f.packet)
+	if v.Action != ruleset.Allow && q.observing() {
+		return q.observes(v.Reason)
+	}
 	d := because(v.Reason)
 	d.Verdict = v
 	return d
+}
+
+// sameRules says whether the interface's rules are what they were.
+func (q *question) sameRules(as *ruleset.View) bool {
+	before := as.ENIs[q.eni.ID]
+	return slices.Equal(before.Groups, q.eni.Groups) && !slices.ContainsFunc(q.eni.Groups, func(id vpc.GroupID) bool {
+		return !slices.EqualFunc(as.Groups[id].Rules, q.view.Groups[id].Rules, func(a, b vpc.Rule) bool { return reflect.DeepEqual(a, b) })
+	})
 }

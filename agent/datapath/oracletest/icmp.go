@@ -26,17 +26,49 @@ func (q *question) related() (Decision, bool) {
 	if c == nil || quoted.expired(c) {
 		c, half = q.halfOpen[f], true
 	}
-	if c == nil || quoted.expired(c) {
-		q.cover("ICMP error about nothing known")
+	if c != nil && quoted.expired(c) {
+		c = nil
+	}
+	switch {
+	case c == nil:
+		if !quoted.couldBeUntracked() {
+			q.cover("ICMP error about nothing known")
+			return Decision{}, false
+		}
+		q.cover("ICMP error about what would be untracked")
+	case c.observed:
+		q.cover("ICMP error about what is observed")
+		return Decision{}, false
+	case c.untracked:
+		q.cover("ICMP error about an untracked flow")
+	default:
+		q.cover("ICMP error about a connection")
+		d := because(ruleset.ReasonTracked)
+		d.Rule = c.rule
+		if half {
+			d.forget = func() { delete(q.halfOpen, f) }
+		}
+		return d, true
+	}
+	// The rules decide about the packet that is quoted.
+	v := quoted.evaluate(quoted.direction)
+	if v.Action != ruleset.Allow {
+		q.cover("ICMP error about what no rule allows")
 		return Decision{}, false
 	}
-	q.cover("ICMP error about a connection")
-	d := because(ruleset.ReasonTracked)
-	d.Rule = c.rule
-	if half {
-		d.forget = func() { delete(q.halfOpen, f) }
-	}
+	d := because(ruleset.ReasonRule)
+	d.Rule = v.Rule
 	return d, true
+}
+
+// couldBeUntracked says whether a packet that nothing is remembered of may belong to an untracked flow,
+// whoever began it.
+func (q *question) couldBeUntracked() bool {
+	if isLinkLocal(q.remote()) || q.eni.SourceDestCheck && !q.own(q.local()) {
+		return false
+	}
+	back := 1 - q.direction
+	return q.everybody(q.evaluate(q.direction)) && q.open(back) || q.open(q.direction) && q.everybody(q.evaluate(back))
 }
 
 // quoted is the packet that an error quotes, as a question at the gate that it passed: the other

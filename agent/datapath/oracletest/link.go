@@ -103,7 +103,17 @@ func (q *question) ownLinkLocal() netip.Addr {
 	return netip.AddrFrom16([16]byte{0xfe, 0x80, 8: m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]})
 }
 
-func (q *question) ownOnLink(a netip.Addr) bool { return a == q.ownLinkLocal() || q.own(a) }
+// isOwnLinkLocal says whether the interface may use a link-local address.
+func (q *question) isOwnLinkLocal(a netip.Addr) bool {
+	if q.AnyLinkLocal {
+		return onLink.Contains(a) && !q.router(a)
+	}
+	return a == q.ownLinkLocal()
+}
+
+func (q *question) ownOnLink(a netip.Addr) bool {
+	return q.isOwnLinkLocal(a) || !onLink.Contains(a) && q.own(a)
+}
 
 // isOnLink says whether an address cannot be reached but over the interface's own link.
 func (q *question) isOnLink(a netip.Addr) bool {
@@ -245,7 +255,7 @@ func (q *question) knownOptions(header int) bool {
 
 // report judges what the guest says of multicast groups.
 func (q *question) report() ruleset.Reason {
-	ok := q.routerAlert && q.hopLimit == 1 && linkGroups.Contains(q.dst) && (q.src.IsUnspecified() || q.src == q.ownLinkLocal())
+	ok := q.routerAlert && q.hopLimit == 1 && linkGroups.Contains(q.dst) && (q.src.IsUnspecified() || q.isOwnLinkLocal(q.src))
 	if q.icmpType == 143 {
 		records := int(binary.BigEndian.Uint16(q.payload[6:]))
 		ok = ok && q.dst == allReports && records <= maxReportCount && len(q.payload) <= 8+20*records
@@ -268,7 +278,7 @@ func (q *question) dhcpFromGuest() ruleset.Reason {
 			return ruleset.ReasonDHCP
 		case q.srcPort != 546 || q.dstPort != 547 || q.dst != allDHCP:
 			return ruleset.ReasonNone
-		case q.src != q.ownLinkLocal():
+		case !q.isOwnLinkLocal(q.src):
 			q.cover("DHCPv6 from another")
 			return ruleset.ReasonSourceAddress
 		// Solicit, request, confirm, renew, rebind, release, decline, information-request.
@@ -301,7 +311,7 @@ func (q *question) dhcpToGuest() ruleset.Reason {
 		switch {
 		case q.srcPort != 547 || q.dstPort != 546 || !onLink.Contains(q.src):
 			return ruleset.ReasonNone
-		case q.dst != q.ownLinkLocal():
+		case !q.isOwnLinkLocal(q.dst):
 			q.cover("DHCPv6 for another")
 			return ruleset.ReasonDestinationAddress
 		case len(q.payload) < 12 || !slices.Contains([]byte{2, 7, 10}, q.payload[8]): // advertise, reply, reconfigure
@@ -353,6 +363,9 @@ func isNobody(a netip.Addr) bool { return isMany(a) || in(nowhere4, a) || in(now
 func (q *question) addresses() ruleset.Reason {
 	checked := q.eni.SourceDestCheck
 	switch {
+	case (isLinkLocal(q.src) || isLinkLocal(q.dst)) && q.isService():
+		q.cover("service of the platform in its own range")
+		return ruleset.ReasonPlatform
 	case isLinkLocal(q.src) || isLinkLocal(q.dst):
 		q.cover("link-local")
 		return ruleset.ReasonLinkLocal

@@ -28,9 +28,24 @@ type Oracle struct {
 	TicksPerSecond uint64         // of the clock
 	Covered        map[string]int // how often each branch was taken
 
+	ObserveUntil map[vpc.InterfaceID]uint64 // ticks; until then what no rule allows passes
+
+	// Of the host.
+	Services     []Service
+	AnyLinkLocal bool         // interfaces may have any fe80 address but a router's
+	Routers      []netip.Addr // beside those of the View
+
 	now   uint64 // ticks
 	view  *ruleset.View
 	gates map[vpc.InterfaceID]*gate
+
+	openings map[opening]bool
+}
+
+// Service is one that the platform offers: no rule is asked about what goes there or comes from there.
+type Service struct {
+	Protocol uint8
+	At       netip.AddrPort
 }
 
 // gate is an interface with a device, and what was seen of its packets.
@@ -43,7 +58,8 @@ type gate struct {
 func New(l Limits, ticksPerSecond, now uint64) *Oracle {
 	return &Oracle{
 		Limits: l, TicksPerSecond: ticksPerSecond, Covered: map[string]int{},
-		now: now, gates: map[vpc.InterfaceID]*gate{},
+		ObserveUntil: map[vpc.InterfaceID]uint64{},
+		now:          now, gates: map[vpc.InterfaceID]*gate{}, openings: map[opening]bool{},
 	}
 }
 
@@ -143,12 +159,17 @@ func (q *question) answer() Decision {
 		}
 		return because(reason)
 	}
+	if q.part == first && len(q.before) != len(q.payload) {
+		q.cover("first fragment with other headers before the protocol's")
+		return because(ruleset.ReasonFragment)
+	}
 	if reason := q.link(); reason != ruleset.ReasonNone {
 		return because(reason)
 	}
 	var of *fate
 	if q.part == later {
 		of = q.firstFate()
+		q.service = of != nil && of.Reason == ruleset.ReasonPlatform
 	}
 	if reason := q.addresses(); reason != ruleset.ReasonNone {
 		return because(reason)
@@ -161,6 +182,10 @@ func (q *question) answer() Decision {
 	}
 	if reason := q.self(); reason != ruleset.ReasonNone {
 		return because(reason)
+	}
+	if q.isService() {
+		q.cover("service of the platform")
+		return because(ruleset.ReasonPlatform)
 	}
 	if q.isICMPError() {
 		if decision, ok := q.related(); ok {
@@ -191,6 +216,9 @@ type question struct {
 	eni       ruleset.ENI
 	direction ruleset.Direction
 	frame     []byte
+	amid      *connection // that is established while this packet asks for another
+	entry     *connection // of the flow, if that is untracked
+	service   bool        // a later fragment of what a service of the platform sends or gets
 }
 
 func (q *question) fromGuest() bool { return q.direction == ruleset.Egress }
@@ -232,30 +260,42 @@ func (q *question) own(a netip.Addr) bool {
 
 // router says whether an address is the router's of the interface's subnet.
 func (q *question) router(a netip.Addr) bool {
-	return !q.own(a) && slices.Contains(q.eni.Routers, a)
+	return !q.own(a) && (slices.Contains(q.eni.Routers, a) || slices.Contains(q.Routers, a))
 }
 
 // rules asks the rules about a packet that belongs to nothing that was seen before.
 func (q *question) rules() Decision {
-	v := ruleset.Evaluate(q.view, q.eni.ID, q.direction, q.asRulesSeeIt())
-	if v.Action != ruleset.Allow {
+	own := q.evaluate(q.direction)
+	if own.Action != ruleset.Allow {
+		reason := own.Reason
 		if q.isICMPError() {
 			q.cover("no rule for an ICMP error")
-			return because(ruleset.ReasonICMPError)
+			reason = ruleset.ReasonICMPError
+		}
+		if q.observing() {
+			return q.observes(reason)
 		}
 		q.cover("no rule")
-		return because(v.Reason)
+		return because(reason)
 	}
-	decision := because(ruleset.ReasonRule)
-	decision.Rule = v.Rule
 	if q.opensNothing() {
 		q.cover("a rule, opens nothing")
-		decision.byRules = true
-		return decision
+		d := because(ruleset.ReasonRule)
+		d.Rule, d.byRules = own.Rule, true
+		return d
 	}
-	q.cover("a rule, opens a connection")
-	decision.happen = func() { q.open(v.Rule) }
-	return decision
+	return q.begins(own)
+}
+
+// isService says whether the other end is a service of the platform, and this one the interface's own.
+func (q *question) isService() bool {
+	if q.dstMAC[0]&1 != 0 || !q.own(q.local()) {
+		return false
+	}
+	if q.part == later {
+		return q.service
+	}
+	return slices.Contains(q.Services, Service{q.protocol, netip.AddrPortFrom(q.remote(), q.remotePort())})
 }
 
 func (q *question) asRulesSeeIt() ruleset.Packet {

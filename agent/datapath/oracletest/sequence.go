@@ -126,6 +126,12 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 		}
 		c.Views = append(c.Views, next)
 	}
+	if c.Limits.Displaces {
+		// Only of a tracked connection it shows whether it was displaced.
+		for i, v := range c.Views {
+			c.Views[i] = narrow(v)
+		}
+	}
 	s := sequence{random: r, hz: ticksPerSecond, view: c.Views[0]}
 	for i := range s.weights {
 		s.weights[i] = r.IntN(10) * r.IntN(3)
@@ -308,10 +314,12 @@ func (s *sequence) at(e ruleset.ENI, v6 bool) netip.Addr {
 	return pick(s.random, own)
 }
 
+var someone = slices.Concat(members4, members6, strangers, delegated, own4, own6, []netip.Addr{router4, router6})
+
 // other is an address of a family that is mostly somebody else's.
 func (s *sequence) other(v6 bool) netip.Addr {
 	for {
-		a := pick(s.random, slices.Concat(members4, members6, strangers, delegated, own4, own6, []netip.Addr{router4, router6}))
+		a := pick(s.random, someone)
 		if a.Is6() == v6 {
 			return a
 		}
@@ -331,6 +339,12 @@ func (s *sequence) talk() *talk {
 	}
 	v6 = t.local.Is6()
 	t.remote = s.other(v6)
+	if s.chance(12) {
+		t.ports[1] = pick(s.random, []uint16{53, 80})
+		for t.remote = pick(s.random, services); t.remote.Is6() != v6; {
+			t.remote = pick(s.random, services)
+		}
+	}
 	if !e.SourceDestCheck && s.chance(30) {
 		t.local = s.other(v6)
 	}

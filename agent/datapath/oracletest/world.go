@@ -55,6 +55,8 @@ var (
 
 	strangers = addrs("198.51.100.7", "203.0.113.9", "10.0.0.99", "10.200.0.1", "128.0.0.1",
 		"2001:db8:ffff::1", "2001:db8::77", "fd00:1:2:100::99", "fd01::1")
+	// What the platform may offer, besides what others have.
+	services   = addrs("169.254.169.253", "169.254.169.254", "fd00:ec2::253", "fd00:ec2::123", "10.0.0.50", "198.51.100.7")
 	impossible = addrs("0.0.0.0", "0.1.2.3", "127.0.0.1", "240.0.0.1", "255.255.255.255", "224.0.0.251", "169.254.169.254", "169.254.1.2",
 		"::", "::1", "::2", "::ffff:10.0.0.50", "::ffff:198.51.100.7", "::10.0.0.50", "64:ff9b::a00:32", "ff02::1", "ff05::2", "fd00:ec2::254", "fe80::99", "febf::1", "fec0::1",
 		"64:ff9b:1::1", "0.255.255.255", "1.0.0.1", "239.255.255.255", "223.255.255.255", "169.253.255.255", "169.255.0.1")
@@ -74,6 +76,13 @@ var (
 		0, 2, 44, 47, 50, 132, 255,
 	}
 )
+
+// Services are what hosts offer where they offer anything.
+var Services = []Service{
+	{protocolUDP, netip.MustParseAddrPort("169.254.169.253:53")}, {protocolTCP, netip.MustParseAddrPort("169.254.169.254:80")},
+	{protocolUDP, netip.MustParseAddrPort("[fd00:ec2::253]:53")}, {protocolTCP, netip.MustParseAddrPort("[fd00:ec2::123]:80")},
+	{protocolUDP, netip.MustParseAddrPort("10.0.0.50:53")}, {protocolTCP, netip.MustParseAddrPort("198.51.100.7:80")},
+}
 
 func addrs(in ...string) (out []netip.Addr) {
 	for _, s := range in {
@@ -112,7 +121,7 @@ func (r random) view() *ruleset.View {
 			}
 			g.Rules = append(g.Rules, rule)
 		}
-		if r.chance(25) { // open to everybody, one way or both
+		if r.chance(35) { // open to everybody, one way or both
 			for _, cidr := range some(r, 1+r.IntN(2), everybody) {
 				for _, egress := range some(r, 1+r.IntN(2), []bool{true, false}) {
 					number++
@@ -146,6 +155,9 @@ func (r random) view() *ruleset.View {
 				UDPStream:      pick(r, []time.Duration{0, 60 * time.Second, 179 * time.Second}),
 			}
 		}
+		if r.chance(15) {
+			e.Observe = r.while()
+		}
 		if r.chance(90) {
 			e.Routers = []netip.Addr{router4, router6, routerFE80}
 		}
@@ -176,6 +188,31 @@ func (r random) view() *ruleset.View {
 		v.Members[id] = m
 	}
 	return v
+}
+
+// while is how long an interface observes, after 1970: whoever applies the View adds the present.
+func (r random) while() time.Time {
+	return time.Unix(pick(r, []int64{5, 30, 300, 1_000_000}), 0)
+}
+
+// narrow makes every flow of a View a tracked one.
+func narrow(v *ruleset.View) *ruleset.View {
+	n := *v
+	n.ENIs, n.Groups = maps.Clone(v.ENIs), maps.Clone(v.Groups)
+	for id, e := range n.ENIs {
+		e.Observe = time.Time{}
+		n.ENIs[id] = e
+	}
+	for id, g := range n.Groups {
+		g.Rules = slices.Clone(g.Rules)
+		for i, rule := range g.Rules {
+			if rule.Peer.CIDR.IsValid() && rule.Peer.CIDR.Bits() == 0 {
+				g.Rules[i].Peer.CIDR = netip.PrefixFrom(rule.Peer.CIDR.Addr(), 1)
+			}
+		}
+		n.Groups[id] = g
+	}
+	return &n
 }
 
 func (r random) list() []netip.Prefix {
@@ -286,7 +323,13 @@ func (r random) changed(v *ruleset.View) *ruleset.View {
 			n.Lists[pick(r, lists[:3])] = r.list()
 		case 6:
 			if e, ok := n.ENIs[pick(r, Interfaces)]; ok {
-				e.SourceDestCheck = !e.SourceDestCheck
+				if r.chance(50) {
+					e.SourceDestCheck = !e.SourceDestCheck
+				} else if e.Observe.IsZero() {
+					e.Observe = r.while()
+				} else {
+					e.Observe = time.Time{}
+				}
 				n.ENIs[e.ID] = e
 			}
 		case 7:
