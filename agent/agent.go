@@ -125,11 +125,11 @@ func (a *Agent) Run(ctx context.Context) error {
 		Bound:  func(r feed.BindingResult) { a.claims.Answered(r.ENI, r.Device, r.Error) },
 		Answer: a.answer,
 	})
-	attached := map[int]vpc.InterfaceID{}
+	attached, replaced := map[int]vpc.InterfaceID{}, map[int]bool{}
 	for _, at := range a.datapath.Attached() {
-		attached[at.Ifindex] = at.ENI
+		attached[at.Ifindex], replaced[at.Ifindex] = at.ENI, at.Replaced
 	}
-	a.claims, err = local.New(local.Options{Filter: a.datapath, Report: a.report, Dir: a.c.RunDir, Log: a.log}, attached)
+	a.claims, err = local.New(local.Options{Filter: a.datapath, Report: a.report, Replaced: replaced, Dir: a.c.RunDir, Log: a.log}, attached)
 	if err != nil {
 		return err
 	}

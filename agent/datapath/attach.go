@@ -21,6 +21,9 @@ type Attachment struct {
 	Ifindex int
 	Name    string          // when it was attached
 	ENI     vpc.InterfaceID // empty: it carries none, and everything is dropped
+	// Replaced: when Open looked, another device had the index and the name of the one that was attached.
+	// It is closed.
+	Replaced bool
 }
 
 // device is a filtered device: its slot, which it keeps until Detach, and its links.
@@ -80,6 +83,15 @@ func (d *Datapath) attach(ifindex int, name string, eni vpc.InterfaceID) error {
 		}
 	}
 	v, known := d.devices[ifindex]
+	if known {
+		// Another device may have its index by now, and nobody has said so yet.
+		if known, err = d.isThere(&v); err == nil && !known {
+			err = d.forget(v)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if !known {
 		slot, err := d.freeSlot()
 		if err != nil {
@@ -306,7 +318,8 @@ func (d *Datapath) adoptDevices() error {
 	return d.removeStrays()
 }
 
-// adopt takes over a device: new programs if it is there, and an end if it is not.
+// adopt takes over a device: new programs if it is there, and an end if it is not. One that has the
+// index and the name of one that is gone is closed: it may be another guest's.
 func (d *Datapath) adopt(v device) error {
 	d.remember(v)
 	there, err := d.isThere(&v)
@@ -318,7 +331,12 @@ func (d *Datapath) adopt(v device) error {
 		if err := d.forget(v); err != nil {
 			return fmt.Errorf("forget device %s: %w", v.Name, err)
 		}
-		return nil
+		l, err := netlink.LinkByIndex(v.Ifindex)
+		if err != nil || l.Attrs().Name != v.Name {
+			return nil
+		}
+		d.log.Warn("another device has its name and index, and is closed", "device", v.Name, "ifindex", v.Ifindex)
+		v = device{Attachment: Attachment{Ifindex: v.Ifindex, Name: v.Name, Replaced: true}, slot: v.slot}
 	case d.waits(v):
 		return d.identify(v)
 	}

@@ -123,7 +123,7 @@ func TestAdoptOtherMode(t *testing.T) {
 	}
 	h := newHost(t, datapath.Options{Attach: datapath.TCX})
 	ifindex := h.attach(eniA)
-	h.apply(view(allowAll()...))
+	h.apply(view(rule(true, vpc.TCP, 80, 80, "0.0.0.0/0")))
 	h.want(eniA, ruleset.Egress, tcp(own4, remote4, 1, 80, syn), ruleset.ReasonRule)
 	for _, mode := range []datapath.Mode{datapath.Clsact, datapath.TCX, datapath.Clsact} {
 		h.options.Attach = mode

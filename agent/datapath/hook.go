@@ -195,8 +195,20 @@ func detachClsact(pins string, ifindex int, h hookInfo) error {
 	return nil
 }
 
-// isThere says whether a pinned device is still the one that was attached. An ifindex may come again
-// in a namespace, so that the filter or the name has to agree too.
+// Filters says whether a device is still the one that was attached, with a filter of ours.
+func (d *Datapath) Filters(ifindex int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v, ok := d.devices[ifindex]
+	if !ok {
+		return false
+	}
+	there, err := d.isThere(&v)
+	return there || err != nil // not known: then nothing is undone
+}
+
+// isThere says whether a device is still the one that was attached. An ifindex may come again, and so
+// may a name: the filter ends with the device, and has to be there too.
 func (d *Datapath) isThere(v *device) (bool, error) {
 	l, err := netlink.LinkByIndex(v.Ifindex)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
@@ -224,8 +236,8 @@ func (d *Datapath) isThere(v *device) (bool, error) {
 			return true, nil
 		}
 	}
-	// An agent died between the entry and the filter.
-	return l.Attrs().Name == v.Name, nil
+	// An agent died between the entry and the filter, of which the mode is noted last.
+	return v.mode == 0 && l.Attrs().Name == v.Name, nil
 }
 
 // Foreign names the programs that see a device's packets before ours: in the chain of its ingress or

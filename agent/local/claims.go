@@ -68,6 +68,8 @@ type Filter interface {
 	// Attach closes the device, and lets the ENI's tables open it; with no ENI nothing opens it.
 	Attach(ifindex int, device string, eni vpc.InterfaceID) error
 	Detach(ifindex int) error
+	// Filters says whether a device is still the one that was attached: another may have its index.
+	Filters(ifindex int) bool
 	// Foreign names the programs that stand before ours on a device.
 	Foreign(ifindex int) []string
 }
@@ -77,8 +79,11 @@ type Options struct {
 	Filter Filter
 	// Report tells the control plane of a claim that came (bound) or went. It must not block.
 	Report func(c Claim, bound bool)
-	Dir    string       // where claims survive the agent: /run/sallyport
-	Log    *slog.Logger // nil: discard
+	// Replaced are devices that the filter closed, by ifindex: they have the name and the index of one
+	// that was claimed, and are others.
+	Replaced map[int]bool
+	Dir      string       // where claims survive the agent: /run/sallyport
+	Log      *slog.Logger // nil: discard
 }
 
 // Claims is the claims of this host. It is safe for concurrent use.
@@ -146,6 +151,9 @@ func New(o Options, attached map[int]vpc.InterfaceID) (*Claims, error) {
 		}
 		if _, same := attached[s.Ifindex]; !same && s.Device != link.Attrs().Name {
 			continue // the device is gone, and its number another's by now
+		}
+		if c.opts.Replaced[s.Ifindex] && named(link) != s.ENI {
+			s = Claim{Ifindex: s.Ifindex, Source: Explicit}
 		}
 		s.Device = link.Attrs().Name
 		s.turn, s.reported = c.next(), false
@@ -230,6 +238,10 @@ func (c *Claims) Bind(device string, eni vpc.InterfaceID, guest string, source S
 	i := link.Attrs().Index
 	s := &Claim{Device: link.Attrs().Name, Ifindex: i, ENI: eni, Source: source, Guest: guest}
 	old := c.claims[i]
+	if old != nil && old.State != Refused && !c.opts.Filter.Filters(i) {
+		c.end(old) // its device is gone, and this one has its index
+		old = nil
+	}
 	switch {
 	case old == nil || old.ENI == "":
 		s.turn = c.next()

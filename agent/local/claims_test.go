@@ -54,6 +54,7 @@ type host struct {
 
 	mu       sync.Mutex
 	attached map[int]vpc.InterfaceID
+	replaced map[int]bool // devices whose filter went with another
 	history  []string
 	fail     func(eni vpc.InterfaceID) error
 	bound    map[vpc.InterfaceID]string // by the last report of each
@@ -61,7 +62,7 @@ type host struct {
 
 func newHost(t *testing.T) *host {
 	t.Helper()
-	return &host{dir: t.TempDir(), attached: map[int]vpc.InterfaceID{}, bound: map[vpc.InterfaceID]string{}}
+	return &host{dir: t.TempDir(), attached: map[int]vpc.InterfaceID{}, replaced: map[int]bool{}, bound: map[vpc.InterfaceID]string{}}
 }
 
 func (h *host) Attach(ifindex int, device string, eni vpc.InterfaceID) error {
@@ -78,6 +79,7 @@ func (h *host) Attach(ifindex int, device string, eni vpc.InterfaceID) error {
 		}
 	}
 	h.attached[ifindex] = eni
+	delete(h.replaced, ifindex)
 	h.history = append(h.history, fmt.Sprintf("attach %s %s", device, eni))
 	return nil
 }
@@ -91,6 +93,14 @@ func (h *host) Detach(ifindex int) error {
 }
 
 func (h *host) Foreign(int) []string { return nil }
+
+func (h *host) Filters(ifindex int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, ok := h.attached[ifindex]
+	_, err := netlink.LinkByIndex(ifindex)
+	return ok && err == nil && !h.replaced[ifindex]
+}
 
 func (h *host) report(c local.Claim, bound bool) {
 	h.mu.Lock()
@@ -140,10 +150,10 @@ func (h *host) claims(t *testing.T) *local.Claims {
 
 func (h *host) tryClaims(t *testing.T) (*local.Claims, error) {
 	h.mu.Lock()
-	attached := maps.Clone(h.attached)
+	attached, replaced := maps.Clone(h.attached), maps.Clone(h.replaced)
 	h.mu.Unlock()
 	return local.New(local.Options{
-		Filter: h, Report: h.report, Dir: h.dir, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Filter: h, Report: h.report, Replaced: replaced, Dir: h.dir, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}, attached)
 }
 
@@ -623,6 +633,41 @@ func TestRestartWithReusedIfindex(t *testing.T) {
 	if got := c.List(); len(got) > 0 || h.filtered(one) != "no" {
 		t.Errorf("claims %v, filtered %s", got, h.filtered(one))
 	}
+}
+
+// A device that has the index and the name of a claimed one that is gone has nothing of its claim.
+func TestReplacedDevice(t *testing.T) {
+	h := newHost(t)
+	c := h.claims(t)
+	one := device(t, "spt-loc1")
+	replace := func() {
+		ip(t, "link", "del", "spt-loc1")
+		ip(t, "link", "add", "spt-loc1", "index", fmt.Sprint(one), "type", "veth", "peer", "name", "spt-loc1q")
+		h.mu.Lock()
+		h.replaced[one] = true
+		h.mu.Unlock()
+	}
+	bind(t, c, "spt-loc1", eniA)
+	c.Answered(eniA, "spt-loc1", "")
+	replace()
+	if got := bind(t, c, "spt-loc1", eniA); got.State != local.Closed { // the answer was another device's
+		t.Errorf("bound again: %+v", got)
+	}
+	replace()
+	c = h.claims(t) // the filter has closed it
+	if got := claim(c, "spt-loc1"); got.ENI != "" || got.State != local.Refused || h.filtered(one) != "for nobody" {
+		t.Errorf("replaced without an agent: %+v, filtered %s", got, h.filtered(one))
+	}
+	if got := bind(t, c, "spt-loc1", eniB); got.State != local.Closed || h.filtered(one) != string(eniB) {
+		t.Errorf("bound anew: %+v, filtered %s", got, h.filtered(one))
+	}
+
+	replace()
+	run(t, c)
+	until(t, "the new device is closed, and nobody's", func() bool {
+		got := claim(c, "spt-loc1")
+		return got.ENI == "" && got.State == local.Refused && h.filtered(one) == "for nobody"
+	})
 }
 
 func TestRestartWithDamagedFile(t *testing.T) {

@@ -104,6 +104,7 @@ func (c *Claims) look() error {
 	present := map[int]bool{}
 	for _, l := range links {
 		present[l.Attrs().Index] = true
+		c.replaced(l)
 		c.seen(l)
 	}
 	c.mu.Lock()
@@ -133,6 +134,27 @@ func (c *Claims) seen(l netlink.Link) {
 	}
 	if _, err := c.Bind(l.Attrs().Name, eni, "", Alias); err != nil {
 		c.log.Error("claim by alias", "device", l.Attrs().Name, "eni", eni, "err", err)
+	}
+}
+
+// replaced ends the claim of a device whose index another one has, though nobody has said so, and closes
+// that: it is one that somebody meant to be filtered, or one whose filter was removed by hand.
+func (c *Claims) replaced(l netlink.Link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.claims[l.Attrs().Index]
+	if s == nil || s.State == Refused || c.opts.Filter.Filters(s.Ifindex) {
+		return
+	}
+	c.log.Warn("claimed device is another by now, or its filter is gone", "device", s.Device, "eni", s.ENI)
+	c.end(s)
+	if named(l) == "" {
+		n := &Claim{Device: l.Attrs().Name, Ifindex: s.Ifindex, Source: Explicit, turn: c.next()}
+		c.claims[n.Ifindex] = n
+		_ = c.close(n) // the claim says why not
+	}
+	if err := c.save(); err != nil {
+		c.log.Error("record claims", "err", err)
 	}
 }
 
@@ -199,7 +221,7 @@ func (c *Claims) gone(ifindex int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.claims[ifindex]
-	if s == nil {
+	if s == nil || c.opts.Filter.Filters(ifindex) { // another has its index, and is claimed
 		return
 	}
 	c.end(s)
