@@ -29,6 +29,7 @@
 //	    bpf               the C: one .bpf.c per object, one header per concept
 //	    hostiletest       what a hostile guest sends, for tests
 //	      guest             the program of a virtual machine that sends it
+//	    oldkernel         the program of a virtual machine with Linux 6.1, which loads the C
 //	  local             the Unix socket on which hooks and the CLI announce an interface
 //	  dump              asks the kernel for whole lists
 //	e2e               the whole product: network namespaces, real clients, real packets

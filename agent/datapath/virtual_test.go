@@ -75,7 +75,7 @@ func newVirtualWire(t *testing.T) *virtualWire {
 		t.Fatalf("there is no kernel for a guest, and this is not left out for that: make guest-kernel fetches one (%v)", err)
 	}
 	qemu := exec.Command("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-		"-machine", "q35,accel=tcg", "-cpu", "max", "-m", "192", "-kernel", kernel, "-initrd", initramfs(t),
+		"-machine", "q35,accel=tcg", "-cpu", "max", "-m", "192", "-kernel", kernel, "-initrd", initramfs(t, "./hostiletest/guest"),
 		"-append", "console=ttyS0 quiet loglevel=0 panic=-1 ipv6.disable=1 net.ifnames=0 rdinit=/init",
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-netdev", "tap,id=net,fd=3", "-device", "virtio-net-pci,netdev=net,romfile=,mac="+hostiletest.MAC.String())
@@ -107,13 +107,13 @@ func newVirtualWire(t *testing.T) *virtualWire {
 	return w
 }
 
-// initramfs is an archive with the guest's program and what its kernel needs to have a NIC.
-func initramfs(t *testing.T) string {
+// initramfs is an archive with a guest's program and what its kernel needs to have a NIC.
+func initramfs(t *testing.T, program string) string {
 	t.Helper()
 	dir := t.TempDir()
 	root, archive := filepath.Join(dir, "root"), filepath.Join(dir, "initramfs")
 	must(t, os.CopyFS(filepath.Join(root, "modules"), os.DirFS(filepath.Join(guestKernel, "modules"))))
-	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", filepath.Join(root, "init"), "./hostiletest/guest")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", filepath.Join(root, "init"), program)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the guest's program: %v\n%s", err, out)
