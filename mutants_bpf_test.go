@@ -2,6 +2,38 @@ package sallyport_test
 
 // bpfMutants are mistakes in the BPF programs, by file.
 var bpfMutants = map[string][]mutant{
+	programs + "/count.h": {
+		{
+			"an event flood has no bounds", "TestPromise11Events",
+			`return next - at <= (__u64)EVENT_BURST * ticks_per_second &&`, `return true ||`,
+		},
+		{
+			"one slot's events are another's", "TestPromise11Events",
+			`	__u32 slot = p->slot;
+`, `	__u32 slot = 0;
+`,
+		},
+		{
+			"all rules count in one place", "TestRuleCounts",
+			`return index ? *index : 0;`, `return 0;`,
+		},
+		{
+			"each packet begins a flow", "TestRuleCounts",
+			`count->connections += p->opened;`, `count->connections++;`,
+		},
+		{
+			"what is observed counts as dropped", "TestObservedCounts",
+			`		if (p->observed)
+`, `		if (false)
+`,
+		},
+		{
+			"a packet that is yet to be cut counts once", "TestRuleCountsSegments",
+			`	if (!p->skb->gso_size)
+`, `	if (true)
+`,
+		},
+	},
 	programs + "/guest.bpf.c": {
 		{
 			"a device without tables passes everything", "TestPromise01ClosedByDefault",

@@ -124,6 +124,22 @@ var goMutants = map[string][]mutant{
 			`a.ID == b.ID && slices.EqualFunc(a.Rules, b.Rules, sameRule)`, `a.ID == b.ID && len(a.Rules) == len(b.Rules)`,
 		},
 	},
+	datapath + "/rulecounts.go": {
+		{
+			"a counter is freed while a connection counts there", "TestRuleCountersFreed",
+			`func(place uint32) { delete(retired, place) }`, `func(place uint32) {}`,
+		},
+		{
+			"a counter keeps what it had counted for another rule", "TestRuleCounts",
+			`if _, err := p.counts.BatchUpdate(places, make([]guestRuleCount, len(keys)*p.cpus), nil); err != nil {`, `if err := error(nil); err != nil {`,
+		},
+	},
+	datapath + "/events.go": {
+		{
+			"a scan makes the list of drops grow", "TestRecentDropsBounded",
+			`if len(e.samples) < MaxDropSamples {`, `if true {`,
+		},
+	},
 	datapath + "/apply.go": {
 		{
 			"the epoch is flipped before it is written", "TestPromise06NeverHalf",

@@ -223,10 +223,11 @@ func (o *observer) expires(t *testing.T) {
 	began := time.Now()
 	c := o.talk(t)
 	eventually(t, "port 81 is closed again", func() error {
-		if got, err := outside.tries(o.addr, 81); got != silence {
-			return fmt.Errorf("got %s, %v", got, err)
+		got, err := outside.tries(o.addr, 81)
+		if err == nil && got != silence {
+			err = fmt.Errorf("got %s", got)
 		}
-		return nil
+		return err
 	})
 	if took := time.Since(began); took > long+3*time.Second {
 		t.Errorf("it observed for %s, want %s", took, long)
