@@ -394,7 +394,7 @@ var bpfMutants = map[string][]mutant{
 `, ``,
 		},
 		{
-			"a SYN belongs to the connection that ended", "TestConnections/TCP_with_the_ports_of_one_that_ended",
+			"a SYN belongs to the connection that ended", "TestTimeouts/established_anew,_not_FIN",
 			`		return (p->tcp_flags & TCP_SYN) || !(p->tcp_flags & (TCP_FIN | TCP_RST | TCP_ACK));`,
 			`		return !(p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK));`,
 		},
