@@ -108,6 +108,36 @@ func (e *packets) Send(f scenariotest.Flow, reply bool) (o scenariotest.Outcome,
 	return o, err
 }
 
+func (e *packets) Fail(f scenariotest.Flow) (o scenariotest.Outcome, err error) {
+	if err := e.late(); err != nil {
+		return o, err
+	}
+	r := e.route(f)
+	f.Packet.Src, f.Packet.Dst = r.local, r.remote
+	p, body := f.Error(), f.ErrorBody()
+	network := "ip4:icmp"
+	if p.Src.Is6() {
+		network = "ip6:ipv6-icmp"
+	}
+	b := append([]byte{p.ICMPType, p.ICMPCode, 0, 0}, body...)
+	if p.Src.Is4() { // of ICMPv6 the kernel computes it
+		binary.BigEndian.PutUint16(b[2:], checksum(b))
+	}
+	o.Passed, err = e.arrives(f.Name+", an error", r.toNear, func(d datagram) bool {
+		return d.src == p.Src && d.dst == p.Dst && d.proto == p.Protocol && len(d.payload) > 4 && bytes.Equal(d.payload[4:], body)
+	}, func() error {
+		return r.far.in(func() error {
+			c, err := net.ListenIP(network, &net.IPAddr{IP: p.Src.AsSlice()})
+			if err != nil {
+				return err
+			}
+			_, err = c.WriteTo(b, &net.IPAddr{IP: p.Dst.AsSlice()})
+			return errors.Join(err, c.Close())
+		})
+	})
+	return o, err
+}
+
 // Stream sends packets of new flows all the time. It returns once some were sent, and so does its end.
 func (e *packets) Stream(f scenariotest.Flow) (end func() (sent, arrived int, err error), err error) {
 	const some = 500

@@ -1,6 +1,7 @@
 package datapath_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -101,6 +102,10 @@ func (e *engine) Send(f scenariotest.Flow, reply bool) (scenariotest.Outcome, er
 	return e.pass(f, f.To, f.From, p, syn|ack)
 }
 
+func (e *engine) Fail(f scenariotest.Flow) (scenariotest.Outcome, error) {
+	return e.pass(f, f.To, f.From, f.Error(), 0)
+}
+
 func (e *engine) pass(f scenariotest.Flow, from, to scenariotest.End, p ruleset.Packet, flags uint8) (o scenariotest.Outcome, err error) {
 	src, dst := routerMAC, routerMAC
 	if from.ENI != "" {
@@ -112,6 +117,10 @@ func (e *engine) pass(f scenariotest.Flow, from, to scenariotest.End, p ruleset.
 	packet := packetFrame(p, src, dst, f.ID)
 	if p.Protocol == unix.IPPROTO_TCP {
 		packet.flags = flags
+	}
+	if p == f.Error() {
+		body := f.ErrorBody()
+		packet.srcPort, packet.records, packet.data = 0, binary.BigEndian.Uint16(body[2:]), body[4:]
 	}
 	gate := func(eni vpc.InterfaceID, d ruleset.Direction) *ruleset.Verdict {
 		v := e.run(eni, d, packet.bytes())

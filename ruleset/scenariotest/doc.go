@@ -33,6 +33,7 @@
 //	open sql: eni-a -> eni-b tcp 5432
 //	allow reply sql egress tracked ingress tracked
 //	allow send sql
+//	allow error sql egress tracked ingress tracked   the far end says that the first packet was too big
 //	drop  eni-a!10.0.0.99 -> eni-b udp 53 egress source-address
 //	authorize sg-web ingress tcp 443 from 0.0.0.0/0
 //	revoke sg-web/1

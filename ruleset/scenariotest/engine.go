@@ -1,6 +1,7 @@
 package scenariotest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 
@@ -24,6 +25,8 @@ type Engine interface {
 	Start(f Flow) (Outcome, error)
 	// Send sends another packet of a flow with a name, from its near end, or as a reply from the far.
 	Send(f Flow, reply bool) (Outcome, error)
+	// Fail sends an ICMP error about the first packet of a flow with a name, from its far end.
+	Fail(f Flow) (Outcome, error)
 }
 
 // Streamer is an Engine whose packets take time, so that changes can be made while they are on their way.
@@ -68,6 +71,39 @@ type Outcome struct {
 // answers pairs the ICMP queries with their answers. Source: RFC 792, RFC 4443.
 var answers = map[[2]uint8]uint8{
 	{1, 8}: 0, {1, 13}: 14, {1, 15}: 16, {1, 17}: 18, {58, 128}: 129,
+}
+
+// Error returns the ICMP error of the far end that says that the first packet is too big.
+func (f Flow) Error() ruleset.Packet {
+	p := ruleset.Packet{Src: f.Packet.Dst, Dst: f.Packet.Src, Protocol: uint8(vpc.ICMP), ICMPType: 3, ICMPCode: 4}
+	if p.Src.Is6() {
+		p.Protocol, p.ICMPType, p.ICMPCode = uint8(vpc.ICMPv6), 2, 0
+	}
+	return p
+}
+
+// ErrorBody returns what follows the first 4 bytes of Error on the wire: an MTU, and the IP header of the
+// first packet with 8 bytes of what it carries. Source: RFC 792, RFC 1191, RFC 4443.
+func (f Flow) ErrorBody() []byte {
+	const mtu = 1400
+	p := f.Packet
+	b := []byte{0, 0, mtu >> 8, mtu & 0xff}
+	if p.Src.Is4() {
+		b = append(b, 0x45, 0, 0, 28, 0, 1, 0x40, 0, 64, p.Protocol, 0, 0)
+	} else {
+		b = append(b, 0x60, 0, 0, 0, 0, 8, p.Protocol, 64)
+	}
+	b = append(append(b, p.Src.AsSlice()...), p.Dst.AsSlice()...)
+	switch vpc.Protocol(p.Protocol) {
+	case vpc.ICMP, vpc.ICMPv6:
+		b = append(b, p.ICMPType, p.ICMPCode, 0, 0)
+		b = binary.BigEndian.AppendUint16(b, f.ID)
+		return append(b, 0, 1)
+	default:
+		b = binary.BigEndian.AppendUint16(b, p.SrcPort)
+		b = binary.BigEndian.AppendUint16(b, p.DstPort)
+		return append(b, 0, 0, 0, 0)
+	}
 }
 
 // Reply returns the packet that answers the first one. An ICMP message that is no query has none.

@@ -42,11 +42,15 @@ type Step struct {
 // How a Step sends its packet.
 type How int
 
+// back reports whether the packet goes from the far end to the near one.
+func (h How) back() bool { return h == Replied || h == Failed }
+
 // The ways to send.
 const (
 	First      How = iota // Engine.Start
 	Again                 // Engine.Send from the near end
 	Replied               // Engine.Send from the far end
+	Failed                // Engine.Fail
 	Throughout            // Streamer.Stream, until Ended or the last step
 	Ended                 // all that goes on throughout
 )
@@ -205,7 +209,7 @@ func (p *parser) parse(line string) error {
 		}
 		return p.packet(w, name, true)
 	case "allow", "drop":
-		if len(w) > 0 && (w[0] == "send" || w[0] == "reply") {
+		if len(w) > 0 && (w[0] == "send" || w[0] == "reply" || w[0] == "error") {
 			return p.again(w, verb == "allow")
 		}
 		return p.packet(w, "", verb == "allow")
@@ -696,12 +700,9 @@ func (p *parser) end(word string, family int) (End, error) {
 	return e, nil
 }
 
-// again reads "send sql [egress …] [ingress …]": another packet of an open flow.
+// again reads "send sql [egress …] [ingress …]": another packet of an open flow, or about one.
 func (p *parser) again(w words, allow bool) error {
-	s := Step{How: Again, Allow: allow}
-	if w.next() == "reply" {
-		s.How = Replied
-	}
+	s := Step{How: map[string]How{"send": Again, "reply": Replied, "error": Failed}[w.next()], Allow: allow}
 	name := w.next()
 	if s.Flow = p.flows[name]; s.Flow == nil {
 		return fmt.Errorf("no flow %q was opened", name)
@@ -712,7 +713,7 @@ func (p *parser) again(w words, allow bool) error {
 // expect reads what the gates must say, and ends the step.
 func (p *parser) expect(w words, s Step) error {
 	from, to := s.Flow.From, s.Flow.To
-	if s.How == Replied {
+	if s.How.back() {
 		from, to = to, from
 	}
 	for _, gate := range []struct {

@@ -95,6 +95,35 @@ func (e *pure) Send(f Flow, reply bool) (Outcome, error) {
 	return e.pass(f, f.To, f.From, p), nil
 }
 
+// Fail asks each gate about the packet that is quoted, which went the other way, if the flow is known
+// there; else about the error.
+func (e *pure) Fail(f Flow) (o Outcome, err error) {
+	for _, gate := range []struct {
+		eni    vpc.InterfaceID
+		d      ruleset.Direction // of the error
+		quoted ruleset.Direction
+		got    **ruleset.Verdict
+	}{{f.To.ENI, ruleset.Egress, ruleset.Ingress, &o.Egress}, {f.From.ENI, ruleset.Ingress, ruleset.Egress, &o.Ingress}} {
+		if gate.eni == "" {
+			continue
+		}
+		v, _ := e.judge(gate.eni, gate.quoted, f.Packet)
+		switch now, ok := e.known[connection{gate.eni, f.Name}]; {
+		case ok && !now.untracked:
+			v = ruleset.Verdict{Action: ruleset.Allow, Reason: ruleset.ReasonTracked}
+		case !ok || v.Action == ruleset.Drop:
+			if v, _ = e.judge(gate.eni, gate.d, f.Error()); v.Reason == ruleset.ReasonNoRule {
+				v.Reason = ruleset.ReasonICMPError
+			}
+		}
+		if *gate.got = &v; v.Action == ruleset.Drop {
+			return o, nil
+		}
+	}
+	o.Passed = true
+	return o, nil
+}
+
 func (e *pure) pass(f Flow, from, to End, p ruleset.Packet) (o Outcome) {
 	if from.ENI != "" {
 		v := e.gate(f, from.ENI, ruleset.Egress, p)

@@ -87,6 +87,8 @@ func (s *Scenario) play(step Step, e Engine, t *throughout) (wrong, err error) {
 		return t.end()
 	case step.How == First:
 		got, err = e.Start(*step.Flow)
+	case step.How == Failed:
+		got, err = e.Fail(*step.Flow)
 	default:
 		got, err = e.Send(*step.Flow, step.How == Replied)
 	}
@@ -110,7 +112,7 @@ func (s *Scenario) check(step Step, got Outcome, verdicts bool) error {
 
 func (s *Scenario) checkGates(step Step, got Outcome) (wrong []error) {
 	from, to := step.Flow.From, step.Flow.To
-	if step.How == Replied {
+	if step.How.back() {
 		from, to = to, from
 	}
 	for _, gate := range []struct {
