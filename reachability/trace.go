@@ -125,6 +125,9 @@ func packets(q vpc.Reachability, src, dst traceEnd) (out []ruleset.Packet) {
 const ephemeral = 49152 // the first port that programs get which ask for none. Source: RFC 6335
 
 func follow(s *vpc.State, p ruleset.Packet, src, dst *vpc.NetworkInterface) Trace {
+	if src != nil && dst != nil && src.ID == dst.ID {
+		return Trace{Packet: p, Explanations: []Explanation{{Code: NoPath, Interface: src.ID}}} // no gate is asked
+	}
 	t := Trace{Packet: p}
 	var both []*vpc.NetworkInterface
 	for _, e := range []*vpc.NetworkInterface{src, dst} {
@@ -134,9 +137,6 @@ func follow(s *vpc.State, p ruleset.Packet, src, dst *vpc.NetworkInterface) Trac
 		}
 	}
 	if src != nil && dst != nil {
-		if src.ID == dst.ID {
-			t.Explanations = append(t.Explanations, Explanation{Code: NoPath, Interface: src.ID})
-		}
 		if _, connected := way(s, src, dst); !connected {
 			t.Explanations = append(t.Explanations, Explanation{Code: DisconnectedVPCs, SourceVPC: src.VPC, DestinationVPC: dst.VPC})
 		}
