@@ -217,6 +217,10 @@ var goMutants = map[string][]mutant{
 			"connections are cut that were not chosen", "TestCut",
 			` || !which(v.export())`, ``,
 		},
+		{
+			"who began a connection that was cut is forgotten", "TestCutIsNotTurnedRound",
+			`if v.key.Protocol != unix.IPPROTO_TCP && v.key.Protocol != unix.IPPROTO_UDP {`, `if true {`,
+		},
 	},
 	datapath + "/private.go": {
 		{

@@ -199,6 +199,8 @@ func explainingBoth(t *testing.T, w *world) {
 		t.Errorf("cut %+v, want one", cut)
 	}
 	mustNotPass(t, client, accepted)
+	mustPass(t, accepted, client) // by rules of its own, at either end, and opens nothing
+	mustNotPass(t, client, accepted)
 	out = d.explain(t, false, a.eni, b.eni, "tcp", "22")
 	if m := out.Ingress.MissingRule; m == nil || m.ReferencedGroupInfo == nil || wire.Value(m.ReferencedGroupInfo.GroupId) != clients {
 		t.Errorf("missing is %+v, want a rule for %s", m, clients)

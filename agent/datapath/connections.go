@@ -47,7 +47,7 @@ func (d *Datapath) Connections(eni vpc.InterfaceID) ([]Connection, error) {
 	var list []Connection
 	for _, which := range []whichMap{halfOpen, established} {
 		err := d.visit(slot, which, func(v visited) error {
-			if !v.expired(v.key, v.connection) {
+			if !v.isCut() && !v.expired(v.key, v.connection) {
 				list = append(list, v.export())
 			}
 			return nil
@@ -59,8 +59,9 @@ func (d *Datapath) Connections(eni vpc.InterfaceID) ([]Connection, error) {
 	return list, nil
 }
 
-// Cut ends the connections of an ENI that which chooses, and returns how many there were. Their next
-// packet is judged as the first of a new one. Whatever which chooses of the connections that there
+// Cut ends the connections of an ENI that which chooses, and returns how many there were. A packet of
+// one is judged by the rules from now on: its own, and for the flow to go on as a connection, as if its
+// first packet came now. So what the other side may still send of it opens nothing. Whatever which chooses of the connections that there
 // were when Cut was called is gone when it returns, packets on their way included.
 func (d *Datapath) Cut(eni vpc.InterfaceID, which func(Connection) bool) (int, error) {
 	slot, err := d.slotOf(eni)
@@ -69,10 +70,10 @@ func (d *Datapath) Cut(eni vpc.InterfaceID, which func(Connection) bool) (int, e
 	}
 	cut := 0
 	remove := func(v visited) error {
-		if v.expired(v.key, v.connection) || !which(v.export()) {
+		if v.isCut() || v.expired(v.key, v.connection) || !which(v.export()) {
 			return nil
 		}
-		err := v.in.Delete(v.key)
+		err := v.cut()
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
 			return nil
 		}
@@ -94,6 +95,29 @@ func (d *Datapath) Cut(eni vpc.InterfaceID, which func(Connection) bool) (int, e
 		return cut, fmt.Errorf("cut connections of %s: %w", eni, err)
 	}
 	return cut, nil
+}
+
+func (v visited) isCut() bool { return v.connection.Flags&guestConnectionFlagCONNECTION_CUT != 0 }
+
+// cut removes an entry. Of TCP and UDP who began it is remembered, as of an untracked flow whose rules
+// changed: else the next packet of a server that may send anywhere would begin it anew, as its own.
+func (v visited) cut() error {
+	if v.key.Protocol != unix.IPPROTO_TCP && v.key.Protocol != unix.IPPROTO_UDP {
+		return v.in.Delete(v.key)
+	}
+	c := v.connection
+	c.Tables = 0
+	clear(c.By[:])
+	c.Flags &^= guestConnectionFlagCONNECTION_TRACKED | guestConnectionFlagCONNECTION_OBSERVED | guestConnectionFlagCONNECTION_ESTABLISHED
+	c.Flags |= guestConnectionFlagCONNECTION_UNTRACKED | guestConnectionFlagCONNECTION_CUT
+	if v.in == v.halfOpen {
+		return v.in.Update(v.key, c, ebpf.UpdateExist)
+	}
+	// Beside the established one, which hides it until it is gone.
+	if err := v.halfOpen.Put(v.key, c); err != nil {
+		v.d.log.Warn("a connection that was cut is not remembered", "err", err)
+	}
+	return v.in.Delete(v.key)
 }
 
 func (d *Datapath) slotOf(eni vpc.InterfaceID) (uint32, error) {
@@ -126,6 +150,7 @@ func (p private) at(which whichMap) *ebpf.Map {
 type visited struct {
 	d          *Datapath
 	in         *ebpf.Map
+	halfOpen   *ebpf.Map       // of the same slot
 	config     *guestEniConfig // in force
 	ticks      uint64          // jiffies
 	now        time.Time       // at ticks
@@ -151,7 +176,7 @@ func (d *Datapath) visit(slot uint32, which whichMap, f func(visited) error) err
 			return true, nil
 		}
 		in = p.at(which)
-		v := visited{d: d, in: in, config: &d.enis[slot].Config[d.epoch()], now: time.Now()}
+		v := visited{d: d, in: in, halfOpen: p.halfOpen, config: &d.enis[slot].Config[d.epoch()], now: time.Now()}
 		if v.ticks, err = d.clock(); err != nil {
 			return true, err
 		}

@@ -112,7 +112,68 @@ func TestCut(t *testing.T) {
 		}
 		h.want(eniA, ruleset.Egress, f.reply(), want)
 	}
+	if left, err := h.d.Connections(eniA); err != nil || len(left) != many/2 {
+		t.Errorf("%d connections are left, %v, want %d", len(left), err, many/2)
+	}
 	if _, err := h.d.Cut("eni-nowhere", even); !errors.Is(err, datapath.ErrNotAttached) {
 		t.Errorf("of an ENI that is not here: %v", err)
+	}
+}
+
+// TestCutIsNotTurnedRound: what a server may send anyway does not begin its client's connection anew.
+func TestCutIsNotTurnedRound(t *testing.T) {
+	h := newHost(t, datapath.Options{})
+	h.attach(eniA)
+	everything := rule(true, vpc.AllProtocols, -1, -1, "0.0.0.0/0")
+	ssh := rule(false, vpc.TCP, 22, 22, "198.51.100.0/24")
+	dns := rule(false, vpc.UDP, 53, 53, "198.51.100.0/24")
+	all := func(datapath.Connection) bool { return true }
+	cut := func(want int) {
+		t.Helper()
+		got, err := h.d.Cut(eniA, all)
+		must(t, err)
+		left, err := h.d.Connections(eniA)
+		must(t, err)
+		if got != want || len(left) != 0 {
+			t.Errorf("cut %d and left %+v, want %d and none", got, left, want)
+		}
+	}
+	for name, state := range map[string]struct {
+		port     uint16
+		answered bool
+	}{"established": {4000, true}, "half-open": {4001, false}} {
+		t.Run(name, func(t *testing.T) {
+			h.apply(view(everything, ssh, dns))
+			stream, query := tcp(remote4, own4, state.port, 22, syn), udp(remote4, own4, state.port, 53)
+			h.want(eniA, ruleset.Ingress, stream, ruleset.ReasonRule)
+			h.want(eniA, ruleset.Ingress, query, ruleset.ReasonRule)
+			stream.flags = ack
+			if state.answered {
+				h.want(eniA, ruleset.Egress, stream.reply(), ruleset.ReasonTracked)
+				h.want(eniA, ruleset.Ingress, stream, ruleset.ReasonTracked)
+				h.want(eniA, ruleset.Egress, query.reply(), ruleset.ReasonTracked)
+			}
+			h.apply(view(everything))
+			h.want(eniA, ruleset.Ingress, stream, ruleset.ReasonTracked)
+			cut(2)
+			for range 2 { // the server's packets pass by their own rule, and open nothing
+				h.want(eniA, ruleset.Ingress, stream, ruleset.ReasonNoRule)
+				h.want(eniA, ruleset.Egress, stream.reply(), ruleset.ReasonRule)
+				h.want(eniA, ruleset.Ingress, query, ruleset.ReasonNoRule)
+				h.want(eniA, ruleset.Egress, query.reply(), ruleset.ReasonRule)
+			}
+			cut(0)
+			h.apply(view(everything, ssh, dns)) // allowed again: they go on, as the client's
+			h.want(eniA, ruleset.Egress, stream.reply(), ruleset.ReasonRule)
+			h.want(eniA, ruleset.Ingress, stream, ruleset.ReasonTracked)
+			h.want(eniA, ruleset.Ingress, query, ruleset.ReasonRule)
+			h.want(eniA, ruleset.Egress, query.reply(), ruleset.ReasonTracked)
+			again, err := h.d.Connections(eniA)
+			must(t, err)
+			if len(again) != 2 || again[0].ByGuest || again[1].ByGuest || again[0].Untracked || again[1].Untracked {
+				t.Errorf("allowed again: %+v, want both as the client began them", again)
+			}
+			cut(2)
+		})
 	}
 }

@@ -66,6 +66,7 @@ const (
 	guestConnectionFlagCONNECTION_RST          guestConnectionFlag = 256
 	guestConnectionFlagCONNECTION_NEXT_INGRESS guestConnectionFlag = 512
 	guestConnectionFlagCONNECTION_NEXT_EGRESS  guestConnectionFlag = 1024
+	guestConnectionFlagCONNECTION_CUT          guestConnectionFlag = 2048
 )
 
 type guestConnectionKey struct {
