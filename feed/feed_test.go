@@ -115,10 +115,11 @@ func (w *world) serveWith(addr string, change func(*feed.ServerOptions)) {
 	w.addr = l.Addr().String()
 	o := feed.ServerOptions{Store: w.store, TLS: conf, Log: testLog(w.T), AskTimeout: 200 * time.Millisecond}
 	change(&o)
-	w.feed = feed.NewServer(o)
+	server := feed.NewServer(o)
+	w.feed = server
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- w.feed.Serve(ctx, l) }()
+	go func() { done <- server.Serve(ctx, l) }()
 	w.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
