@@ -162,6 +162,25 @@ func TestFragmentsOfUntrackedFlows(t *testing.T) {
 	h.play(step{in, query[1], ruleset.ReasonNoRule}, step{in, query[0], ruleset.ReasonNoRule}, step{in, query[1], ruleset.ReasonFragment})
 }
 
+// TestFragmentsObserved pass as their first one did, as long as that is observed.
+func TestFragmentsObserved(t *testing.T) {
+	const in = ruleset.Ingress
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	h.apply(observing(time.Now().Add(10 * time.Second)))
+	observed := ruleset.Verdict{Action: ruleset.Observe, Reason: ruleset.ReasonNoRule}
+	dns := udp(remote4, own4, 1, 53).with("query", func(f *frame) { f.data = make([]byte, 64) })
+	query := dns.split(1, 16)
+	h.want(eniA, in, query[1], ruleset.ReasonFragment)
+	h.wantVerdict(in, query[0], observed)
+	h.wantVerdict(in, query[1], observed)
+	// An error about what is observed, too.
+	h.wantVerdict(ruleset.Egress, icmpError(own4, 3, 3, dns, 28), ruleset.Verdict{Action: ruleset.Observe, Reason: ruleset.ReasonICMPError})
+	must(t, h.d.Advance(15*time.Second))
+	h.play(step{in, query[1], ruleset.ReasonFragment}, step{in, query[0], ruleset.ReasonNoRule})
+	h.play(step{ruleset.Egress, icmpError(own4, 3, 3, dns, 28), ruleset.ReasonICMPError})
+}
+
 // as is a fragment of another protocol.
 func (f frame) as(protocol uint8) frame {
 	f.payload = slices.Clone(f.payload)

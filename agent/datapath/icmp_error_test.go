@@ -165,3 +165,30 @@ func TestICMPErrorsOfUntrackedFlows(t *testing.T) {
 		step{in, icmpError(router4, 3, 4, tcp(own4, netip.MustParseAddr("169.254.169.254"), 80, 1000, ack), 1000), no},
 	)
 }
+
+// TestICMPErrorsForOthers: a guest that routes gets and sends errors about what it forwards, and one
+// with a delegated prefix about all addresses in it.
+func TestICMPErrorsForOthers(t *testing.T) {
+	const in, out, whole = ruleset.Ingress, ruleset.Egress, 1000
+	h := newHost(t, datapath.Options{})
+	h.attach(eniA)
+	v := delegatedView()
+	eni := v.ENIs[eniA]
+	behind := netip.MustParseAddr("192.0.2.7")
+	h.apply(v)
+	web := tcp(netip.MustParseAddr("10.0.0.70"), remote4, 1, 80, syn)
+	h.play(step{out, web, ruleset.ReasonRule}, step{in, icmpError(router4, 3, 4, web, whole), ruleset.ReasonTracked})
+
+	eni.SourceDestCheck = false
+	v.ENIs[eniA] = eni
+	h.apply(v)
+	forwarded := tcp(behind, remote4, 2, 80, syn)
+	h.play(
+		step{in, icmpError(router4, 3, 4, forwarded, whole), ruleset.ReasonICMPError},
+		step{out, forwarded, ruleset.ReasonRule}, step{in, forwarded.reply(), ruleset.ReasonTracked},
+		step{in, icmpError(router4, 3, 4, forwarded, whole), ruleset.ReasonTracked},
+		// The guest itself is the router that has no way for an answer.
+		step{out, icmpError(own4, 3, 1, forwarded.reply(), whole), ruleset.ReasonTracked},
+		step{out, icmpError(own4, 3, 1, tcp(remote4, behind, 80, 3, ack), whole), ruleset.ReasonICMPError},
+	)
+}

@@ -240,6 +240,27 @@ func TestNotForRules(t *testing.T) {
 	}
 }
 
+// TestOtherProtocols are allowed by number, in both families, and come back by addresses.
+func TestOtherProtocols(t *testing.T) {
+	const in, out = ruleset.Ingress, ruleset.Egress
+	h := newHost(t, datapath.Options{})
+	h.attach(eniA)
+	numbers := []uint8{unix.IPPROTO_IPIP, unix.IPPROTO_IPV6, unix.IPPROTO_GRE, unix.IPPROTO_ESP, unix.IPPROTO_AH, unix.IPPROTO_SCTP, unix.IPPROTO_UDPLITE, 89, 112, 253}
+	var rules []vpc.Rule
+	for _, n := range numbers {
+		rules = append(rules, rule(true, vpc.Protocol(n), -1, -1, "198.51.100.0/24"), rule(true, vpc.Protocol(n), -1, -1, "2001:db8::/32"))
+	}
+	h.apply(view(rules...))
+	for _, n := range numbers {
+		for _, f := range []frame{{src: own4, dst: remote4, protocol: n, data: make([]byte, 1)}, {src: own6, dst: remote6, protocol: n, data: make([]byte, 40)}} {
+			h.play(step{in, f.reply(), ruleset.ReasonNoRule}, step{out, f, ruleset.ReasonRule}, step{in, f.reply(), ruleset.ReasonTracked})
+			other := f
+			other.protocol = 254
+			h.play(step{out, other, ruleset.ReasonNoRule})
+		}
+	}
+}
+
 // TestSourceDestCheckOff: a guest that routes sends and receives what is not its own, still by rules
 // and from its MAC.
 func TestSourceDestCheckOff(t *testing.T) {
