@@ -131,7 +131,8 @@ static __noinline const struct connection *quoted_connection(const struct packet
 /* What lets the quoted packet of a flow without an entry through, if the flow would be untracked,
  * whichever side began it.
  */
-static __always_inline allowance judge_untracked(const struct packet *p, allowance own, bool by_guest)
+static __always_inline allowance judge_untracked(const struct packet *p, allowance own,
+						 bool by_guest)
 {
 	if (is_link_local(p->key.family, &p->key.remote) ||
 	    ((p->config->flags & ENI_SOURCE_DEST_CHECK) &&
