@@ -1,6 +1,7 @@
 package oracletest
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 
@@ -74,6 +75,18 @@ func (s *sequence) linkLayer() Step {
 	}
 	if s.chance(2) {
 		src = otherMAC
+	}
+	if len(payload) > 40 && etherType == typeIPv6 && s.chance(4) { // in a fragment, or behind another header
+		header := []byte{payload[6], 0, 1, 4, 0, 0, 0, 0}
+		payload[6] = protocolOptions
+		if s.chance(50) {
+			header[2], header[3], payload[6] = 0, byte(s.IntN(2)), protocolFragment
+		}
+		payload = slices.Insert(payload, 40, header...)
+		binary.BigEndian.PutUint16(payload[4:], uint16(len(payload)-40))
+	}
+	if etherType == typeIPv4 && s.chance(4) {
+		payload[6] |= 0x20
 	}
 	frame := ethernet(src, dst, etherType, payload)
 	if s.chance(4) {

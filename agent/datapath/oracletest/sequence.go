@@ -119,9 +119,9 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 		c.Limits.Displaces = true
 	}
 	c.Views = []*ruleset.View{r.view()}
-	for range 1 + packets/1000 {
+	for range 1 + packets/500 {
 		next := r.changed(c.Views[len(c.Views)-1])
-		if r.chance(15) {
+		if r.chance(30) {
 			next = pick(r, c.Views)
 		}
 		c.Views = append(c.Views, next)
@@ -147,25 +147,62 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 		case detached != "" && x < 150: // not for long
 			c.Steps = append(c.Steps, Step{Kind: Attach, ENI: detached})
 			detached = ""
-		case x < 12:
+		case x < 20:
 			view := min(1+n*len(c.Views)/packets, len(c.Views)-1)
+			// What was begun before a change goes on after it.
+			c.Steps = append(c.Steps, s.burst(10)...)
 			s.view = c.Views[view]
 			c.Steps = append(c.Steps, Step{Kind: Apply, View: view})
-		case x < 13:
+			after := append(s.rest(), s.burst(40)...)
+			c.Steps = append(c.Steps, after...)
+			n += 10 + len(after)
+		case x < 21:
 			detached = pick(r, Interfaces)
 			c.Steps = append(c.Steps, Step{Kind: Detach, ENI: detached})
-		case x < 18:
+		case x < 26:
 			c.Steps = append(c.Steps, Step{Kind: Sweep})
-		case x < 320:
+		case x < 340:
 			c.Steps = append(c.Steps, Step{Kind: Wait, Ticks: s.while()})
+			if r.chance(50) {
+				rest := s.rest()
+				c.Steps = append(c.Steps, rest...)
+				n += len(rest)
+			}
 		default:
-			step := s.packet()
-			step.Frame = testable(step.Frame)
-			c.Steps = append(c.Steps, step)
+			c.Steps = append(c.Steps, s.packet())
 			n++
 		}
 	}
+	for i, step := range c.Steps {
+		if step.Kind == Send {
+			c.Steps[i].Frame = testable(step.Frame)
+		}
+	}
 	return c
+}
+
+// burst is what is said just before or after a change.
+func (s *sequence) burst(n int) (steps []Step) {
+	for range n {
+		switch {
+		case s.chance(20):
+			t := s.talk()
+			d := s.direction()
+			steps = append(steps, s.fragmented(t, d, s.say(t, &d)))
+		case s.chance(20):
+			steps = append(steps, s.icmpError())
+		default:
+			steps = append(steps, s.conversation())
+		}
+	}
+	return steps
+}
+
+// rest is the fragments that are still to come.
+func (s *sequence) rest() []Step {
+	rest := s.pending
+	s.pending = nil
+	return rest
 }
 
 // testable makes a frame as long as the kernel's test run wants it: it refuses those that end in their IP
@@ -220,7 +257,7 @@ func (s *sequence) while() uint64 {
 	if s.chance(50) {
 		return 1 + s.Uint64N(3*s.hz)
 	}
-	seconds := pick(s.random, []uint64{10, 10, 30, 30, 30, 60, 60, 120, 180, 180, 600, 432_000})
+	seconds := pick(s.random, []uint64{6, 6, 10, 10, 30, 30, 30, 60, 60, 120, 180, 180, 600, 432_000})
 	return seconds*s.hz + s.Uint64N(3) - 1
 }
 
@@ -385,7 +422,7 @@ func (s *sequence) conversation() Step {
 	if s.chance(2) && p.src.Is4() {
 		p.fragment = pick(s.random, []uint16{0x4000, 0x8000, 0x2000, 0x2001, 1, 0x1fff, 0x3000})
 	}
-	if s.chance(6) && p.src.Is6() {
+	if s.chance(10) && p.src.Is6() {
 		p.first, p.headers = s.headers(p.protocol)
 	}
 	if s.chance(6) {
@@ -418,8 +455,19 @@ func (s *sequence) framed(t *talk, d ruleset.Direction, p datagram) Step {
 // headers are extension headers before a protocol, as they should be or not.
 func (s *sequence) headers(protocol uint8) (first uint8, b []byte) {
 	n := 1 + s.IntN(3)
-	if s.chance(8) {
-		n = 7 + s.IntN(4)
+	if s.chance(20) {
+		n = 7 + s.IntN(5)
+		if s.chance(70) { // nothing wrong but their number
+			for range n {
+				b = append([]byte{protocol, 0, 1, 4, 0, 0, 0, 0}, b...)
+				protocol = protocolOptions
+			}
+			return protocol, b
+		}
+	}
+	if s.chance(5) {
+		a := []byte{protocol, 0, 0, 0, 1, 2, 3, 4}
+		return protocolFragment, append([]byte{protocolFragment, 0, 0, 0, 1, 2, 3, 4}, a...)
 	}
 	next := protocol
 	for i := range n {
@@ -457,10 +505,10 @@ func (s *sequence) headers(protocol uint8) (first uint8, b []byte) {
 				body = append([]byte{next, byte(length), 1, byte(min(255, 8*(length+1)-4))}, make([]byte, 8*(length+1)-4)...)
 			}
 		}
-		switch s.IntN(40) {
+		switch s.IntN(16) {
 		case 0:
 			kind, body = pick(s.random, []uint8{protocolMobility, protocolHIP, protocolShim6}), []byte{59, 0, 0, 0, 0, 0, 0, 0}
-			if s.chance(30) {
+			if s.chance(40) {
 				body[0] = next
 			}
 		case 1:
@@ -502,7 +550,10 @@ func (s *sequence) fragmented(t *talk, d ruleset.Direction, p datagram) Step {
 		} else {
 			header := []byte{protocol, 0, byte(field >> 8), byte(field), 0, 0, 0, byte(p.id)}
 			n.first, n.headers = protocolFragment, header
-			if at == 0 && p.headers != nil && s.chance(50) { // some stand behind it
+			if at == 0 && p.headers == nil && s.chance(4) {
+				n.headers = append(header, protocol, 0, 1, 4, 0, 0, 0, 0)
+				n.headers[0] = protocolOptions
+			} else if at == 0 && p.headers != nil && s.chance(70) { // some stand behind it
 				n.headers = append(slices.Clone(header), p.headers...)
 				n.headers[0] = p.first
 			} else if s.chance(10) { // or before it
@@ -518,7 +569,7 @@ func (s *sequence) fragmented(t *talk, d ruleset.Direction, p datagram) Step {
 	for at := 0; at < max(1, len(whole)); at += step {
 		piece(at, at+step)
 	}
-	switch s.IntN(12) {
+	switch s.IntN(8) {
 	case 0:
 		piece(8, len(whole)) // over a header, perhaps
 	case 1:
@@ -668,6 +719,9 @@ func (s *sequence) segment(t *talk, d *ruleset.Direction, data []byte) []byte {
 				flags = pick(s.random, []uint8{flagFIN | flagACK, flagFIN | flagACK, flagRST, flagRST | flagACK})
 				t.phase++
 			}
+			if s.chance(6) { // amid it all
+				*d, flags = opener, flagSYN
+			}
 			if t.phase > 8 && s.chance(50) {
 				t.phase = 0
 			}
@@ -713,6 +767,9 @@ func (s *sequence) odd() Step {
 	d := s.direction()
 	for range 1 + s.IntN(2) {
 		a := pick(s.random, impossible)
+		if s.chance(10) {
+			a = netip.AddrFrom16(pick(s.random, own4).As16())
+		}
 		if s.chance(40) {
 			a = s.other(t.local.Is6())
 		}

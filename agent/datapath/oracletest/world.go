@@ -121,7 +121,7 @@ func (r random) view() *ruleset.View {
 			}
 			g.Rules = append(g.Rules, rule)
 		}
-		if r.chance(35) { // open to everybody, one way or both
+		if r.chance(50) { // open to everybody, one way or both
 			for _, cidr := range some(r, 1+r.IntN(2), everybody) {
 				for _, egress := range some(r, 1+r.IntN(2), []bool{true, false}) {
 					number++
@@ -155,7 +155,7 @@ func (r random) view() *ruleset.View {
 				UDPStream:      pick(r, []time.Duration{0, 60 * time.Second, 179 * time.Second}),
 			}
 		}
-		if r.chance(15) {
+		if r.chance(20) {
 			e.Observe = r.while()
 		}
 		if r.chance(90) {
@@ -192,7 +192,7 @@ func (r random) view() *ruleset.View {
 
 // while is how long an interface observes, after 1970: whoever applies the View adds the present.
 func (r random) while() time.Time {
-	return time.Unix(pick(r, []int64{5, 30, 300, 1_000_000}), 0)
+	return time.Unix(pick(r, []int64{5, 5, 30, 300, 1_000_000}), 0)
 }
 
 // narrow makes every flow of a View a tracked one.
@@ -290,7 +290,17 @@ func (r random) changed(v *ruleset.View) *ruleset.View {
 	n.Revision++
 	n.ENIs, n.Groups, n.Members, n.Lists = maps.Clone(v.ENIs), maps.Clone(v.Groups), maps.Clone(v.Members), maps.Clone(v.Lists)
 	for range 1 + r.IntN(3) {
-		switch r.IntN(8) {
+		switch r.IntN(11) {
+		case 8, 9, 10: // what everybody may, few may, or the other way round
+			id := pick(r, groups[:5])
+			g := n.Groups[id]
+			g.Rules = slices.Clone(g.Rules)
+			for i, rule := range g.Rules {
+				if peer := rule.Peer.CIDR; peer.IsValid() && peer.Bits() <= 1 && r.chance(60) {
+					g.Rules[i].Peer.CIDR = netip.PrefixFrom(peer.Addr(), 1-peer.Bits()).Masked()
+				}
+			}
+			n.Groups[id] = g
 		case 0, 1: // a rule comes
 			id := pick(r, groups[:5])
 			g := n.Groups[id]
