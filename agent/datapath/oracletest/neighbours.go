@@ -22,7 +22,7 @@ func (s *sequence) linkLayer() Step {
 	}
 	// right is what should be said, or something else now and then.
 	right := func(a netip.Addr, wrong ...netip.Addr) netip.Addr {
-		if s.chance(20) {
+		if s.chance(22) {
 			return pick(s.random, wrong)
 		}
 		return a
@@ -40,7 +40,7 @@ func (s *sequence) linkLayer() Step {
 			sender, target = target, sender
 		}
 		sender = right(sender, netip.IPv4Unspecified(), router4, s.other(false))
-		if d == ruleset.Egress && s.chance(30) {
+		if d == ruleset.Egress && s.chance(40) {
 			sender = netip.IPv4Unspecified()
 		}
 		if sender.IsUnspecified() || s.chance(5) {
@@ -76,7 +76,7 @@ func (s *sequence) linkLayer() Step {
 	if s.chance(2) {
 		src = otherMAC
 	}
-	if len(payload) > 40 && etherType == typeIPv6 && s.chance(4) { // in a fragment, or behind another header
+	if len(payload) > 40 && etherType == typeIPv6 && s.chance(6) { // in a fragment, or behind another header
 		header := []byte{payload[6], 0, 1, 4, 0, 0, 0, 0}
 		payload[6] = protocolOptions
 		if s.chance(50) {

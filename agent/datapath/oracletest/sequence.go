@@ -119,7 +119,12 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 		c.Limits.Displaces = true
 	}
 	c.Views = []*ruleset.View{r.view()}
-	for range 1 + packets/500 {
+	changes := packets / 500
+	if r.chance(40) {
+		changes *= 6
+		c.Views[0] = r.opened(c.Views[0])
+	}
+	for range 1 + changes {
 		next := r.changed(c.Views[len(c.Views)-1])
 		if r.chance(30) {
 			next = pick(r, c.Views)
@@ -144,18 +149,19 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 	var detached vpc.InterfaceID
 	for n := 0; n < packets; {
 		switch x := r.IntN(10_000); {
+		case r.IntN(packets) < changes:
+			view := min(1+n*len(c.Views)/packets, len(c.Views)-1)
+			// What was begun before a change goes on after it.
+			before := s.burst(8)
+			c.Steps = append(c.Steps, before...)
+			s.view = c.Views[view]
+			c.Steps = append(c.Steps, Step{Kind: Apply, View: view})
+			after := append(s.rest(), s.burst(24)...)
+			c.Steps = append(c.Steps, after...)
+			n += len(before) + len(after)
 		case detached != "" && x < 150: // not for long
 			c.Steps = append(c.Steps, Step{Kind: Attach, ENI: detached})
 			detached = ""
-		case x < 20:
-			view := min(1+n*len(c.Views)/packets, len(c.Views)-1)
-			// What was begun before a change goes on after it.
-			c.Steps = append(c.Steps, s.burst(10)...)
-			s.view = c.Views[view]
-			c.Steps = append(c.Steps, Step{Kind: Apply, View: view})
-			after := append(s.rest(), s.burst(40)...)
-			c.Steps = append(c.Steps, after...)
-			n += 10 + len(after)
 		case x < 21:
 			detached = pick(r, Interfaces)
 			c.Steps = append(c.Steps, Step{Kind: Detach, ENI: detached})
@@ -189,7 +195,7 @@ func (s *sequence) burst(n int) (steps []Step) {
 			t := s.talk()
 			d := s.direction()
 			steps = append(steps, s.fragmented(t, d, s.say(t, &d)))
-		case s.chance(20):
+		case s.chance(35):
 			steps = append(steps, s.icmpError())
 		default:
 			steps = append(steps, s.conversation())
@@ -465,7 +471,7 @@ func (s *sequence) headers(protocol uint8) (first uint8, b []byte) {
 			return protocol, b
 		}
 	}
-	if s.chance(5) {
+	if s.chance(7) {
 		a := []byte{protocol, 0, 0, 0, 1, 2, 3, 4}
 		return protocolFragment, append([]byte{protocolFragment, 0, 0, 0, 1, 2, 3, 4}, a...)
 	}
@@ -505,7 +511,7 @@ func (s *sequence) headers(protocol uint8) (first uint8, b []byte) {
 				body = append([]byte{next, byte(length), 1, byte(min(255, 8*(length+1)-4))}, make([]byte, 8*(length+1)-4)...)
 			}
 		}
-		switch s.IntN(16) {
+		switch s.IntN(12) {
 		case 0:
 			kind, body = pick(s.random, []uint8{protocolMobility, protocolHIP, protocolShim6}), []byte{59, 0, 0, 0, 0, 0, 0, 0}
 			if s.chance(40) {
@@ -550,7 +556,7 @@ func (s *sequence) fragmented(t *talk, d ruleset.Direction, p datagram) Step {
 		} else {
 			header := []byte{protocol, 0, byte(field >> 8), byte(field), 0, 0, 0, byte(p.id)}
 			n.first, n.headers = protocolFragment, header
-			if at == 0 && p.headers == nil && s.chance(4) {
+			if at == 0 && p.headers == nil && s.chance(10) {
 				n.headers = append(header, protocol, 0, 1, 4, 0, 0, 0, 0)
 				n.headers[0] = protocolOptions
 			} else if at == 0 && p.headers != nil && s.chance(70) { // some stand behind it
@@ -615,7 +621,7 @@ func (s *sequence) icmpError() Step {
 		quoted.options = []byte{1, 1, 1, 0}
 	}
 	quote := quoted.bytes()
-	switch s.IntN(8) {
+	switch s.IntN(11) {
 	case 0:
 		quote = quote[:s.IntN(len(quote)+1)]
 	case 1:
@@ -719,7 +725,7 @@ func (s *sequence) segment(t *talk, d *ruleset.Direction, data []byte) []byte {
 				flags = pick(s.random, []uint8{flagFIN | flagACK, flagFIN | flagACK, flagRST, flagRST | flagACK})
 				t.phase++
 			}
-			if s.chance(6) { // amid it all
+			if s.chance(12) { // amid it all
 				*d, flags = opener, flagSYN
 			}
 			if t.phase > 8 && s.chance(50) {
@@ -767,7 +773,7 @@ func (s *sequence) odd() Step {
 	d := s.direction()
 	for range 1 + s.IntN(2) {
 		a := pick(s.random, impossible)
-		if s.chance(10) {
+		if s.chance(16) {
 			a = netip.AddrFrom16(pick(s.random, own4).As16())
 		}
 		if s.chance(40) {

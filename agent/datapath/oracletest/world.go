@@ -190,6 +190,31 @@ func (r random) view() *ruleset.View {
 	return v
 }
 
+// opened lets everybody have more.
+func (r random) opened(v *ruleset.View) *ruleset.View {
+	n := *v
+	n.Groups = maps.Clone(v.Groups)
+	number := uint32(10_000)
+	for _, id := range groups[:5] {
+		g := n.Groups[id]
+		for _, cidr := range everybody {
+			for _, egress := range []bool{true, false} {
+				number += 4
+				if r.chance(50) {
+					g.Rules = append(slices.Clone(g.Rules), r.open(number, egress, cidr)...)
+				}
+				if r.chance(30) {
+					rule := r.rule(number + 3)
+					rule.Egress, rule.Peer = egress, vpc.Peer{CIDR: cidr}
+					g.Rules = append(slices.Clone(g.Rules), rule)
+				}
+			}
+		}
+		n.Groups[id] = g
+	}
+	return &n
+}
+
 // while is how long an interface observes, after 1970: whoever applies the View adds the present.
 func (r random) while() time.Time {
 	return time.Unix(pick(r, []int64{5, 5, 30, 300, 1_000_000}), 0)
