@@ -42,7 +42,7 @@ func TestOracle(t *testing.T) {
 	}
 	t.Logf("%d decisions from ORACLE_SEED=%d on", decisions, seed)
 	start := time.Now()
-	workers := min(runtime.NumCPU(), 1+decisions/casePackets/10) // loading the programs takes seconds
+	workers := min(3*runtime.NumCPU(), 1+decisions/casePackets/10) // a change waits for grace periods most of the time
 	covered := map[string]int{}
 	var mu sync.Mutex
 	var all sync.WaitGroup

@@ -81,6 +81,9 @@ func (v visited) takeOut() (bool, error) {
 
 // expired is the twin of is_expired in connection.h.
 func (v visited) expired(k guestConnectionKey, c guestConnection) bool {
+	if v.config.Tables == 0 { // closed, as long as no View names the ENI: it has no timeouts
+		return false
+	}
 	if c.Flags&guestConnectionFlagCONNECTION_OBSERVED != 0 && v.ticks >= v.config.ObserveUntil {
 		return true
 	}

@@ -259,7 +259,7 @@ static __always_inline enum reason put_flow(struct packet *p, allowance first, b
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	bool untracked = is_for_everyone(first) && is_open(p, !by_guest);
 	struct admission by = {.rule = p->rule, .counter = p->counter};
-	struct connection c = {.created = p->now};
+	struct connection c = {.created = p->now, .seen = p->now};
 	void *established = bpf_map_lookup_elem(&connections, &p->slot);
 	void *opening = bpf_map_lookup_elem(&half_open, &p->slot);
 
@@ -267,7 +267,6 @@ static __always_inline enum reason put_flow(struct packet *p, allowance first, b
 		return REASON_CONNECTION_LIMIT;
 	if (p->flow)
 		c = *p->flow;
-	c.seen = p->now;
 	c.revision = p->revision;
 	c.tables = untracked ? p->tables : 0;
 	c.by[DIRECTION_INGRESS] = c.by[DIRECTION_EGRESS] = (struct admission){};

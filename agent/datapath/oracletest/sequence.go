@@ -121,7 +121,7 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 	c.Views = []*ruleset.View{r.view()}
 	changes := packets / 500
 	if r.chance(40) {
-		changes *= 6
+		changes *= 4
 		c.Views[0] = r.opened(c.Views[0])
 	}
 	for range 1 + changes {
