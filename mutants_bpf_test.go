@@ -36,6 +36,14 @@ var bpfMutants = map[string][]mutant{
 	},
 	programs + "/guest.bpf.c": {
 		{
+			"a fragmented IPv6 packet has headers before its protocol", "TestHostileTricks",
+			`if (p->part == PART_FIRST && p->l4 != p->payload)`, `if (false)`,
+		},
+		{
+			"a checksum may be written over an ARP message", "TestHostileTricks",
+			`return p->checksum ? REASON_MALFORMED : arp(p, from_guest);`, `return arp(p, from_guest);`,
+		},
+		{
 			"a device without tables passes everything", "TestPromise01ClosedByDefault",
 			`return REASON_NO_TABLE;`, `return REASON_LINK;`,
 		},
@@ -265,6 +273,38 @@ var bpfMutants = map[string][]mutant{
 		{
 			"a delegated prefix is one bit too wide", "TestDelegatedPrefixes",
 			`key->address.words[0] &= bpf_htonl(0xfffffff0);`, `key->address.words[0] &= bpf_htonl(0xffffffe0);`,
+		},
+	},
+	programs + "/checksum.h": {
+		{
+			"a checksum may be written over a port", "TestUnwrittenChecksum",
+			`		return p->checksum >= p->l4 + sizeof(struct tcphdr);`, `		return p->checksum >= p->l4;`,
+		},
+		{
+			"no checksum is unwritten", "TestHostileTricks",
+			`!= CHECKSUM_PARTIAL)`, `!= 0 || true)`,
+		},
+		{
+			"a checksum may be written over the quotation of an ICMP error", "TestHostileTricks",
+			`		return false; /* an error's quotation is judged too */`, `		return true;`,
+		},
+	},
+	programs + "/fragment.h": {
+		{
+			"a fragment may begin in the header of its first", "TestHostileTricks",
+			`if (p->before < first->header || p->before`, `if (p->before`,
+		},
+		{
+			"a fragment may end behind the end of any packet", "TestHostileTricks",
+			` || p->before + p->l4_length > 0xffff)`, `)`,
+		},
+		{
+			"a first fragment that is refused leaves the one before it", "TestHostileTricks",
+			`		bpf_map_delete_elem(of_slot, &key);`, `		return;`,
+		},
+		{
+			"fragments follow one of another protocol", "TestHostileTricks",
+			`key->protocol = p->key.family == FAMILY_IPV6 ? IPPROTO_FRAGMENT : p->key.protocol;`, `key->protocol = IPPROTO_FRAGMENT;`,
 		},
 	},
 	programs + "/packet.h": {

@@ -213,6 +213,10 @@ func (q *question) extensions() ruleset.Reason {
 			q.cover("IPv6 fragment")
 		} else {
 			q.cover("first IPv6 fragment")
+			if reason == ruleset.ReasonNone && len(rest) != len(fragment.before) {
+				q.cover("headers in a fragment")
+				return ruleset.ReasonFragment
+			}
 		}
 	} else if fragment.is {
 		q.cover("fragment that is whole")
