@@ -191,8 +191,10 @@ var GracePeriod, GracePeriodByMaps = gracePeriod, gracePeriodByMaps
 
 // Programs are the loaded programs, for tests that look at them.
 func (d *Datapath) Programs() map[string]*ebpf.Program {
-	return map[string]*ebpf.Program{"from_guest": d.objects.FromGuest, "to_guest": d.objects.ToGuest, "read_clock": d.objects.ReadClock,
-		"probe_from_guest": d.objects.ProbeFromGuest, "probe_to_guest": d.objects.ProbeToGuest}
+	return map[string]*ebpf.Program{
+		"from_guest": d.objects.FromGuest, "to_guest": d.objects.ToGuest, "read_clock": d.objects.ReadClock,
+		"probe_from_guest": d.objects.ProbeFromGuest, "probe_to_guest": d.objects.ProbeToGuest,
+	}
 }
 
 // Clock is the programs' clock, in jiffies.

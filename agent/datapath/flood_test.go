@@ -96,8 +96,8 @@ type flood struct {
 }
 
 const (
-	eniC   vpc.InterfaceID = "eni-0000000000000000c"
-	quotaC                 = 2048 // established connections of each
+	eniC = vpc.InterfaceID("eni-0000000000000000c")
+	room = 2048 // of each, for established connections
 )
 
 var (
@@ -107,7 +107,7 @@ var (
 
 func newFlood(t *testing.T) *flood {
 	t.Helper()
-	f := &flood{pair: newPair(t, datapath.Options{MaxConnections: quotaC})}
+	f := &flood{pair: newPair(t, datapath.Options{MaxConnections: room})}
 	f.c = f.guest(eniC, macC, peerC)
 	const hour = time.Hour
 	f.d.SetTimeouts(hour, hour, hour, hour, hour, hour, hour)
@@ -258,7 +258,7 @@ func (f *flood) halfOpen(n int) {
 
 // established is handshakes, from the first to the last packet, three times the quota at least.
 func (f *flood) established(n int) {
-	f.each(max(n/5, 3*quotaC), tcp(remote4, own4, 4000, 80, syn), tcp(own4, remote4, 80, 4000, syn|ack), tcp(remote4, own4, 4000, 80, ack))
+	f.each(max(n/5, 3*room), tcp(remote4, own4, 4000, 80, syn), tcp(own4, remote4, 80, 4000, syn|ack), tcp(remote4, own4, 4000, 80, ack))
 	if f.last == ruleset.ReasonConnectionLimit {
 		_, err := f.d.Cut(eniA, func(c datapath.Connection) bool { return c.LocalPort == 80 })
 		must(f.t, err)

@@ -196,6 +196,7 @@ func set(at int, value byte) func([]byte) []byte {
 
 // cut shortens, pad lengthens.
 func cut(length int) func([]byte) []byte { return func(b []byte) []byte { return b[:length] } }
+
 func pad(n int) func([]byte) []byte {
 	return func(b []byte) []byte { return append(b, make([]byte, n)...) }
 }

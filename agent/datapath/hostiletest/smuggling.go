@@ -81,8 +81,15 @@ func stateless() []Trick {
 		name  string
 		flags uint8
 	}{
-		{"null", 0}, {"FIN", fin}, {"Xmas", fin | psh | urg}, {"ACK", ack}, {"SYN|FIN", syn | fin}, {"SYN|RST", syn | rst},
-		{"SYN|ACK", syn | ack}, {"RST", rst}, {"every flag", 255},
+		{"null", 0},
+		{"FIN", fin},
+		{"Xmas", fin | psh | urg},
+		{"ACK", ack},
+		{"SYN|FIN", syn | fin},
+		{"SYN|RST", syn | rst},
+		{"SYN|ACK", syn | ack},
+		{"RST", rst},
+		{"every flag", 255},
 	} {
 		flags = append(flags, named{"scan of a closed port: " + f.name, tcp(own4, remote4, 22, f.flags).out()})
 	}
