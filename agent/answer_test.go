@@ -21,10 +21,11 @@ import (
 	"github.com/sallyport/sallyport/vpc"
 )
 
+const answerGroup vpc.GroupID = "sg-00000000000000001"
+
 const (
-	answerGroup vpc.GroupID = "sg-00000000000000001"
-	flowsOfENI              = 1500
-	firstPort               = 2001 // above those of DHCP, which are no matter of rules
+	flowsOfENI = 1500
+	firstPort  = 2001 // above those of DHCP, which are no matter of rules
 )
 
 var answerENIs = []vpc.InterfaceID{"eni-00000000000000001", "eni-00000000000000002"}

@@ -137,8 +137,8 @@ func (s *State) CheckReachability(in NewReachability) (q Reachability, err error
 }
 
 func (s *State) reachabilityEnd(parameter, text string) (id string, a netip.Addr, err error) {
-	if a, err := netip.ParseAddr(text); err == nil {
-		a, err = insightsAddress(parameter, text)
+	if _, err := netip.ParseAddr(text); err == nil {
+		a, err := insightsAddress(parameter, text)
 		return "", a, err
 	}
 	id, err = s.insightsEnd(parameter, text)

@@ -107,13 +107,13 @@ func printReachability(w io.Writer, in *wire.ExplainReachabilityRequest, out *wi
 	}
 	fmt.Fprintf(w, "%s from %s to %s: %s\n", what, from, to, allowedWord(out.Allowed))
 	for _, e := range out.Explanations {
-		about := ""
+		about := []string{wire.Value(e.ExplanationCode)}
 		for _, c := range []*wire.AnalysisComponent{e.Component, e.NetworkInterface, e.SourceVpc, e.DestinationVpc} {
 			if c != nil {
-				about += " " + wire.Value(c.Id)
+				about = append(about, wire.Value(c.Id))
 			}
 		}
-		fmt.Fprintf(w, "in the way: %s%s\n", wire.Value(e.ExplanationCode), about)
+		fmt.Fprintf(w, "in the way: %s\n", strings.Join(about, " "))
 	}
 	for _, g := range gatesOf(out) {
 		printGate(w, g)
