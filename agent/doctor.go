@@ -52,7 +52,7 @@ func diagnoseRoot() Finding {
 
 func diagnoseKernel() Finding {
 	if err := checkKernel(); err != nil {
-		return Finding{"kernel", Problem, err.Error(), "boot a newer kernel; Debian 12's own is new enough"}
+		return Finding{"kernel", Problem, err.Error(), "boot another kernel; Debian 12's own will do"}
 	}
 	release, v, _ := kernel() // checkKernel has asked before
 	if v[0] < 6 || v[0] == 6 && v[1] < 6 {

@@ -22,7 +22,7 @@ import (
 var minKernel = [2]int{6, 1}
 
 // Preflight returns what keeps an agent from running on this machine: no root, a kernel that is too
-// old, another agent. It changes nothing.
+// old or has no BTF, another agent. It changes nothing.
 func Preflight(c Config) error {
 	if os.Geteuid() != 0 {
 		return errors.New("this needs root: it loads BPF programs and makes network namespaces; try sudo")
@@ -46,8 +46,14 @@ func checkKernel() error {
 	if v[0] < minKernel[0] || v[0] == minKernel[0] && v[1] < minKernel[1] {
 		return fmt.Errorf("the kernel is %s; Sallyport needs %d.%d or newer", release, minKernel[0], minKernel[1])
 	}
+	if _, err := os.Stat(kernelBTF); err != nil {
+		return fmt.Errorf("the kernel %s does not describe its types (%w); Sallyport needs one built with CONFIG_DEBUG_INFO_BTF", release, err)
+	}
 	return nil
 }
+
+// kernelBTF is the kernel's description of its own types, by which programs find what they read of it.
+const kernelBTF = "/sys/kernel/btf/vmlinux"
 
 // kernel returns the running kernel's release and its first two numbers.
 func kernel() (release string, v [2]int, err error) {

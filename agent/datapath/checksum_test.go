@@ -30,8 +30,8 @@ func TestUnwrittenChecksum(t *testing.T) {
 	mark := uint16(0)
 	port := func(f hostiletest.Frame) (port uint16, sound bool) {
 		mark++
-		w.send(ruleset.Egress, f)
-		w.send(ruleset.Egress, hostiletest.Mark(ruleset.Egress, mark))
+		w.send("SYN", ruleset.Egress, f)
+		w.send("mark", ruleset.Egress, hostiletest.Mark(ruleset.Egress, mark))
 		must(t, tap.Fds[0].SetReadDeadline(time.Now().Add(5*time.Second)))
 		for buf := make([]byte, 2048); ; {
 			n, err := tap.Fds[0].Read(buf)

@@ -47,7 +47,7 @@ func TestHostileTricks(t *testing.T) {
 // A wire leads through the filter of eniA.
 type wire interface {
 	apply(*ruleset.View)
-	send(ruleset.Direction, hostiletest.Frame)
+	send(name string, d ruleset.Direction, f hostiletest.Frame)
 	// passed is how many frames have come out since the last call.
 	passed(ruleset.Direction) int
 }
@@ -65,14 +65,14 @@ func playTricks(t *testing.T, w wire, tricks []hostiletest.Trick, all bool) {
 				continue
 			}
 			for i, s := range trick.Before {
-				w.send(s.Direction, s.Frame)
+				w.send("before "+trick.Name, s.Direction, s.Frame)
 				if got := w.passed(s.Direction); got != 1 {
 					t.Errorf("%s: of what is before it, frame %d came out %d times", trick.Name, i, got)
 				}
 			}
 			want := 0
 			for _, f := range trick.Frames {
-				w.send(trick.Direction, f)
+				w.send(trick.Name, trick.Direction, f)
 				if all {
 					want++
 				}
@@ -179,22 +179,22 @@ func packetSocket(t *testing.T, name string) int {
 	return fd
 }
 
-func (w *vethWire) send(d ruleset.Direction, f hostiletest.Frame) {
+func (w *vethWire) send(name string, d ruleset.Direction, f hostiletest.Frame) {
 	w.t.Helper()
-	sendFrame(w.t, w.ends[d], f)
+	sendFrame(w.t, w.ends[d], name, f)
 }
 
 func (w *vethWire) passed(d ruleset.Direction) int {
 	w.t.Helper()
 	w.marks++
-	w.send(d, hostiletest.Mark(d, w.marks))
+	w.send("mark", d, hostiletest.Mark(d, w.marks))
 	return countFrames(w.t, w.ends[1-d], d, w.marks)
 }
 
-func sendFrame(t testing.TB, fd int, f hostiletest.Frame) {
+func sendFrame(t testing.TB, fd int, name string, f hostiletest.Frame) {
 	t.Helper()
 	if _, err := unix.Write(fd, append(f.Header(), f.Data...)); err != nil {
-		t.Errorf("send %x: %v", f.Data, err)
+		t.Errorf("send %s: %v", name, err)
 	}
 }
 

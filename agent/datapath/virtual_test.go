@@ -156,15 +156,15 @@ func (w *virtualWire) apply(v *ruleset.View) {
 	}
 }
 
-func (w *virtualWire) send(d ruleset.Direction, f hostiletest.Frame) {
+func (w *virtualWire) send(name string, d ruleset.Direction, f hostiletest.Frame) {
 	w.t.Helper()
 	if d == ruleset.Ingress {
-		sendFrame(w.t, w.far, f)
+		sendFrame(w.t, w.far, name, f)
 		return
 	}
-	w.order(fmt.Sprintf("send %x %x frame", f.Header(), f.Data))
-	if got := w.line(); got != "sent frame" {
-		w.t.Errorf("the guest was to send a frame: %s", got)
+	w.order(fmt.Sprintf("send %x %x %s", f.Header(), f.Data, name))
+	if got := w.line(); got != "sent "+name {
+		w.t.Errorf("the guest was to send %s: %s", name, got)
 	}
 }
 
@@ -174,12 +174,12 @@ func (w *virtualWire) passed(d ruleset.Direction) (frames int) {
 	w.t.Helper()
 	if d == ruleset.Egress {
 		w.marks++
-		w.send(d, hostiletest.Mark(d, w.marks))
+		w.send("mark", d, hostiletest.Mark(d, w.marks))
 		return countFrames(w.t, w.far, d, w.marks)
 	}
 	for range 2 {
 		w.marks++
-		w.send(d, hostiletest.Mark(d, w.marks))
+		w.send("mark", d, hostiletest.Mark(d, w.marks))
 		line := w.line()
 		mark, n := uint16(0), 0
 		if _, err := fmt.Sscanf(line, "passed %d %d", &mark, &n); err != nil || mark != w.marks {
