@@ -40,8 +40,8 @@ func Layout2Structs() map[string]StructOf {
 	} {
 		of := reflect.TypeOf(v)
 		s := StructOf{Size: int(of.Size())}
-		for i := range of.NumField() {
-			s.Offsets = append(s.Offsets, int(of.Field(i).Offset))
+		for f := range of.Fields() {
+			s.Offsets = append(s.Offsets, int(f.Offset))
 		}
 		all[name] = s
 	}
