@@ -40,6 +40,14 @@ var hosts atomic.Int32
 
 func newHost(t testing.TB, o datapath.Options) *host {
 	t.Helper()
+	h := newBareHost(t, o)
+	h.open()
+	return h
+}
+
+// newBareHost is a host that no Datapath was ever opened on.
+func newBareHost(t testing.TB, o datapath.Options) *host {
+	t.Helper()
 	o.Pins = fmt.Sprintf("/sys/fs/bpf/spt-datapath-%d-%d", os.Getpid(), hosts.Add(1))
 	h := &host{t: t, options: o.WithVerdicts(), devices: map[vpc.InterfaceID]int{}}
 	func() {
@@ -61,7 +69,6 @@ func newHost(t testing.TB, o datapath.Options) *host {
 		})
 		must(t, h.ns.Close())
 	})
-	h.open()
 	return h
 }
 

@@ -24,7 +24,21 @@ type pair struct {
 
 func newPair(t *testing.T, o datapath.Options) *pair {
 	t.Helper()
-	p := &pair{host: newHost(t, o)}
+	p := newBarePair(t, o)
+	p.open()
+	for _, eni := range []vpc.InterfaceID{eniA, eniB} {
+		p.do(func() { must(t, p.d.Attach(p.devices[eni], gapDevice(eni), eni)) })
+	}
+	return p
+}
+
+// gapDevice is the host's side of a guest.
+func gapDevice(eni vpc.InterfaceID) string { return "gap" + string(eni[len(eni)-1]) }
+
+// newBarePair is a pair that nothing filters.
+func newBarePair(t *testing.T, o datapath.Options) *pair {
+	t.Helper()
+	p := &pair{host: newBareHost(t, o)}
 	p.do(func() {
 		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
 		must(t, netlink.LinkAdd(bridge))
@@ -39,10 +53,9 @@ func newPair(t *testing.T, o datapath.Options) *pair {
 func (p *pair) guest(eni vpc.InterfaceID, hardware vpc.MAC, a netip.Addr) streamtest.End {
 	p.t.Helper()
 	ns := newNamespace(p.t)
-	name := "gap" + string(eni[len(eni)-1])
+	name := gapDevice(eni)
 	p.devices[eni] = p.device(name)
 	p.do(func() {
-		must(p.t, p.d.Attach(p.devices[eni], name, eni))
 		peer, err := netlink.LinkByName(name + "p")
 		must(p.t, err)
 		must(p.t, netlink.LinkSetNsFd(peer, int(ns)))
