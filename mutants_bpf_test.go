@@ -88,15 +88,13 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"a probe is answered by connections", "TestProbeIgnoresConnections",
-			`	if (!probe) {
-		reason = track(p, from_guest);`, `	if (true) {
-		reason = track(p, from_guest);`,
+			`else if (!probe && !p->icmp_error)`, `else if (!p->icmp_error)`,
 		},
 		{
 			"a probe is counted", "TestProbeIgnoresConnections",
-			`	if (!probe)
-		count(`, `	if (true)
-		count(`,
+			`	if (!probe) {
+		if (p.part`, `	if (true) {
+		if (p.part`,
 		},
 	},
 	programs + "/reason.h": {
@@ -174,8 +172,9 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"any fe80 address is the guest's own", "TestVerdicts",
-			`return is_own_fe80(p, a) || role_of(p, FAMILY_IPV6, a) == ROLE_OWN;`,
-			`return is_fe80(a) || role_of(p, FAMILY_IPV6, a) == ROLE_OWN;`,
+			`return is_own_fe80(p, a);
+	return role_of`, `return true;
+	return role_of`,
 		},
 		{
 			"a guest may advertise any neighbour", "TestPromise05Spoofing",
