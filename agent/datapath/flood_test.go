@@ -109,6 +109,7 @@ func newFlood(t *testing.T) *flood {
 	t.Helper()
 	f := &flood{pair: newPair(t, datapath.Options{MaxConnections: room})}
 	f.c = f.guest(eniC, macC, peerC)
+	f.do(func() { must(t, f.d.Attach(f.devices[eniC], gapDevice(eniC), eniC)) })
 	const hour = time.Hour
 	f.d.SetTimeouts(hour, hour, hour, hour, hour, hour, hour)
 	connect := []vpc.Rule{rule(false, vpc.UDP, trackedPort, trackedPort, "0.0.0.0/0")}
