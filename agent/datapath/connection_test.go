@@ -164,7 +164,7 @@ func TestClosing(t *testing.T) {
 		}
 	}
 	late := func(b []byte) []byte { return put(14+20+6, 4)(b) } // 1024 bytes behind what is acknowledged
-	h := newHost(t, datapath.Options{})
+	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	for name, steps := range map[string][]step{
 		"a SYN after the server's FIN is new": {
@@ -348,7 +348,7 @@ func TestTimeouts(t *testing.T) {
 
 	type timeouts struct{ established, syn, closed, udp, stream, icmp, other time.Duration }
 	all := timeouts{long, long, long, long, long, long, long}
-	h := newHost(t, datapath.Options{})
+	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	for name, tt := range map[string]struct {
 		change  func(*timeouts) // makes one of them short
@@ -405,11 +405,11 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// tickPast waits until the programs' clock is past a time from then.
+// tickPast waits until the programs' clock is past a time from then; a test clock goes on.
 func (h *host) tickPast(then uint64, d time.Duration) {
 	h.t.Helper()
-	for until := ticks(h.t, then, d); clock(h.t, h.d) <= until; {
-		time.Sleep(time.Millisecond)
+	for until := ticks(h.t, then, d); clock(h.t, h.d) <= until; time.Sleep(time.Millisecond) {
+		must(h.t, h.d.Advance(10*time.Millisecond))
 	}
 }
 
@@ -431,7 +431,7 @@ func clock(t testing.TB, d *datapath.Datapath) uint64 {
 // TestExpiredIsReopened: an entry past its timeout does not hide the one that the rules open anew.
 func TestExpiredIsReopened(t *testing.T) {
 	const short = 100 * time.Millisecond
-	h := newHost(t, datapath.Options{})
+	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	h.d.SetTimeouts(short, time.Hour, short, short, short, short, short)
 	h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))
