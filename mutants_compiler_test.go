@@ -258,6 +258,10 @@ var goMutants = map[string][]mutant{
 	},
 	datapath + "/attach.go": {
 		{
+			"a device with the index of another has its connections", "TestSameIndex",
+			`if known, err = d.isThere(&v); err == nil && !known {`, `if known, err = true, nil; err == nil && !known {`,
+		},
+		{
 			"two devices may carry one ENI", "TestAttach",
 			`if eni == "" || other.ENI != eni || other.Ifindex == ifindex {`, `if eni == "" || other.ENI != eni || other.ENI == eni {`,
 		},
@@ -278,6 +282,10 @@ var goMutants = map[string][]mutant{
 		},
 	},
 	datapath + "/hook.go": {
+		{
+			"a device with the name and index of another has its rights", "TestSameIndex",
+			`return v.mode == 0 && l.Attrs().Name == v.Name, nil`, `return l.Attrs().Name == v.Name, nil`,
+		},
 		{
 			"a link's program is not replaced but hung there anew", "TestNoGap/tcx",
 			`		if linkedTo(found) == v.Ifindex {

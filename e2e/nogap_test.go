@@ -115,7 +115,7 @@ func newGap(t *testing.T, d *dev) *gap {
 	// In: to the group ports by each carrier; to those that are not let out, always.
 	g.w.rules(t, "authorize", "ingress", g.gate,
 		udp(gapByGroup, gapPorts, g.carriers[0]), udp(gapByGroup, gapPorts, g.carriers[1]), udp(gapShutOut, gapShutPorts, anyone),
-		udp(gapTracked, 1, anyone), g.w.permission("tcp", gapTCP, gapTCP, anyone))
+		udp(gapTracked, 1, g.own), g.w.permission("tcp", gapTCP, gapTCP, g.own)) // not from anyone: that would not be tracked
 	g.byCIDR = d.query(t, "SecurityGroupRules[0].SecurityGroupRuleId", "authorize-security-group-ingress", "--group-id", g.gate,
 		"--ip-permissions", fmt.Sprintf("IpProtocol=udp,FromPort=%d,ToPort=%d,IpRanges=[{CidrIp=172.31.0.0/16}]", gapByCIDR, gapByCIDR+gapPorts-1))
 	g.sender, g.receiver = g.w.run(t, g.own, g.carriers[0]), g.w.run(t, g.gate)
@@ -130,9 +130,8 @@ func newGap(t *testing.T, d *dev) *gap {
 	if err := streamtest.Exchange(g.end(t, g.sender), g.end(t, g.receiver), 1100, gapTracked, 3); err != nil {
 		t.Fatal(err)
 	}
-	gone := []string{udp(gapTracked, 1, anyone), g.w.permission("tcp", gapTCP, gapTCP, anyone)}
-	g.w.rules(t, "revoke", "egress", g.own, gone...)
-	g.w.rules(t, "revoke", "ingress", g.gate, gone...)
+	g.w.rules(t, "revoke", "egress", g.own, udp(gapTracked, 1, anyone), g.w.permission("tcp", gapTCP, gapTCP, anyone))
+	g.w.rules(t, "revoke", "ingress", g.gate, udp(gapTracked, 1, g.own), g.w.permission("tcp", gapTCP, gapTCP, g.own))
 	g.sender.expect(t, silence, g.receiver.addr, gapTCP, "no rule any more")
 	g.keepTalking(t, conn)
 	return g
