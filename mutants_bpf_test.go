@@ -290,23 +290,113 @@ var bpfMutants = map[string][]mutant{
 	},
 	programs + "/fragment.h": {
 		{
-			"a fragment may begin in the header of its first", "TestHostileTricks",
+			"a fragment may begin in the header of its first", "TestFragments",
 			`if (p->before < first->header || p->before`, `if (p->before`,
 		},
 		{
-			"a fragment may end behind the end of any packet", "TestHostileTricks",
+			"a fragment may end behind the end of any packet", "TestFragments",
 			` || p->before + p->l4_length > 0xffff)`, `)`,
 		},
 		{
-			"a first fragment that is refused leaves the one before it", "TestHostileTricks",
+			"a first fragment that is refused leaves the one before it", "TestFragments",
 			`		bpf_map_delete_elem(of_slot, &key);`, `		return;`,
 		},
 		{
-			"fragments follow one of another protocol", "TestHostileTricks",
+			"fragments follow one of another protocol", "TestFragments",
 			`key->protocol = p->key.family == FAMILY_IPV6 ? IPPROTO_FRAGMENT : p->key.protocol;`, `key->protocol = IPPROTO_FRAGMENT;`,
+		},
+		{
+			"later fragments need no first", "TestFragments",
+			`	if (!first)
+		return REASON_FRAGMENT;
+`, `	if (!first)
+		return REASON_RULE;
+`,
+		},
+		{
+			"the first fragment counts for ever", "TestFragments",
+			`if (!first || (__s64)(p->now - first->seen) > (__s64)FRAGMENT_SECONDS * ticks_per_second)`, `if (!first)`,
+		},
+		{
+			"an id means the same in both directions", "TestFragments",
+			`key->direction = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;`, `key->direction = DIRECTION_INGRESS;`,
+		},
+		{
+			"fragments pass by rules that are gone", "TestFragmentsAfterAChange",
+			`if (first->tables && first->tables != p->tables) {`, `if (false) {`,
+		},
+		{
+			"the fragments of a refused first one pass", "TestFragments",
+			`if (allowed(reason) || p->observed)
+		bpf_map_update_elem`, `first.reason = REASON_RULE;
+	if (true)
+		bpf_map_update_elem`,
+		},
+	},
+	programs + "/icmp_error.h": {
+		{
+			"redirects pass for a connection", "TestICMPErrors",
+			`return p->icmp_type == 3 || p->icmp_type == 11 || p->icmp_type == 12;`, `return true;`,
+		},
+		{
+			"an error may quote too little", "TestICMPErrors",
+			`chain->at + sizeof(l4) > chain->end ||`, `false ||`,
+		},
+		{
+			"a later fragment that is quoted is read as a first one", "TestICMPErrors",
+			` || (ip[6] & 0x1f) || ip[7])`, `)`,
+		},
+		{
+			"the ports of a quoted packet are swapped", "TestICMPErrors",
+			`p->key.local_port = from_guest ? l4[1] : l4[0];`, `p->key.local_port = from_guest ? l4[0] : l4[1];`,
+		},
+		{
+			"any id of a query that is quoted will do", "TestICMPErrors",
+			`p->key.query = from_guest != answer ? QUERY_BY_REMOTE : QUERY_BY_GUEST;`, `p->key.query = from_guest != answer ? QUERY_BY_GUEST : QUERY_BY_REMOTE;`,
+		},
+		{
+			"errors about a connection that is past its end pass", "TestICMPErrors",
+			`return c && !is_expired(c, p, p->now) ? c : NULL;`, `return c;`,
+		},
+		{
+			"an error that belongs to nothing is judged by what it quotes", "TestICMPErrors",
+			`	forget_quote(p, from_guest);
+	return reason;`, `	return reason;`,
 		},
 	},
 	programs + "/packet.h": {
+		{
+			"a routing header may have somewhere to go", "TestExtensionHeaders",
+			`if (header[3] != 0)`, `if (false)`,
+		},
+		{
+			"hop-by-hop options may stand anywhere", "TestExtensionHeaders",
+			`			if (i != 0)
+				return REASON_EXTENSION_HEADER;
+`, ``,
+		},
+		{
+			"a home address may stand for the source", "TestExtensionHeaders",
+			` || type == IPV6_OPTION_HOME_ADDRESS`, ``,
+		},
+		{
+			"a fragment may be in a fragment", "TestFragmentHeaders",
+			`			if (chain->payload)
+				return REASON_EXTENSION_HEADER;
+`, ``,
+		},
+		{
+			"an extension header may end beyond the packet", "TestExtensionHeaders",
+			`		if (at + length > chain->end)
+			return REASON_MALFORMED;
+`, ``,
+		},
+		{
+			"extension headers may be as long as they like", "TestExtensionHeaders",
+			`		if (at + length > limit)
+			return REASON_EXTENSION_HEADER;
+`, ``,
+		},
 		{
 			"TCP may end before its header does", "TestVerdicts",
 			`if (length < sizeof(*tcp) || p->l4_length < length)`, `if (length < sizeof(*tcp))`,

@@ -57,6 +57,9 @@ func TestICMPErrors(t *testing.T) {
 			for _, n := range []int{0, 7, family.header - 1, family.header, family.header + 7} {
 				h.play(step{in, icmpError(router, family.types[0], 4, f, n), no})
 			}
+			// What stands behind the packet is not quoted.
+			short := icmpError(router, family.types[0], 4, f, family.header+7)
+			h.play(step{in, short.with("padded, "+short.String(), func(f *frame) { f.mangle = pad(20) }), no})
 			// To another than the sender of what is quoted.
 			stray := icmpError(own, family.types[0], 4, f, whole)
 			stray.dst = remote
