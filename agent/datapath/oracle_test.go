@@ -68,11 +68,21 @@ func TestOracle(t *testing.T) {
 	var b strings.Builder
 	for _, branch := range branches(t) {
 		fmt.Fprintf(&b, "%10d %s\n", covered[branch], branch)
-		if decisions >= 1_000_000 && covered[branch] < 1 && !onTheWire[branch] {
-			t.Errorf("%q was taken %d times, want 1", branch, covered[branch])
+		least := 500
+		if rare[branch] {
+			least = 20
+		}
+		if decisions >= 1_000_000 && covered[branch] < least && !onTheWire[branch] {
+			t.Errorf("%q was taken %d times, want %d", branch, covered[branch], least)
 		}
 	}
 	t.Logf("%s, how often what was taken:\n%s", time.Since(start).Round(time.Second), b.String())
+}
+
+// rare are the branches that depend on a change of the rules in the middle of something.
+var rare = map[string]bool{
+	"ICMP error about what no rule allows": true, "fragment no longer observed": true, "untracked: becomes tracked": true,
+	"untracked: only the answer is still allowed": true, "untracked: the answer of one not remembered": true,
 }
 
 // hostsOptions are what operators set.
@@ -284,6 +294,9 @@ func (p *player) send(o *oracletest.Oracle, l oracletest.Limits, s oracletest.St
 	want := o.Judge(s.ENI, s.Direction, s.Frame)
 	if !p.same(got, want) && l.Displaces && want.Displaced() {
 		want = o.Judge(s.ENI, s.Direction, s.Frame)
+	}
+	if other, ok := want.Remembered(); ok && p.same(got, other) {
+		want = other
 	}
 	if !p.same(got, want) {
 		return fmt.Errorf("the programs say %s %s rule %d, the oracle %s %s rule %d",

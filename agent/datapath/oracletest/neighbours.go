@@ -22,7 +22,7 @@ func (s *sequence) linkLayer() Step {
 	}
 	// right is what should be said, or something else now and then.
 	right := func(a netip.Addr, wrong ...netip.Addr) netip.Addr {
-		if s.chance(22) {
+		if s.chance(25) {
 			return pick(s.random, wrong)
 		}
 		return a
@@ -76,7 +76,7 @@ func (s *sequence) linkLayer() Step {
 	if s.chance(2) {
 		src = otherMAC
 	}
-	if len(payload) > 40 && etherType == typeIPv6 && s.chance(6) { // in a fragment, or behind another header
+	if len(payload) > 40 && etherType == typeIPv6 && s.chance(9) { // in a fragment, or behind another header
 		header := []byte{payload[6], 0, 1, 4, 0, 0, 0, 0}
 		payload[6] = protocolOptions
 		if s.chance(50) {
@@ -119,7 +119,7 @@ func (s *sequence) neighbour(
 	case 135:
 		if d == ruleset.Egress {
 			p.src, target = right(own, append(anybody, netip.IPv6Unspecified(), netip.IPv6Unspecified())...), right(neighbour, anybody...)
-			if s.chance(25) {
+			if s.chance(35) {
 				p.src = netip.IPv6Unspecified()
 			}
 			if p.src.IsUnspecified() {
@@ -129,7 +129,7 @@ func (s *sequence) neighbour(
 			p.src, target = right(neighbour, append(anybody, netip.IPv6Unspecified())...), right(own, anybody...)
 		}
 		p.dst = right(solicitedNode(target), anybody...)
-		if s.chance(25) {
+		if s.chance(30) {
 			p.dst = target
 		}
 	default:

@@ -94,6 +94,18 @@ type Decision struct {
 	// forget makes the gate as if a half-open connection that the verdict rests on had been displaced by
 	// others; nil: it rests on none.
 	forget func()
+
+	// remembered is what an untracked flow's verdict may be instead, from before the interface got an address
+	// that is the other end's: it is kept until the rules change, if there is room.
+	remembered *Decision
+}
+
+// Remembered is what else the verdict may be; not ok: nothing.
+func (d Decision) Remembered() (Decision, bool) {
+	if d.remembered == nil {
+		return Decision{}, false
+	}
+	return *d.remembered, true
 }
 
 // Happen lets the packet have been seen.
@@ -159,10 +171,6 @@ func (q *question) answer() Decision {
 		}
 		return because(reason)
 	}
-	if q.part == first && len(q.before) != len(q.payload) {
-		q.cover("first fragment with other headers before the protocol's")
-		return because(ruleset.ReasonFragment)
-	}
 	if reason := q.link(); reason != ruleset.ReasonNone {
 		return because(reason)
 	}
@@ -181,7 +189,12 @@ func (q *question) answer() Decision {
 		return decision
 	}
 	if reason := q.self(); reason != ruleset.ReasonNone {
-		return because(reason)
+		d := because(reason)
+		if q.entry != nil {
+			remembered := q.rules()
+			d.remembered = &remembered
+		}
+		return d
 	}
 	if q.isService() {
 		q.cover("service of the platform")

@@ -156,7 +156,12 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 			c.Steps = append(c.Steps, before...)
 			s.view = c.Views[view]
 			c.Steps = append(c.Steps, Step{Kind: Apply, View: view})
-			after := append(s.rest(), s.burst(24)...)
+			rest := s.rest()
+			after := slices.Concat(rest, s.aftermath(), s.burst(8))
+			if r.chance(40) {
+				after = append(after, Step{Kind: Wait, Ticks: 6 * s.hz})
+			}
+			after = append(after, rest...)
 			c.Steps = append(c.Steps, after...)
 			n += len(before) + len(after)
 		case detached != "" && x < 150: // not for long
@@ -191,7 +196,7 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 func (s *sequence) burst(n int) (steps []Step) {
 	for range n {
 		switch {
-		case s.chance(20):
+		case s.chance(40):
 			t := s.talk()
 			d := s.direction()
 			steps = append(steps, s.fragmented(t, d, s.say(t, &d)))
@@ -199,6 +204,41 @@ func (s *sequence) burst(n int) (steps []Step) {
 			steps = append(steps, s.icmpError())
 		default:
 			steps = append(steps, s.conversation())
+		}
+	}
+	return steps
+}
+
+// aftermath is what recent talks of TCP and UDP go on with, both ways.
+func (s *sequence) aftermath() (steps []Step) {
+	for _, t := range s.talks[max(0, len(s.talks)-10):] {
+		if t.protocol != protocolTCP && t.protocol != protocolUDP {
+			continue
+		}
+		for _, d := range []ruleset.Direction{ruleset.Egress, ruleset.Ingress, ruleset.Egress} {
+			if t.byGuest { // the answer first
+				d = 1 - d
+			}
+			src, dst := 0, 1
+			if d == ruleset.Ingress {
+				src, dst = 1, 0
+			}
+			p := datagram{src: t.remote, dst: t.local, protocol: t.protocol}
+			if d == ruleset.Egress {
+				p.src, p.dst = p.dst, p.src
+			}
+			p.payload = udpDatagram(t.ports[src], t.ports[dst], nil)
+			if t.protocol == protocolTCP {
+				p.payload = tcpSegment(t.ports[src], t.ports[dst], t.seq[d], t.seq[1-d], flagACK, nil)
+			}
+			steps = append(steps, s.framed(t, d, p))
+			if s.chance(30) {
+				e := datagram{src: p.dst, dst: p.src, protocol: protocolICMP, payload: icmpMessage(3, 4, 0, 1400, p.bytes())}
+				if e.src.Is6() {
+					e.protocol, e.payload = protocolICMPv6, icmpMessage(2, 0, 0, 1400, p.bytes())
+				}
+				steps = append(steps, s.framed(t, 1-d, e))
+			}
 		}
 	}
 	return steps
@@ -485,7 +525,7 @@ func (s *sequence) headers(protocol uint8) (first uint8, b []byte) {
 		switch kind {
 		case protocolRouting:
 			body = []byte{next, 0, 4, 0, 0, 0, 0, 0}
-			if s.chance(20) {
+			if s.chance(30) {
 				body[3] = 1
 			}
 		default:
@@ -514,7 +554,7 @@ func (s *sequence) headers(protocol uint8) (first uint8, b []byte) {
 		switch s.IntN(12) {
 		case 0:
 			kind, body = pick(s.random, []uint8{protocolMobility, protocolHIP, protocolShim6}), []byte{59, 0, 0, 0, 0, 0, 0, 0}
-			if s.chance(40) {
+			if s.chance(60) {
 				body[0] = next
 			}
 		case 1:
@@ -725,7 +765,7 @@ func (s *sequence) segment(t *talk, d *ruleset.Direction, data []byte) []byte {
 				flags = pick(s.random, []uint8{flagFIN | flagACK, flagFIN | flagACK, flagRST, flagRST | flagACK})
 				t.phase++
 			}
-			if s.chance(12) { // amid it all
+			if s.chance(18) { // amid it all
 				*d, flags = opener, flagSYN
 			}
 			if t.phase > 8 && s.chance(50) {
@@ -773,7 +813,7 @@ func (s *sequence) odd() Step {
 	d := s.direction()
 	for range 1 + s.IntN(2) {
 		a := pick(s.random, impossible)
-		if s.chance(16) {
+		if s.chance(25) {
 			a = netip.AddrFrom16(pick(s.random, own4).As16())
 		}
 		if s.chance(40) {
