@@ -149,7 +149,7 @@ func newMutantRunner(t *testing.T) *mutantRunner {
 	r.flags = strings.Fields(flags)
 	for _, where := range []string{datapath, rules} {
 		r.unbroken[where] = filepath.Join(t.TempDir(), "unbroken.test")
-		if out, err := r.command(t, "go", "test", "-c", "-o", r.unbroken[where], "./"+where).CombinedOutput(); err != nil {
+		if out, err := r.command(t, "go", "test", "-c", "-ldflags=-w", "-o", r.unbroken[where], "./"+where).CombinedOutput(); err != nil {
 			t.Fatalf("build the tests of %s: %v\n%s", where, err, out)
 		}
 	}
@@ -189,7 +189,7 @@ func (r *mutantRunner) make(t *testing.T, file string, m mutant) build {
 	if err := errors.Join(os.WriteFile(replacement, broken, 0o600), os.WriteFile(overlay, list, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := r.command(t, "go", "test", "-c", "-overlay", overlay, "-o", binary, "./"+filepath.Dir(file)).CombinedOutput(); err != nil {
+	if out, err := r.command(t, "go", "test", "-c", "-ldflags=-w", "-overlay", overlay, "-o", binary, "./"+filepath.Dir(file)).CombinedOutput(); err != nil {
 		t.Fatalf("a mutant must build: %v\n%s", err, out)
 	}
 	return build{binary: binary}
