@@ -393,9 +393,11 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"extension headers may be as long as they like", "TestExtensionHeaders",
-			`		if (at + length > limit)
-			return REASON_EXTENSION_HEADER;
-`, ``,
+			`at + length > limit || `, ``,
+		},
+		{
+			"the ninth extension header may be that of a fragment", "TestExtensionHeaders",
+			` || i == MAX_EXTENSIONS)`, `)`,
 		},
 		{
 			"TCP may end before its header does", "TestVerdicts",

@@ -2,6 +2,7 @@ package datapath_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -181,6 +182,7 @@ func TestExtensionHeaders(t *testing.T) {
 		{"two fragment headers", 44, chain(fragmentHeader(44, 1, 0, false), fragmentHeader(tcp6, 2, 0, false)), no},
 		{"8 headers", options, many(8), rule4},
 		{"9 headers", options, many(9), no},
+		{"the 9th is that of a fragment", options, chain(slices.Repeat(extension(options), 7), extension(44), fragmentHeader(tcp6, 1, 8, true)), no},
 		{"256 bytes", options, padN(tcp6, 256), rule4},
 		{"264 bytes", options, chain(padN(options, 256), extension(tcp6)), no},
 		{"longer than the packet", options, []byte{tcp6, 30, 1, 4, 0, 0, 0, 0}, malformed},

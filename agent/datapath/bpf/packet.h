@@ -425,7 +425,7 @@ __noinline int walk_extensions(struct __sk_buff *skb, struct chain *chain)
 		}
 		if (at + length > chain->end)
 			return REASON_MALFORMED;
-		if (at + length > limit)
+		if (at + length > limit || i == MAX_EXTENSIONS)
 			return REASON_EXTENSION_HEADER;
 		if ((kind == IPPROTO_HOPOPTS || kind == IPPROTO_DSTOPTS) &&
 		    !check_ipv6_options(skb, at + 2, at + length))
