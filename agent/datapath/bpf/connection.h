@@ -183,7 +183,7 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 {
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	__u64 now = p->now;
-	struct connection *c, moved;
+	struct connection *c, *half = NULL, moved;
 	void *established, *opening;
 
 	established = bpf_map_lookup_elem(&connections, &p->slot);
@@ -191,7 +191,17 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 	if (!established || !opening)
 		return REASON_CONNECTION_LIMIT;
 	c = bpf_map_lookup_elem(established, &p->key);
-	if (c && !is_expired(c, p, now) && !is_reopened(c, p)) {
+	if (c && (is_expired(c, p, now) || is_reopened(c, p))) {
+		p->stale = true;
+		c = NULL;
+	}
+	if (!c) {
+		half = bpf_map_lookup_elem(opening, &p->key);
+		/* Another CPU may move it at this moment: it is there before it is gone from here. */
+		if (!half && !p->stale)
+			c = bpf_map_lookup_elem(established, &p->key);
+	}
+	if (c) {
 		/* A SYN may be another connection's, after an end that nobody saw here: that one must be
 		 * allowed by today's rules. The entry stays, since whoever knows the ports can send one.
 		 */
@@ -203,8 +213,7 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 		admit(p, c);
 		return REASON_TRACKED;
 	}
-	p->stale = c;
-	c = bpf_map_lookup_elem(opening, &p->key);
+	c = half;
 	if (!c || is_expired(c, p, now) || is_reopened(c, p))
 		return REASON_NONE;
 	if (c->flags & CONNECTION_OBSERVED) {
