@@ -567,7 +567,13 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"connections are not looked up", "TestPromise04Stateful",
-			`if (c && !is_expired(c, p, now) && !is_reopened(c, p)) {`, `if (false) {`,
+			`	if (c) {
+		/* A SYN`, `	if (false) {
+		/* A SYN`,
+		},
+		{
+			"a connection that another CPU moves is not found", "TestAnswersAtOnce",
+			`		if (!half && !p->stale)`, `		if (false)`,
 		},
 		{
 			"a connection without room is let through", "TestFlood",
