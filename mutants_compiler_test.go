@@ -301,6 +301,10 @@ var goMutants = map[string][]mutant{
 	},
 	datapath + "/upgrade.go": {
 		{
+			"an upgrade that was broken off outlives the older version", "TestUpgradeBegunAgain",
+			`if same != [3]bool{} && same != [3]bool{true, true, true} {`, `if false {`,
+		},
+		{
 			"an upgrade puts its programs in force before it has tables", "TestUpgrade/tcx",
 			`	slot, ok := d.upgrade.waiting[v.Ifindex]
 	return ok && d.upgrade.devices[slot].ENI == v.ENI`, `	return false`,

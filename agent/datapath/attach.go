@@ -298,6 +298,9 @@ func (d *Datapath) Attached() []Attachment {
 
 // adoptDevices takes over the devices that the maps name, ours and then those of an older layout.
 func (d *Datapath) adoptDevices() error {
+	if err := d.dropOutdated(); err != nil {
+		return err
+	}
 	for slot, twin := range d.memory.devices {
 		if twin.Ifindex == 0 {
 			continue

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
 )
 
 // An upgrade moves a host from the maps of an older layout to ours without a gap.
@@ -153,6 +154,42 @@ func (d *Datapath) waitNoMore(ifindex int, forget bool) {
 		d.upgrade.forget(slot)
 	}
 	delete(d.upgrade.waiting, ifindex)
+}
+
+// dropOutdated forgets the devices of an upgrade that was broken off, where an agent of the older version
+// has given the device, the ENI or the slot to another since: the older layout is the one in force.
+func (d *Datapath) dropOutdated() error {
+	if d.upgrade == nil {
+		return nil
+	}
+	for slot, twin := range d.memory.devices {
+		v := device{
+			Attachment: Attachment{Ifindex: int(twin.Ifindex), Name: getString(twin.Name[:]), ENI: vpc.InterfaceID(getString(twin.Eni[:]))},
+			slot:       uint32(slot),
+		}
+		if v.Ifindex == 0 || !d.upgrade.contradicts(v) {
+			continue
+		}
+		if err := errors.Join(deleteKey(d.objects.Slots, twin.Ifindex), d.release(v)); err != nil {
+			return fmt.Errorf("forget device %s: %w", v.Name, err)
+		}
+		d.memory.devices[slot] = guestDevice{}
+		delete(d.slots, v.slot)
+		delete(d.devices, v.Ifindex)
+	}
+	return nil
+}
+
+// contradicts says whether the older maps say otherwise of a device of ours. Of what we have taken from
+// them they say nothing: see waitNoMore.
+func (u *upgrade) contradicts(v device) bool {
+	for ifindex, slot := range u.waiting {
+		same := [3]bool{ifindex == v.Ifindex, u.devices[slot].ENI == v.ENI, slot == v.slot}
+		if same != [3]bool{} && same != [3]bool{true, true, true} {
+			return true
+		}
+	}
+	return false
 }
 
 // takeOver remembers the devices of the older maps, in their slots. adoptDevices has seen those that an

@@ -345,6 +345,58 @@ func TestUpgradeWaits(t *testing.T) {
 	}
 }
 
+// TestUpgradeBegunAgain: an upgrade is broken off before the first Apply, an agent of the older version
+// takes the devices back and gives them other slots or another ENI, and a second upgrade follows.
+func TestUpgradeBegunAgain(t *testing.T) {
+	const eniC = vpc.InterfaceID("eni-0000000000000000c")
+	for name, tt := range map[string]struct {
+		first, second vpc.InterfaceID // of the devices gapa and gapb, by then
+		slotA, slotB  uint32
+	}{
+		"nothing":     {eniA, eniB, layout2SlotOfA, layout2SlotOfB},
+		"other slots": {eniA, eniB, layout2SlotOfB, layout2SlotOfA},
+		"another ENI": {eniC, eniB, layout2SlotOfA, layout2SlotOfB},
+		"the ENI of the other, which has another": {eniB, eniC, layout2SlotOfB, layout2SlotOfA},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLayout2(t, datapath.Options{})
+			l.host.open()
+			must(t, l.d.Close())
+
+			enis := map[vpc.InterfaceID]layout2Eni{eniC: {Number: 1003}}
+			for eni, slot := range map[vpc.InterfaceID]uint32{eniA: layout2SlotOfA, eniB: layout2SlotOfB} {
+				var v layout2Eni
+				must(t, l.maps["enis"].Lookup(slot, &v))
+				enis[eni] = v
+			}
+			want := []datapath.Attachment{
+				{Ifindex: l.devices[eniA], Name: "gapa", ENI: tt.first}, {Ifindex: l.devices[eniB], Name: "gapb", ENI: tt.second},
+			}
+			for i, slot := range []uint32{tt.slotA, tt.slotB} {
+				v := layout2Device{Ifindex: uint32(want[i].Ifindex), Mode: 1}
+				copy(v.Name[:], want[i].Name)
+				copy(v.ENI[:], want[i].ENI)
+				l.put("devices", slot, v)
+				l.put("enis", slot, enis[want[i].ENI])
+				l.put("slots", v.Ifindex, slot)
+			}
+
+			l.host.open()
+			if got := l.d.Attached(); !slices.Equal(got, want) {
+				t.Errorf("attached:\ngot  %v\nwant %v", got, want)
+			}
+			l.apply(gapViews()[0])
+			l.wantLayouts(map[string]uint64{"maps": datapath.Layout})
+			if tt.first == eniA {
+				l.wantCarried(0)
+				if err := l.open.echo(); err != nil {
+					t.Errorf("the TCP connection: %v", err)
+				}
+			}
+		})
+	}
+}
+
 // arrives sends a word from eniA's guest to eniB's and says whether it comes.
 func (l *layout2) arrives() bool {
 	l.t.Helper()
