@@ -141,6 +141,9 @@ func (s *State) reachabilityEnd(parameter, text string) (id string, a netip.Addr
 		a, err := insightsAddress(parameter, text)
 		return "", a, err
 	}
-	id, err = s.insightsEnd(parameter, text)
+	if id, err = s.insightsEnd(parameter, text); CodeOf(err) == CodeInvalidParameterValue {
+		err = Errorf(CodeInvalidParameterValue, "Value (%s) for parameter %s is invalid. "+
+			"Expecting the ID or ARN of a network interface or an instance, or an IP address.", text, parameter)
+	}
 	return id, a, err
 }
