@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -131,16 +132,49 @@ func all[In, Out any](
 
 // print prints the table, or with --output json the answer that it was made of.
 func (t table) print(cmd *cobra.Command, answer any) error {
-	if o, _ := cmd.Flags().GetString("output"); o == "json" {
-		e := json.NewEncoder(cmd.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(answer)
+	if asJSON(cmd) {
+		return printJSON(cmd, answer)
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, line := range t {
 		fmt.Fprintln(w, strings.Join(line, "\t"))
 	}
 	return w.Flush()
+}
+
+func asJSON(cmd *cobra.Command) bool {
+	o, _ := cmd.Flags().GetString("output")
+	return o == "json"
+}
+
+// printJSON prints the answer that this points to. A list without members is [], so that scripts can go over it.
+func printJSON(cmd *cobra.Command, answer any) error {
+	fillLists(reflect.ValueOf(answer))
+	e := json.NewEncoder(cmd.OutOrStdout())
+	e.SetIndent("", "  ")
+	return e.Encode(answer)
+}
+
+func fillLists(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			fillLists(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Field(i); f.CanSet() {
+				fillLists(f)
+			}
+		}
+	case reflect.Slice:
+		if v.IsNil() && v.CanSet() {
+			v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+		}
+		for i := range v.Len() {
+			fillLists(v.Index(i))
+		}
+	}
 }
 
 // family adds commands below one that lists, all of them with the flags that say whom to ask.

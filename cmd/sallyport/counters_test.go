@@ -29,6 +29,9 @@ func TestCounters(t *testing.T) {
 		t.Errorf("drops without interfaces: got %q", got)
 	}
 	l.refused("InvalidNetworkInterfaceID.NotFound", "drops", "eni-0123456789abcdef0")
+	if got := l.ok("connections", "--output", "json"); !strings.Contains(got, `"Connections": []`) || strings.Contains(got, `"UnansweredHosts": null`) {
+		t.Errorf("connections as JSON: got %s, want lists without members as []", got)
+	}
 
 	if got := l.ok("observe"); strings.Count(got, "\n") != 1 {
 		t.Errorf("observe: got %q, want nothing", got)

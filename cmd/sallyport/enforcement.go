@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -80,10 +79,8 @@ func enforcement(
 }
 
 func printEnforcement(cmd *cobra.Command, out *wire.DescribeEnforcementResult) error {
-	if o, _ := cmd.Flags().GetString("output"); o == "json" {
-		e := json.NewEncoder(cmd.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(out)
+	if asJSON(cmd) {
+		return printJSON(cmd, out)
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ENI\tHOST\tDEVICE\tSTATE\tREVISION\tIN FORCE\tMESSAGE")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +20,8 @@ func explainReachabilityCommand() *cobra.Command {
 		Short:   "May one end reach the other, by which rules, and what is missing?",
 		Long: `May one end reach the other, by which rules, and what is missing? An end is an interface, an instance or an address.
 Without --icmp-type a packet of icmp or icmpv6 is an echo request. With --confirm the hosts run such a packet through the
-interfaces' own programs, too; it reaches nobody. The exit code is 0 if it passes, 1 if not or if a program says
-otherwise or nothing.`,
+interfaces' own programs, too; it reaches nobody. The exit code is 0 if the rules let it pass, 1 if not or if a
+program says otherwise or nothing.`,
 		Example: `  sallyport explain-reachability 198.51.100.1 eni-0123456789abcdef0 tcp 22
   sallyport explain-reachability i-0123456789abcdef0 i-0fedcba9876543210 icmp --confirm`,
 		Args: cobra.RangeArgs(3, 4),
@@ -53,10 +52,8 @@ otherwise or nothing.`,
 			if err != nil {
 				return err
 			}
-			if o, _ := f.GetString("output"); o == "json" {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				if err := e.Encode(out); err != nil {
+			if asJSON(cmd) {
+				if err := printJSON(cmd, out); err != nil {
 					return err
 				}
 			} else {
@@ -90,10 +87,24 @@ func explained(out *wire.ExplainReachabilityResult) error {
 				wire.Value(g.Direction), wire.Value(g.NetworkInterfaceId), wire.Value(c.Message))
 		}
 	}
-	if !wire.Value(out.Allowed) {
+	switch {
+	case wire.Value(out.Allowed):
+		return nil
+	case passesObserved(out):
+		return errors.New("the rules refuse the packet: it passes only because of an observation")
+	default:
 		return errors.New("the packet does not get there")
 	}
-	return nil
+}
+
+// passesObserved says whether nothing but rules is in the way, and only where they are being tried.
+func passesObserved(out *wire.ExplainReachabilityResult) bool {
+	for _, g := range gatesOf(out) {
+		if !wire.Value(g.Allowed) && g.ObservesUntil == nil {
+			return false
+		}
+	}
+	return len(out.Explanations) == 0
 }
 
 func printReachability(w io.Writer, in *wire.ExplainReachabilityRequest, out *wire.ExplainReachabilityResult) {
