@@ -112,7 +112,7 @@ func cidrText(p netip.Prefix) string {
 func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 	r := random{rand.New(rand.NewPCG(seed, 4))}
 	c := Case{Seed: seed, Limits: Limits{Established: 32768}}
-	switch seed / 8 % 5 { // the same for a while: to change them takes time
+	switch seed / 8 % 4 { // the same for a while: to change them takes time
 	case 0:
 		c.Limits.Established = 1 + int(seed/8%11)
 	case 1:
@@ -120,7 +120,7 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 	}
 	c.Views = []*ruleset.View{r.view()}
 	changes := packets / 500
-	if r.chance(40) {
+	if r.chance(60) {
 		changes *= 4
 		c.Views[0] = r.opened(c.Views[0])
 	}
@@ -141,9 +141,10 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 	for i := range s.weights {
 		s.weights[i] = r.IntN(10) * r.IntN(3)
 	}
-	s.weights[converse] += 20
-	s.weights[linkLayer] += 8
-	s.weights[spoiled] += 3
+	s.weights[converse] += 16
+	s.weights[linkLayer] += 14
+	s.weights[odd] += 4
+	s.weights[spoiled] += 6
 	s.weights[garbage] /= 4
 	c.Steps = []Step{{Kind: Apply}}
 	var detached vpc.InterfaceID
@@ -160,6 +161,7 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 			after := slices.Concat(rest, s.aftermath(), s.burst(8))
 			if r.chance(40) {
 				after = append(after, Step{Kind: Wait, Ticks: 6 * s.hz})
+				after = append(after, s.rest()...) // what was observed may be so no longer
 			}
 			after = append(after, rest...)
 			c.Steps = append(c.Steps, after...)
@@ -174,7 +176,7 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 			c.Steps = append(c.Steps, Step{Kind: Sweep})
 		case x < 340:
 			c.Steps = append(c.Steps, Step{Kind: Wait, Ticks: s.while()})
-			if r.chance(50) {
+			if r.chance(80) {
 				rest := s.rest()
 				c.Steps = append(c.Steps, rest...)
 				n += len(rest)
@@ -211,7 +213,7 @@ func (s *sequence) burst(n int) (steps []Step) {
 
 // aftermath is what recent talks of TCP and UDP go on with, both ways.
 func (s *sequence) aftermath() (steps []Step) {
-	for _, t := range s.talks[max(0, len(s.talks)-10):] {
+	for _, t := range s.talks[max(0, len(s.talks)-12):] {
 		if t.protocol != protocolTCP && t.protocol != protocolUDP {
 			continue
 		}
@@ -232,7 +234,7 @@ func (s *sequence) aftermath() (steps []Step) {
 				p.payload = tcpSegment(t.ports[src], t.ports[dst], t.seq[d], t.seq[1-d], flagACK, nil)
 			}
 			steps = append(steps, s.framed(t, d, p))
-			if s.chance(30) {
+			if s.chance(70) {
 				e := datagram{src: p.dst, dst: p.src, protocol: protocolICMP, payload: icmpMessage(3, 4, 0, 1400, p.bytes())}
 				if e.src.Is6() {
 					e.protocol, e.payload = protocolICMPv6, icmpMessage(2, 0, 0, 1400, p.bytes())
@@ -468,7 +470,7 @@ func (s *sequence) conversation() Step {
 	if s.chance(2) && p.src.Is4() {
 		p.fragment = pick(s.random, []uint16{0x4000, 0x8000, 0x2000, 0x2001, 1, 0x1fff, 0x3000})
 	}
-	if s.chance(10) && p.src.Is6() {
+	if s.chance(25) && p.src.Is6() {
 		p.first, p.headers = s.headers(p.protocol)
 	}
 	if s.chance(6) {
