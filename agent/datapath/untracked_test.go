@@ -162,6 +162,85 @@ func TestUntrackedEnds(t *testing.T) {
 	}
 }
 
+// TestUntrackedEndStands: a change of the rules leaves an untracked flow that has ended its ten seconds,
+// whichever side speaks first after it.
+func TestUntrackedEndStands(t *testing.T) {
+	const in, out = ruleset.Ingress, ruleset.Egress
+	closes := func(f *frame) { f.flags = fin | ack }
+	resets := func(f *frame) { f.flags = rst | ack }
+	for _, tt := range []struct {
+		name    string
+		ends    []ruleset.Direction // who says it
+		how     func(*frame)
+		speaks  ruleset.Direction // after the change
+		remains bool              // eleven seconds after the end
+	}{
+		{"RST, the client speaks", []ruleset.Direction{out}, resets, in, false},
+		{"RST, the guest speaks", []ruleset.Direction{in}, resets, out, false},
+		{"both FINs, the client speaks", []ruleset.Direction{in, out}, closes, in, false},
+		{"both FINs, the guest speaks", []ruleset.Direction{out, in}, closes, out, false},
+		{"one FIN, the client speaks", []ruleset.Direction{out}, closes, in, true},
+		{"no end", nil, nil, in, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHost(t, datapath.Options{}.WithTestClock())
+			h.attach(eniA)
+			h.apply(openWeb())
+			says := map[ruleset.Direction]frame{in: h.handshake(tcp(remote4, own4, 4000, 80, syn), ruleset.ReasonRule)}
+			says[out] = says[in].reply()
+			for _, d := range tt.ends {
+				h.want(eniA, d, says[d].with(tt.name, tt.how), ruleset.ReasonRule)
+			}
+			must(t, h.d.Advance(5*time.Second))
+			h.apply(openWeb(rule(false, vpc.TCP, 22, 22, "10.0.0.0/8")))
+			h.want(eniA, tt.speaks, says[tt.speaks], ruleset.ReasonRule)
+			must(t, h.d.Advance(6*time.Second))
+			list, err := h.d.Connections(eniA)
+			must(t, err)
+			if got := len(list) == 1; got != tt.remains {
+				t.Errorf("got %+v, want one entry %v", list, tt.remains)
+			}
+		})
+	}
+}
+
+// TestSweepWithoutView: while no View names an interface a sweep takes none of its connections, since nobody
+// knows their timeouts; it does again once one names it.
+func TestSweepWithoutView(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		rules *ruleset.View
+		want  ruleset.Reason // of the packets after the first
+	}{
+		{"tracked", view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")), ruleset.ReasonTracked},
+		{"untracked", openWeb(), ruleset.ReasonRule},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHost(t, datapath.Options{}.WithTestClock())
+			h.attach(eniA)
+			sweep := func(want int) {
+				t.Helper()
+				swept, err := h.d.Sweep()
+				must(t, err)
+				if swept != want {
+					t.Errorf("Sweep() = %d, want %d", swept, want)
+				}
+			}
+			h.apply(tt.rules)
+			established := h.handshake(tcp(remote4, own4, 4000, 80, syn), tt.want)
+			h.apply(&ruleset.View{Revision: 2})
+			h.want(eniA, ruleset.Ingress, established, ruleset.ReasonNoTable)
+			must(t, h.d.Advance(time.Hour))
+			sweep(0)
+			h.apply(tt.rules)
+			h.want(eniA, ruleset.Ingress, established, tt.want)
+			h.want(eniA, ruleset.Egress, established.reply(), tt.want)
+			must(t, h.d.Advance(432_001*time.Second))
+			sweep(1)
+		})
+	}
+}
+
 // TestTimeoutsOfENI: an interface's own timeouts count, for connections that there are as well; what it
 // does not say is EC2's default.
 func TestTimeoutsOfENI(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/sallyport/sallyport/ruleset"
 	"github.com/sallyport/sallyport/vpc"
@@ -107,14 +108,14 @@ func Describe(frame []byte) string {
 }
 
 func flagNames(flags uint8) string {
-	text := ""
+	var b strings.Builder
 	for i, c := range "FSRPAUEC" {
 		if flags>>i&1 != 0 {
-			text += string(c)
+			b.WriteRune(c)
 		}
 	}
-	if text == "" {
+	if b.Len() == 0 {
 		return "-"
 	}
-	return text
+	return b.String()
 }

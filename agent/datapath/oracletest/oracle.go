@@ -127,8 +127,7 @@ func (d Decision) Displaced() bool {
 
 func because(r ruleset.Reason) Decision {
 	d := Decision{Verdict: ruleset.Verdict{Reason: r}}
-	switch r {
-	case ruleset.ReasonRule, ruleset.ReasonTracked, ruleset.ReasonLink, ruleset.ReasonPlatform:
+	if slices.Contains([]ruleset.Reason{ruleset.ReasonRule, ruleset.ReasonTracked, ruleset.ReasonLink, ruleset.ReasonPlatform}, r) {
 		d.Action = ruleset.Allow
 	}
 	return d

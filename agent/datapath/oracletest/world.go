@@ -79,9 +79,12 @@ var (
 
 // Services are what hosts offer where they offer anything.
 var Services = []Service{
-	{protocolUDP, netip.MustParseAddrPort("169.254.169.253:53")}, {protocolTCP, netip.MustParseAddrPort("169.254.169.254:80")},
-	{protocolUDP, netip.MustParseAddrPort("[fd00:ec2::253]:53")}, {protocolTCP, netip.MustParseAddrPort("[fd00:ec2::123]:80")},
-	{protocolUDP, netip.MustParseAddrPort("10.0.0.50:53")}, {protocolTCP, netip.MustParseAddrPort("198.51.100.7:80")},
+	{protocolUDP, netip.MustParseAddrPort("169.254.169.253:53")},
+	{protocolTCP, netip.MustParseAddrPort("169.254.169.254:80")},
+	{protocolUDP, netip.MustParseAddrPort("[fd00:ec2::253]:53")},
+	{protocolTCP, netip.MustParseAddrPort("[fd00:ec2::123]:80")},
+	{protocolUDP, netip.MustParseAddrPort("10.0.0.50:53")},
+	{protocolTCP, netip.MustParseAddrPort("198.51.100.7:80")},
 }
 
 func addrs(in ...string) (out []netip.Addr) {
@@ -369,10 +372,7 @@ func (r random) changed(v *ruleset.View) *ruleset.View {
 			}
 		case 7:
 			if r.chance(20) { // no longer this host's, or again
-				id := pick(r, Interfaces)
-				if _, ok := n.ENIs[id]; ok {
-					delete(n.ENIs, id)
-				}
+				delete(n.ENIs, pick(r, Interfaces))
 			} else if e, ok := n.ENIs[pick(r, Interfaces)]; ok && len(e.Addresses) > 1 {
 				e.Addresses = e.Addresses[:len(e.Addresses)-1]
 				n.ENIs[e.ID] = e
