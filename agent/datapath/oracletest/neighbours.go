@@ -32,15 +32,15 @@ func (s *sequence) linkLayer() Step {
 		func(a netip.Addr) bool { return !a.Is6() },
 	)
 	payload, etherType := []byte(nil), uint16(typeIPv6)
-	switch s.IntN(10) {
-	case 0: // ARP
+	switch s.IntN(12) {
+	case 0, 10: // ARP
 		etherType = typeARP
 		sender, target, mac := here4, s.other(false), src
 		if d == ruleset.Ingress {
 			sender, target = target, sender
 		}
 		sender = right(sender, netip.IPv4Unspecified(), router4, s.other(false))
-		if d == ruleset.Egress && s.chance(40) {
+		if d == ruleset.Egress && s.chance(60) {
 			sender = netip.IPv4Unspecified()
 		}
 		if sender.IsUnspecified() || s.chance(5) {
@@ -49,7 +49,7 @@ func (s *sequence) linkLayer() Step {
 		if !sender.Is4() || !target.Is4() {
 			sender, target = router4, own4[0]
 		}
-		if s.chance(8) {
+		if s.chance(16) {
 			mac = otherMAC
 		}
 		payload = arpMessage(pick(s.random, []uint16{1, 1, 1, 1, 2, 2, 2, 3, 0, 256}), mac, sender, target)
@@ -62,7 +62,7 @@ func (s *sequence) linkLayer() Step {
 		if s.chance(50) {
 			dst = everyMAC
 		}
-	case 1, 2, 3, 4: // neighbours and routers
+	case 1, 2, 3, 4, 11: // neighbours and routers
 		payload = s.neighbour(e, d, fe80, here6, anybody6, right).bytes()
 	case 5: // MLD
 		payload = s.mld(fe80, anybody6, right).bytes()
@@ -76,7 +76,7 @@ func (s *sequence) linkLayer() Step {
 	if s.chance(2) {
 		src = otherMAC
 	}
-	if len(payload) > 40 && etherType == typeIPv6 && s.chance(9) { // in a fragment, or behind another header
+	if len(payload) > 40 && etherType == typeIPv6 && s.chance(14) { // in a fragment, or behind another header
 		header := []byte{payload[6], 0, 1, 4, 0, 0, 0, 0}
 		payload[6] = protocolOptions
 		if s.chance(50) {
@@ -85,11 +85,11 @@ func (s *sequence) linkLayer() Step {
 		payload = slices.Insert(payload, 40, header...)
 		binary.BigEndian.PutUint16(payload[4:], uint16(len(payload)-40))
 	}
-	if etherType == typeIPv4 && s.chance(4) {
+	if etherType == typeIPv4 && s.chance(8) {
 		payload[6] |= 0x20
 	}
 	frame := ethernet(src, dst, etherType, payload)
-	if s.chance(4) {
+	if s.chance(7) {
 		frame = append(frame, make([]byte, s.IntN(60))...)
 	}
 	return Step{ENI: e.ID, Direction: d, Frame: frame}
@@ -110,7 +110,7 @@ func (s *sequence) neighbour(
 	}
 	neighbour := pick(s.random, []netip.Addr{members6[0], members6[1], router6, routerFE80, pick(s.random, anybody)})
 	var target netip.Addr
-	kind := pick(s.random, []byte{133, 134, 135, 135, 135, 136, 136, 136, 137, 130})
+	kind := pick(s.random, []byte{133, 133, 134, 135, 135, 135, 135, 135, 135, 135, 136, 136, 136, 137, 130})
 	switch kind {
 	case 133:
 		p.src, p.dst = right(own, append(anybody, netip.IPv6Unspecified())...), right(allRouters, anybody...)
@@ -119,7 +119,7 @@ func (s *sequence) neighbour(
 	case 135:
 		if d == ruleset.Egress {
 			p.src, target = right(own, append(anybody, netip.IPv6Unspecified(), netip.IPv6Unspecified())...), right(neighbour, anybody...)
-			if s.chance(35) {
+			if s.chance(48) {
 				p.src = netip.IPv6Unspecified()
 			}
 			if p.src.IsUnspecified() {
@@ -129,7 +129,7 @@ func (s *sequence) neighbour(
 			p.src, target = right(neighbour, append(anybody, netip.IPv6Unspecified())...), right(own, anybody...)
 		}
 		p.dst = right(solicitedNode(target), anybody...)
-		if s.chance(30) {
+		if s.chance(50) {
 			p.dst = target
 		}
 	default:
@@ -140,7 +140,7 @@ func (s *sequence) neighbour(
 		}
 	}
 	var body []byte
-	if target.IsValid() && !s.chance(6) {
+	if target.IsValid() && !s.chance(7) {
 		body = target.AsSlice()
 	}
 	if kind == 134 {
@@ -242,9 +242,9 @@ func (s *sequence) dhcp(
 		if !own.Is4() {
 			own = own4[0]
 		}
-		p.src, p.dst = right(netip.IPv4Unspecified(), own, own, own, s.other(false)), right(everybody4, router4, router4, s.other(false))
+		p.src, p.dst = right(netip.IPv4Unspecified(), own, own, s.other(false), s.other(false), s.other(false)), right(everybody4, router4, router4, s.other(false))
 		if d == ruleset.Ingress {
-			p.src, p.dst = right(router4, s.other(false)), right(own, everybody4, everybody4, s.other(false))
+			p.src, p.dst = right(router4, s.other(false)), right(own, everybody4, s.other(false), s.other(false), s.other(false))
 		}
 		data[0] = 1
 		if (d == ruleset.Ingress) != s.chance(5) {

@@ -112,7 +112,7 @@ func cidrText(p netip.Prefix) string {
 func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 	r := random{rand.New(rand.NewPCG(seed, 4))}
 	c := Case{Seed: seed, Limits: Limits{Established: 32768}}
-	switch seed / 8 % 4 { // the same for a while: to change them takes time
+	switch seed / 8 % 5 { // the same for a while: to change them takes time
 	case 0:
 		c.Limits.Established = 1 + int(seed/8%11)
 	case 1:
@@ -120,7 +120,7 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 	}
 	c.Views = []*ruleset.View{r.view()}
 	changes := packets / 500
-	if r.chance(60) {
+	if r.chance(40) {
 		changes *= 4
 		c.Views[0] = r.opened(c.Views[0])
 	}
@@ -141,31 +141,20 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 	for i := range s.weights {
 		s.weights[i] = r.IntN(10) * r.IntN(3)
 	}
-	s.weights[converse] += 16
-	s.weights[linkLayer] += 14
+	s.weights[converse] += 26
+	s.weights[linkLayer] += 17
 	s.weights[odd] += 4
 	s.weights[spoiled] += 6
 	s.weights[garbage] /= 4
 	c.Steps = []Step{{Kind: Apply}}
 	var detached vpc.InterfaceID
+	planned := len(c.Views)
 	for n := 0; n < packets; {
 		switch x := r.IntN(10_000); {
 		case r.IntN(packets) < changes:
-			view := min(1+n*len(c.Views)/packets, len(c.Views)-1)
-			// What was begun before a change goes on after it.
-			before := s.burst(8)
-			c.Steps = append(c.Steps, before...)
-			s.view = c.Views[view]
-			c.Steps = append(c.Steps, Step{Kind: Apply, View: view})
-			rest := s.rest()
-			after := slices.Concat(rest, s.aftermath(), s.burst(8))
-			if r.chance(40) {
-				after = append(after, Step{Kind: Wait, Ticks: 6 * s.hz})
-				after = append(after, s.rest()...) // what was observed may be so no longer
-			}
-			after = append(after, rest...)
+			after := s.change(&c, min(1+n*planned/packets, planned-1))
 			c.Steps = append(c.Steps, after...)
-			n += len(before) + len(after)
+			n += len(after)
 		case detached != "" && x < 150: // not for long
 			c.Steps = append(c.Steps, Step{Kind: Attach, ENI: detached})
 			detached = ""
@@ -176,7 +165,7 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 			c.Steps = append(c.Steps, Step{Kind: Sweep})
 		case x < 340:
 			c.Steps = append(c.Steps, Step{Kind: Wait, Ticks: s.while()})
-			if r.chance(80) {
+			if r.chance(50) {
 				rest := s.rest()
 				c.Steps = append(c.Steps, rest...)
 				n += len(rest)
@@ -192,65 +181,6 @@ func NewCase(seed uint64, packets int, ticksPerSecond uint64) Case {
 		}
 	}
 	return c
-}
-
-// burst is what is said just before or after a change.
-func (s *sequence) burst(n int) (steps []Step) {
-	for range n {
-		switch {
-		case s.chance(40):
-			t := s.talk()
-			d := s.direction()
-			steps = append(steps, s.fragmented(t, d, s.say(t, &d)))
-		case s.chance(35):
-			steps = append(steps, s.icmpError())
-		default:
-			steps = append(steps, s.conversation())
-		}
-	}
-	return steps
-}
-
-// aftermath is what recent talks of TCP and UDP go on with, both ways.
-func (s *sequence) aftermath() (steps []Step) {
-	for _, t := range s.talks[max(0, len(s.talks)-12):] {
-		if t.protocol != protocolTCP && t.protocol != protocolUDP {
-			continue
-		}
-		for _, d := range []ruleset.Direction{ruleset.Egress, ruleset.Ingress, ruleset.Egress} {
-			if t.byGuest { // the answer first
-				d = 1 - d
-			}
-			src, dst := 0, 1
-			if d == ruleset.Ingress {
-				src, dst = 1, 0
-			}
-			p := datagram{src: t.remote, dst: t.local, protocol: t.protocol}
-			if d == ruleset.Egress {
-				p.src, p.dst = p.dst, p.src
-			}
-			p.payload = udpDatagram(t.ports[src], t.ports[dst], nil)
-			if t.protocol == protocolTCP {
-				p.payload = tcpSegment(t.ports[src], t.ports[dst], t.seq[d], t.seq[1-d], flagACK, nil)
-			}
-			steps = append(steps, s.framed(t, d, p))
-			if s.chance(70) {
-				e := datagram{src: p.dst, dst: p.src, protocol: protocolICMP, payload: icmpMessage(3, 4, 0, 1400, p.bytes())}
-				if e.src.Is6() {
-					e.protocol, e.payload = protocolICMPv6, icmpMessage(2, 0, 0, 1400, p.bytes())
-				}
-				steps = append(steps, s.framed(t, 1-d, e))
-			}
-		}
-	}
-	return steps
-}
-
-// rest is the fragments that are still to come.
-func (s *sequence) rest() []Step {
-	rest := s.pending
-	s.pending = nil
-	return rest
 }
 
 // testable makes a frame as long as the kernel's test run wants it: it refuses those that end in their IP
@@ -334,7 +264,7 @@ func (s *sequence) packet() Step {
 	case linkLayer:
 		return s.linkLayer()
 	case odd:
-		if s.chance(50) {
+		if s.chance(40) {
 			return s.icmpError()
 		}
 		return s.odd()
@@ -424,7 +354,7 @@ func (s *sequence) talk() *talk {
 	}
 	v6 = t.local.Is6()
 	t.remote = s.other(v6)
-	if s.chance(12) {
+	if s.chance(19) {
 		t.ports[1] = pick(s.random, []uint16{53, 80})
 		for t.remote = pick(s.random, services); t.remote.Is6() != v6; {
 			t.remote = pick(s.random, services)
@@ -480,7 +410,7 @@ func (s *sequence) conversation() Step {
 	if s.chance(2) && p.src.Is4() {
 		p.fragment = pick(s.random, []uint16{0x4000, 0x8000, 0x2000, 0x2001, 1, 0x1fff, 0x3000})
 	}
-	if s.chance(25) && p.src.Is6() {
+	if s.chance(22) && p.src.Is6() {
 		p.first, p.headers = s.headers(p.protocol)
 	}
 	if s.chance(6) {
@@ -523,7 +453,7 @@ func (s *sequence) headers(protocol uint8) (first uint8, b []byte) {
 			return protocol, b
 		}
 	}
-	if s.chance(7) {
+	if s.chance(12) {
 		a := []byte{protocol, 0, 0, 0, 1, 2, 3, 4}
 		return protocolFragment, append([]byte{protocolFragment, 0, 0, 0, 1, 2, 3, 4}, a...)
 	}
@@ -537,7 +467,7 @@ func (s *sequence) headers(protocol uint8) (first uint8, b []byte) {
 		switch kind {
 		case protocolRouting:
 			body = []byte{next, 0, 4, 0, 0, 0, 0, 0}
-			if s.chance(30) {
+			if s.chance(45) {
 				body[3] = 1
 			}
 		default:
@@ -564,9 +494,9 @@ func (s *sequence) headers(protocol uint8) (first uint8, b []byte) {
 			}
 		}
 		switch s.IntN(12) {
-		case 0:
+		case 0, 4:
 			kind, body = pick(s.random, []uint8{protocolMobility, protocolHIP, protocolShim6}), []byte{59, 0, 0, 0, 0, 0, 0, 0}
-			if s.chance(60) {
+			if s.chance(50) {
 				body[0] = next
 			}
 		case 1:
@@ -608,7 +538,7 @@ func (s *sequence) fragmented(t *talk, d ruleset.Direction, p datagram) Step {
 		} else {
 			header := []byte{protocol, 0, byte(field >> 8), byte(field), 0, 0, 0, byte(p.id)}
 			n.first, n.headers = protocolFragment, header
-			if at == 0 && p.headers == nil && s.chance(10) {
+			if at == 0 && p.headers == nil && s.chance(15) {
 				n.headers = append(header, protocol, 0, 1, 4, 0, 0, 0, 0)
 				n.headers[0] = protocolOptions
 			} else if at == 0 && p.headers != nil && s.chance(70) { // some stand behind it
@@ -698,7 +628,7 @@ func (s *sequence) icmpError() Step {
 		p.dst = s.other(p.src.Is6())
 	}
 	p.payload = icmpMessage(kind, byte(s.IntN(5)), 0, 1400, quote)
-	if s.chance(3) {
+	if s.chance(5) {
 		return s.fragmented(t, d, p)
 	}
 	return s.framed(t, d, p)
@@ -773,11 +703,11 @@ func (s *sequence) segment(t *talk, d *ruleset.Direction, data []byte) []byte {
 			*d = opener
 			t.phase++
 		default:
-			if s.chance(16) {
+			if s.chance(20) {
 				flags = pick(s.random, []uint8{flagFIN | flagACK, flagFIN | flagACK, flagRST, flagRST | flagACK})
 				t.phase++
 			}
-			if s.chance(18) { // amid it all
+			if s.chance(28) { // amid it all
 				*d, flags = opener, flagSYN
 			}
 			if t.phase > 8 && s.chance(50) {
@@ -825,10 +755,10 @@ func (s *sequence) odd() Step {
 	d := s.direction()
 	for range 1 + s.IntN(2) {
 		a := pick(s.random, impossible)
-		if s.chance(25) {
-			a = netip.AddrFrom16(pick(s.random, own4).As16())
+		if s.chance(45) {
+			a = netip.AddrFrom16(pick(s.random, own4).As16()) // in IPv6's clothes
 		}
-		if s.chance(40) {
+		if s.chance(25) {
 			a = s.other(t.local.Is6())
 		}
 		for a.Is6() != t.local.Is6() {
@@ -898,7 +828,9 @@ func (s *sequence) spoil(b []byte) []byte {
 			} else if len(b) > 66 {
 				at = pick(s.random, []int{19, 54 + 12})
 			}
-			if at < len(b) {
+			if s.chance(10) { // another version
+				b[14] ^= 0x10
+			} else if at < len(b) {
 				b[at] ^= byte(s.Uint32())
 				if at == 14 {
 					b[at] = b[at]&15 | 0x40
