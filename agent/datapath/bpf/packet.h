@@ -394,6 +394,8 @@ __noinline int walk_extensions(struct __sk_buff *skb, struct chain *chain)
 		__u8 header[8], kind = chain->next;
 		__u32 length;
 
+		/* Without the test in its head the loop falls into itself, which Linux 6.1 refuses. */
+		barrier_var(i);
 		chain->at = at;
 		if (!is_extension_header(kind))
 			return REASON_NONE;
