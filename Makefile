@@ -143,6 +143,8 @@ generate: check-generators $(TOOLS)/stamp ## make generated code again: BPF obje
 # ---- tests ------------------------------------------------------------------------------
 
 .PHONY: test
+# The rest of the mutants takes longer: make test-mutants makes all.
+test: export MUTANTS ?= 64
 test: lint test-unit test-generate test-bpf test-mutants test-clients test-e2e ## everything that CI runs, which is this
 
 # Without root: what neither touches the kernel nor is the whole product.
@@ -192,10 +194,10 @@ test-bpf: need-root need-go guest-kernel ## the agent on the real kernel, as roo
 
 # Builds as the user; TEST_EXEC starts what was built as root.
 .PHONY: test-mutants
-test-mutants: need-root check-generators ## that each of a hundred deliberate mistakes fails a test, as root
+test-mutants: need-root check-generators ## that each of some two hundred deliberate mistakes fails a test, as root
 	$(call install,$(ROOT_TEST_PACKAGES))
 	@echo "==> mutants"
-	@$(root_test) env TEST_EXEC='$(exec_root)' go test -count=1 -timeout 20m -v -run '^TestMutants$$' .
+	@$(root_test) env TEST_EXEC='$(exec_root)' MUTANTS=$(MUTANTS) go test -count=1 -timeout 20m -v -run '^TestMutants$$' .
 
 .PHONY: test-e2e
 test-e2e: need-root build ## commands and the whole product with real clients and packets, as root
@@ -211,6 +213,7 @@ soak: need-root build guest-kernel ## test-bpf and test-e2e at length, some hour
 	$(call install,$(ROOT_TEST_PACKAGES))
 	@echo "==> soak"
 	@$(root_test) go test -count=1 -timeout 48h -p 1 -v $(if $(RUN),-run '$(RUN)') $(test_exec) ./agent/... ./e2e
+	$(if $(RUN),,@$(MAKE) --no-print-directory test-mutants)
 
 # The SDK for JavaScript, as e2e/clients/package-lock.json has it. The stamp is a copy of what is installed, since a
 # checkout changes times.

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -30,14 +32,15 @@ const (
 	datapath = "agent/datapath"
 	rules    = "ruleset"
 
-	fewest = 40 // mutants
+	fewest = 40 // mutants, drawn or all
 )
 
 // TestMutants makes each mistake of bpfMutants and goMutants in a copy and wants its test to fail, which passes
 // without it. The tests of agent/datapath need root: TEST_EXEC is the command that starts them as root, empty if
-// this is root.
+// this is root. MUTANTS=n makes n of them, drawn by MUTANTS_SEED, or by a seed of the moment.
 func TestMutants(t *testing.T) {
-	caught := make([]string, 0, 2*fewest)
+	bpfMutants, goMutants, drawn := draw(t)
+	caught := make([]string, 0, drawn)
 	start := time.Now()
 	r := newMutantRunner(t)
 	t.Run("all", func(t *testing.T) {
@@ -93,6 +96,48 @@ func TestMutants(t *testing.T) {
 	if len(caught) < fewest {
 		t.Errorf("%d mutants, want at least %d", len(caught), fewest)
 	}
+}
+
+// draw returns as many mutants as MUTANTS says, without it all, in the order of the files.
+func draw(t *testing.T) (bpf, golang map[string][]mutant, n int) {
+	t.Helper()
+	chance := 1.0
+	if s := os.Getenv("MUTANTS"); s != "" {
+		want, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("MUTANTS: %v", err)
+		}
+		all := 0
+		for _, files := range []map[string][]mutant{bpfMutants, goMutants} {
+			for _, ms := range files {
+				all += len(ms)
+			}
+		}
+		chance = float64(want) / float64(all)
+	}
+	seed := uint64(time.Now().UnixMicro())
+	if s := os.Getenv("MUTANTS_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("MUTANTS_SEED: %v", err)
+		}
+	}
+	random := rand.New(rand.NewPCG(seed, 0))
+	drawn := [2]map[string][]mutant{{}, {}}
+	for i, files := range []map[string][]mutant{bpfMutants, goMutants} {
+		for _, file := range slices.Sorted(maps.Keys(files)) {
+			for _, m := range files[file] {
+				if random.Float64() < chance {
+					drawn[i][file] = append(drawn[i][file], m)
+					n++
+				}
+			}
+		}
+	}
+	if chance < 1 {
+		t.Logf("%d mutants drawn by MUTANTS_SEED=%d; make test-mutants makes all", n, seed)
+	}
+	return drawn[0], drawn[1], n
 }
 
 // TestMutantsFit: a mistake that cannot be made any more says so where the code has changed, at once.
