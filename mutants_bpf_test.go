@@ -439,16 +439,20 @@ var bpfMutants = map[string][]mutant{
 	programs + "/connection.h": {
 		{
 			"what was observed goes on", "TestObserve",
-			`if ((c->flags & CONNECTION_OBSERVED) && !is_observing(p))`, `if (false)`,
+			`		if (!is_observing(p))
+			return REASON_NONE;
+		account`, `		account`,
+		},
+		{
+			"who began what was observed is forgotten when that ends", "TestObserveIsNotTurnedRound/never_allowed",
+			`		p->flow = c;
+		if (!is_observing(p))`, `		if (!is_observing(p))`,
 		},
 		{
 			"what is observed becomes established", "TestObserve",
 			`	if (c->flags & CONNECTION_OBSERVED) {
-		account(c, p, from_guest, now);
-		p->observed = true;
-		return REASON_NO_RULE;
-	}
-`, ``,
+		p->flow = c;`, `	if (false) {
+		p->flow = c;`,
 		},
 		{
 			"an untracked flow that was displaced begins a tracked one", "TestUntrackedQuota",

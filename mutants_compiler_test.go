@@ -218,6 +218,10 @@ var goMutants = map[string][]mutant{
 			` || !which(v.export())`, ``,
 		},
 		{
+			"what was observed is listed after its end", "TestObserve",
+			`v.ticks >= v.config.ObserveUntil`, `false`,
+		},
+		{
 			"who began a connection that was cut is forgotten", "TestCutIsNotTurnedRound",
 			`if v.key.Protocol != unix.IPPROTO_TCP && v.key.Protocol != unix.IPPROTO_UDP {`, `if true {`,
 		},
@@ -243,10 +247,6 @@ var goMutants = map[string][]mutant{
 		},
 	},
 	datapath + "/sweep.go": {
-		{
-			"what was observed is never swept", "TestObserve",
-			`v.ticks >= v.config.ObserveUntil {`, `false {`,
-		},
 		{
 			"what lives is swept", "TestTimeouts/UDP_stream,_not_UDP",
 			`int64(v.ticks-c.Seen) > int64(`, `int64(v.ticks-c.Seen) >= 0*int64(`,

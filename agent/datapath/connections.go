@@ -47,7 +47,7 @@ func (d *Datapath) Connections(eni vpc.InterfaceID) ([]Connection, error) {
 	var list []Connection
 	for _, which := range []whichMap{halfOpen, established} {
 		err := d.visit(slot, which, func(v visited) error {
-			if !v.isCut() && !v.expired(v.key, v.connection) {
+			if !v.isVoid() && !v.expired(v.key, v.connection) {
 				list = append(list, v.export())
 			}
 			return nil
@@ -70,7 +70,7 @@ func (d *Datapath) Cut(eni vpc.InterfaceID, which func(Connection) bool) (int, e
 	}
 	cut := 0
 	remove := func(v visited) error {
-		if v.isCut() || v.expired(v.key, v.connection) || !which(v.export()) {
+		if v.isVoid() || v.expired(v.key, v.connection) || !which(v.export()) {
 			return nil
 		}
 		err := v.cut()
@@ -97,7 +97,12 @@ func (d *Datapath) Cut(eni vpc.InterfaceID, which func(Connection) bool) (int, e
 	return cut, nil
 }
 
-func (v visited) isCut() bool { return v.connection.Flags&guestConnectionFlagCONNECTION_CUT != 0 }
+// isVoid says whether an entry only remembers who began what was cut, or what was observed until now.
+func (v visited) isVoid() bool {
+	flags := v.connection.Flags
+	return flags&guestConnectionFlagCONNECTION_CUT != 0 ||
+		flags&guestConnectionFlagCONNECTION_OBSERVED != 0 && v.ticks >= v.config.ObserveUntil
+}
 
 // cut removes an entry. Of TCP and UDP who began it is remembered, as of an untracked flow whose rules
 // changed: else the next packet of a server that may send anywhere would begin it anew, as its own.

@@ -1,6 +1,7 @@
 package datapath_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -84,10 +85,11 @@ func TestObserve(t *testing.T) {
 	sweep(1) // the one that was refused
 	h.wantVerdict(in, established, observed)
 	must(t, h.d.Advance(2*time.Minute))
-	sweep(1)
+	if list, err = h.d.Connections(eniA); err != nil || slices.ContainsFunc(list, func(c datapath.Connection) bool { return c.Observed }) {
+		t.Errorf("after the end: %+v, %v, want nothing that is observed", list, err)
+	}
 	dropped := ruleset.Verdict{Reason: ruleset.ReasonNoRule}
 	flow(dropped)
-	sweep(0)
 	h.want(eniA, in, icmp(remote4, own4, 3, 1, 0), ruleset.ReasonICMPError)
 	h.want(eniA, out, webEstablished.reply(), ruleset.ReasonTracked)
 
@@ -96,6 +98,50 @@ func TestObserve(t *testing.T) {
 	flow(observed)
 	h.apply(view())
 	flow(dropped)
+}
+
+// TestObserveIsNotTurnedRound: when an observation ends, what the guest may send to everybody does not
+// begin anew, as its own, what somebody else began.
+func TestObserveIsNotTurnedRound(t *testing.T) {
+	const in, out = ruleset.Ingress, ruleset.Egress
+	outbound := rule(true, vpc.AllProtocols, -1, -1, "0.0.0.0/0")
+	for name, before := range map[string]*ruleset.View{
+		"never allowed":         observing(time.Now().Add(20*time.Second), outbound),
+		"untracked and revoked": openWeb(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, datapath.Options{}.WithTestClock())
+			h.attach(eniA)
+			web, dns := tcp(remote4, own4, 4000, 80, syn), udp(remote4, own4, 4000, 53)
+			flow := func(client, server ruleset.Verdict) {
+				t.Helper()
+				for _, f := range []frame{web, dns} {
+					h.wantVerdict(in, f, client)
+					h.wantVerdict(out, f.reply(), server)
+					h.wantVerdict(in, f, client)
+				}
+				web.flags = ack
+			}
+			h.apply(before)
+			for _, f := range []frame{web, dns} {
+				h.run(eniA, in, f.bytes())
+				h.run(eniA, out, f.reply().bytes())
+			}
+			observed := ruleset.Verdict{Action: ruleset.Observe, Reason: ruleset.ReasonNoRule}
+			dropped := ruleset.Verdict{Reason: ruleset.ReasonNoRule}
+			allowed := ruleset.Verdict{Action: ruleset.Allow, Reason: ruleset.ReasonRule, Rule: 1}
+			h.apply(observing(time.Now().Add(20*time.Second), outbound))
+			flow(observed, observed)
+			must(t, h.d.Advance(21*time.Second))
+			flow(dropped, allowed)
+			// A packet of its own direction may let it go on, as a connection of who began it.
+			h.apply(view(outbound, rule(false, vpc.AllProtocols, -1, -1, "198.51.100.0/24")))
+			for _, f := range []frame{web, dns} {
+				h.want(eniA, in, f, ruleset.ReasonRule)
+				h.want(eniA, out, f.reply(), ruleset.ReasonTracked)
+			}
+		})
+	}
 }
 
 // TestObserveWritesOnce: a moment is translated once, by whatever agent.

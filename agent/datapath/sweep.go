@@ -84,9 +84,6 @@ func (v visited) expired(k guestConnectionKey, c guestConnection) bool {
 	if v.config.Tables == 0 { // closed, as long as no View names the ENI: it has no timeouts
 		return false
 	}
-	if c.Flags&guestConnectionFlagCONNECTION_OBSERVED != 0 && v.ticks >= v.config.ObserveUntil {
-		return true
-	}
 	return int64(v.ticks-c.Seen) > int64(timeout(k, c, v.config.Timeouts))
 }
 

@@ -14,8 +14,9 @@
  * judged by the table of its own direction, and the flow as if its first packet came now: it may stay
  * untracked, become a tracked one, or be cut. Then what its rule still lets through opens nothing.
  *
- * What no rule allows passes while the ENI observes, with an entry that is void when that ends. It, and
- * an untracked flow, stays among the half-open ones.
+ * What no rule allows passes while the ENI observes. When that ends its entry lets nothing through any
+ * more, and says who began it, as that of an untracked flow whose rule is gone. Both stay among the
+ * half-open ones.
  *
  * An entry past its timeout is absent for every packet; the agent's sweep only reclaims it.
  */
@@ -60,8 +61,6 @@ static __always_inline bool is_observing(const struct packet *p)
 static __always_inline bool is_expired(const struct connection *c, const struct packet *p,
 				       __u64 now)
 {
-	if ((c->flags & CONNECTION_OBSERVED) && !is_observing(p))
-		return true;
 	return (__s64)(now - c->seen) > (__s64)timeout_of(c, p);
 }
 
@@ -217,6 +216,9 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 	if (!c || is_expired(c, p, now) || is_reopened(c, p))
 		return REASON_NONE;
 	if (c->flags & CONNECTION_OBSERVED) {
+		p->flow = c;
+		if (!is_observing(p))
+			return REASON_NONE;
 		account(c, p, from_guest, now);
 		p->observed = true;
 		return REASON_NO_RULE;
@@ -357,12 +359,16 @@ static __always_inline enum reason decide_flow(struct packet *p, allowance own, 
 /* No rule allows the packet, but the ENI observes: it passes. Reported once for each flow. */
 static __always_inline void observe(struct packet *p, bool from_guest)
 {
+	bool by_guest = from_guest;
+
 	p->observed = true;
 	p->opened = true;
 	if (p->stateless || (p->flow && (p->flow->flags & CONNECTION_TRACKED)))
 		return;
+	if (p->flow)
+		by_guest = p->flow->flags & CONNECTION_BY_GUEST;
 	p->flow = NULL;
-	put_flow(p, 0, from_guest, from_guest);
+	put_flow(p, 0, by_guest, from_guest);
 }
 
 #endif

@@ -163,7 +163,7 @@ static __always_inline enum reason related(struct packet *p, bool from_guest)
 		if (c && (c->flags & CONNECTION_TRACKED)) {
 			admit(p, c);
 			reason = REASON_TRACKED;
-		} else if (!c || (c->flags & CONNECTION_UNTRACKED)) {
+		} else if (!c || (c->flags & CONNECTION_UNTRACKED) || !is_observing(p)) {
 			own = judge(p, p->port, !from_guest);
 			if (own && !c)
 				own = judge_untracked(p, own, !from_guest);

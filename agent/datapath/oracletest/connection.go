@@ -142,6 +142,11 @@ func (q *question) tracked() (Decision, bool) {
 		q.entry = c
 		return Decision{}, false
 	}
+	if c.observed && !q.observing() { // it says who began it, and lets nothing pass
+		q.cover("no longer observed")
+		q.entry = c
+		return Decision{}, false
+	}
 	decision := q.belonging(c)
 	decision.forget = func() { delete(q.halfOpen, f) }
 	if c.observed {
@@ -199,10 +204,6 @@ func (q *question) belongs(c *connection) bool {
 
 // expired says whether a connection is past its time.
 func (q *question) expired(c *connection) bool {
-	if c.observed && !q.observing() {
-		q.cover("no longer observed")
-		return true
-	}
 	return q.now > c.seen+q.timeout(c)
 }
 

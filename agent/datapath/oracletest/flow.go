@@ -47,7 +47,7 @@ func (q *question) becomes(d Decision, began ruleset.Verdict, direction ruleset.
 	if q.entry != nil {
 		*c = *q.entry
 	}
-	c.byGuest, c.rule, c.untracked = direction == ruleset.Egress, began.Rule, false
+	c.byGuest, c.rule, c.untracked, c.observed = direction == ruleset.Egress, began.Rule, false, false
 	switch {
 	case q.everybody(began) && q.open(1-direction):
 		q.cover("a rule, the flow is untracked")
@@ -70,7 +70,11 @@ func (q *question) observes(reason ruleset.Reason) Decision {
 		return d
 	}
 	q.cover("observed, opens an entry")
-	d.happen = func() { q.put(&connection{seen: q.now, byGuest: q.fromGuest(), observed: true}) }
+	byGuest := q.fromGuest()
+	if q.entry != nil {
+		byGuest = q.entry.byGuest
+	}
+	d.happen = func() { q.put(&connection{seen: q.now, byGuest: byGuest, observed: true}) }
 	return d
 }
 

@@ -36,10 +36,10 @@ func (q *question) related() (Decision, bool) {
 			return Decision{}, false
 		}
 		q.cover("ICMP error about what would be untracked")
-	case c.observed:
+	case c.observed && q.observing():
 		q.cover("ICMP error about what is observed")
 		return Decision{}, false
-	case c.untracked:
+	case c.untracked || c.observed:
 		q.cover("ICMP error about an untracked flow")
 	default:
 		q.cover("ICMP error about a connection")
