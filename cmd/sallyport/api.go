@@ -156,18 +156,15 @@ func printJSON(cmd *cobra.Command, answer any) error {
 }
 
 func fillLists(v reflect.Value) {
-	switch v.Kind() {
-	case reflect.Pointer:
-		if !v.IsNil() {
-			fillLists(v.Elem())
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if f := v.Field(i); f.CanSet() {
+	if kind := v.Kind(); kind == reflect.Pointer && !v.IsNil() {
+		fillLists(v.Elem())
+	} else if kind == reflect.Struct {
+		for _, f := range v.Fields() {
+			if f.CanSet() {
 				fillLists(f)
 			}
 		}
-	case reflect.Slice:
+	} else if kind == reflect.Slice {
 		if v.IsNil() && v.CanSet() {
 			v.Set(reflect.MakeSlice(v.Type(), 0, 0))
 		}
