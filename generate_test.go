@@ -58,7 +58,7 @@ func TestGenerateSeesOneByte(t *testing.T) {
 }
 
 func isGenerated(file string) bool {
-	return strings.HasSuffix(file, "_gen.go") || strings.HasSuffix(file, "_bpfel.go") || strings.HasSuffix(file, ".pb.go")
+	return strings.HasSuffix(file, "_gen.go") || strings.HasSuffix(file, "_gen.ts") || strings.HasSuffix(file, "_bpfel.go") || strings.HasSuffix(file, ".pb.go")
 }
 
 // generate runs `make generate` in dir, and returns a sorted line for each file that it changed,

@@ -8,7 +8,7 @@
 // is absent, and an empty one is written as an empty element, as EC2 does for most of its lists.
 package wire
 
-//go:generate go run ./gen
+//go:generate go run ./gen ../../../console/src/api/sallyport_gen.ts
 
 import (
 	"fmt"

@@ -1,6 +1,7 @@
 // Gen turns the interface descriptions *.api of the folder that it runs in into Go: types, form decoders, XML encoders,
-// and a registry. The head of ec2.api explains their format. go generate runs it; it writes NAME_gen.go beside each
-// NAME.api, and registry_gen.go.
+// and a registry; and into TypeScript: the types of the services that have the caller's side. The head of ec2.api
+// explains their format. go generate runs it; it writes NAME_gen.go beside each NAME.api, registry_gen.go, and the
+// TypeScript where its argument says.
 package main
 
 import (
@@ -12,13 +13,18 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: gen FILE.ts")
+		os.Exit(2)
+	}
+	if err := run(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+// run writes the TypeScript to the file that typescript names.
+func run(typescript string) error {
 	paths, err := filepath.Glob("*.api") // sorted
 	if err != nil {
 		return err
@@ -49,5 +55,5 @@ func run() error {
 			return err
 		}
 	}
-	return nil
+	return os.WriteFile(typescript, d.typescript(), 0o644)
 }

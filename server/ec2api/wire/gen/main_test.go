@@ -24,6 +24,10 @@ func TestUpToDate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	const typescript = "sallyport_gen.ts"
+	if want[typescript], err = os.ReadFile("../../../../console/src/api/" + typescript); err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	for _, path := range descriptions {
 		text, err := os.ReadFile(path)
@@ -35,10 +39,10 @@ func TestUpToDate(t *testing.T) {
 		}
 	}
 	t.Chdir(dir)
-	if err := run(); err != nil {
+	if err := run(typescript); err != nil {
 		t.Fatal(err)
 	}
-	got, err := filepath.Glob("*_gen.go")
+	got, err := filepath.Glob("*_gen.*")
 	if err != nil || len(got) != len(want) {
 		t.Errorf("%d files are generated, %d are there (%v)", len(got), len(want), err)
 	}
@@ -93,5 +97,67 @@ func TestRefuses(t *testing.T) {
 		if err == nil || err.Error() != want {
 			t.Errorf("%s\n got %v\nwant %s", text, err, want)
 		}
+	}
+}
+
+// TestTypeScript: only what the caller's side needs is written, with the names and places that each of both sides has.
+func TestTypeScript(t *testing.T) {
+	const text = `service other
+version 2026-01-01
+namespace n
+op Unseen
+service a
+version 2026-02-02
+namespace n
+client
+# Finds things.
+op FindThings
+	Kind enum=big|small
+	Owners []Owner
+	Since time required
+	=>
+	Count long
+	Owners []Owner out=owners
+	Things []Thing
+op Stop
+type Owner
+	Name in=OwnerName
+	Tags []string
+# A thing
+# of some kind.
+type Thing
+	Content blob
+	Parts []long
+`
+	d := &description{structs: map[string]*structure{}}
+	if err := d.parse("x", strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.resolve(); err != nil {
+		t.Fatal(err)
+	}
+	got := string(d.typescript())
+	for _, want := range []string{
+		"export const Version = '2026-02-02';\n",
+		"  /** Finds things. */\n  FindThings: { request: FindThingsRequest; result: FindThingsResult };\n  Stop:",
+		"  Kind?: 'big' | 'small' | undefined;\n  Owners?: Owner[] | undefined;\n  Since: Date;\n}",
+		"  Count?: number | undefined;\n  Owners: Owner[];\n  Things: Thing[];\n}",
+		"export interface Owner {\n  Name?: string | undefined;\n  Tags?: string[] | undefined;\n}", // in requests, too
+		"export type StopRequest = Record<string, never>;\n",
+		"/**\n * A thing\n * of some kind.\n */\nexport interface Thing {\n  Content?: Uint8Array | undefined;\n  Parts: number[];\n}",
+		"  FindThingsRequest: [\n    ['Kind', 's', 'Kind', ''],\n    ['Owners', '[]Owner', 'Owner', ''],\n    ['Since', 't', 'Since', ''],\n  ],\n",
+		"  FindThingsResult: [\n    ['Count', 'n', '', 'count'],\n    ['Owners', '[]Owner', '', 'owners'],\n    ['Things', '[]Thing', '', 'thingSet'],\n  ],\n",
+		"  Owner: [\n    ['Name', 's', 'OwnerName', 'name'],\n    ['Tags', '[]s', 'Tag', 'tagSet'],\n  ],\n",
+		"  StopRequest: [\n  ],\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("not in the TypeScript: %s", want)
+		}
+	}
+	if strings.Contains(got, "Unseen") {
+		t.Error("an operation of a service without the caller's side is in the TypeScript")
+	}
+	if t.Failed() {
+		t.Log(got)
 	}
 }
