@@ -144,6 +144,9 @@ func handle[In, Out any](a *api, op wire.Op[In, Out], fn func(*call, *In) (*Out,
 		if d, ok := any(in).(wire.DryRunner); ok {
 			c.dryRun = d.IsDryRun()
 		}
+		if p, ok := any(in).(wire.Previewer); ok {
+			c.preview = p.IsPreview()
+		}
 		out, err := fn(c, in)
 		if err != nil {
 			return nil, err
@@ -170,6 +173,7 @@ type call struct {
 	action    string
 	op        *wire.Operation // nil until it is known whether there is one
 	dryRun    bool            // nothing may be written: the answer is an error in any case
+	preview   bool            // nothing may be written, and nothing is recorded
 	revision  int64           // that the answer shows; 0: none was read yet
 	wrote     bool
 	buffer    *[]byte // of answers; nil: none was taken
@@ -187,9 +191,9 @@ func (c *call) read() (*vpc.State, error) {
 }
 
 // update writes what fn makes of the newest State. What fn returns through variables is that of its
-// last run. In a dry run it is only tried.
+// last run. In a dry run or a preview it is only tried.
 func (c *call) update(fn func(*vpc.State) (vpc.Change, error)) error {
-	if c.dryRun {
+	if c.dryRun || c.preview {
 		s, err := c.read()
 		if err == nil {
 			_, err = fn(s)

@@ -30,13 +30,16 @@ const (
 
 // audited does what may change something, with a record of it. Without one nothing is begun; if the
 // record cannot be written afterwards the caller is not told of a success that nobody could prove.
-// f is nil if it could not be read.
+// f is nil if it could not be read. A preview changes nothing, and comes with every key that is pressed in a form.
 func (c *call) audited(r *http.Request, op *wire.Operation, f *wire.Form, do func() ([]byte, error)) ([]byte, error) {
 	if err := c.Audit.Ready(); err != nil {
 		c.Log.ErrorContext(c.ctx, "refused for want of an audit log", "request_id", c.requestID, "action", op.Name, "err", err)
 		return nil, vpc.Errorf(vpc.CodeUnavailable, "The audit log cannot be written. Nothing was changed.")
 	}
 	answer, err := do()
+	if c.preview {
+		return answer, err
+	}
 	record := c.record(r, op, f, answer, err)
 	if failed := c.Audit.Write(record); failed != nil {
 		c.Log.ErrorContext(c.ctx, "audit record not written", "request_id", c.requestID, "record", record, "err", failed)

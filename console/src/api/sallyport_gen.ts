@@ -11,6 +11,8 @@ export interface Operations {
   AdoptNetworkInterface: { request: AdoptNetworkInterfaceRequest; result: AdoptNetworkInterfaceResult };
   /** The answer is the only one that shows the secret. */
   CreateAccessKey: { request: CreateAccessKeyRequest; result: CreateAccessKeyResult };
+  /** Makes a group that has these rules and no other, in one change. */
+  CreateSecurityGroupWithRules: { request: CreateSecurityGroupWithRulesRequest; result: CreateSecurityGroupWithRulesResult };
   /** Makes a user: a person or program that calls the API with access keys of its own. */
   CreateUser: { request: CreateUserRequest; result: CreateUserResult };
   /** Ends connections: the next packet is judged as the first of a new one. */
@@ -37,6 +39,11 @@ export interface Operations {
    */
   DescribeRuleCounters: { request: DescribeRuleCountersRequest; result: DescribeRuleCountersResult };
   DescribeUsers: { request: DescribeUsersRequest; result: DescribeUsersResult };
+  /**
+   * Adds, modifies and removes rules of one group, of both directions, in one change: all of it or nothing. Only the
+   * result counts for the quota and for duplicates: a rule may be removed and added in one edit.
+   */
+  EditSecurityGroupRules: { request: EditSecurityGroupRulesRequest; result: EditSecurityGroupRulesResult };
   /** May one end send such a packet to the other, by which rules, and what is missing? */
   ExplainReachability: { request: ExplainReachabilityRequest; result: ExplainReachabilityResult };
   ModifyAccessKey: { request: ModifyAccessKeyRequest; result: ModifyAccessKeyResult };
@@ -230,6 +237,29 @@ export interface CreateAccessKeyResult {
   SecretAccessKey?: string | undefined;
 }
 
+export interface CreateSecurityGroupWithRulesRequest {
+  /** ReferencedGroupId=self is the new group. */
+  AddRules?: SecurityGroupRuleAddition[] | undefined;
+  Description?: string | undefined;
+  DryRun?: boolean | undefined;
+  GroupName?: string | undefined;
+  /** As of EditSecurityGroupRules. */
+  Preview?: boolean | undefined;
+  TagSpecifications?: TagSpecification[] | undefined;
+  VpcId?: string | undefined;
+}
+
+export interface CreateSecurityGroupWithRulesResult {
+  Changes: SecurityGroupRuleChange[];
+  /** Absent in a preview. */
+  GroupId?: string | undefined;
+  Problems: SecurityGroupRuleProblem[];
+  Rules: SecurityGroupRule[];
+  SecurityGroupArn?: string | undefined;
+  Tags: Tag[];
+  Warnings: SecurityGroupRuleWarning[];
+}
+
 export interface CreateUserRequest {
   DryRun?: boolean | undefined;
   Role?: 'administrator' | 'reader' | undefined;
@@ -419,6 +449,29 @@ export interface DropSample {
   Protocol?: string | undefined;
   Reason?: string | undefined;
   RemoteAddress?: string | undefined;
+}
+
+export interface EditSecurityGroupRulesRequest {
+  AddRules?: SecurityGroupRuleAddition[] | undefined;
+  DryRun?: boolean | undefined;
+  GroupId: string;
+  /** What each is to become, whole. */
+  ModifyRules?: SecurityGroupRuleUpdate[] | undefined;
+  /** Nothing is written. The answer says what would change, and all problems of all rows, not only the first. */
+  Preview?: boolean | undefined;
+  RemoveRuleIds?: string[] | undefined;
+  /** Of the state that the caller looked at: rules that are modified or removed must be as they were then. */
+  Revision?: number | undefined;
+}
+
+export interface EditSecurityGroupRulesResult {
+  Changes: SecurityGroupRuleChange[];
+  /** Empty without Preview: the call is refused with the first. */
+  Problems: SecurityGroupRuleProblem[];
+  /** Of the group after the edit; as far as there are no problems. New ones have no ids in a preview. */
+  Rules: SecurityGroupRule[];
+  /** Of all rules of the group after the edit. */
+  Warnings: SecurityGroupRuleWarning[];
 }
 
 /** What one interface has in force, as its host says. */
@@ -810,6 +863,66 @@ export interface SecurityGroupRule {
   ToPort?: number | undefined;
 }
 
+/** SecurityGroupRuleAddition is a new rule: one protocol and port range for one peer. */
+export interface SecurityGroupRuleAddition {
+  CidrIpv4?: string | undefined;
+  CidrIpv6?: string | undefined;
+  Description?: string | undefined;
+  FromPort?: number | undefined;
+  IpProtocol?: string | undefined;
+  IsEgress?: boolean | undefined;
+  PrefixListId?: string | undefined;
+  ReferencedGroupId?: string | undefined;
+  ToPort?: number | undefined;
+}
+
+export interface SecurityGroupRuleChange {
+  /** Absent: it is added. */
+  After?: SecurityGroupRule | undefined;
+  /** Absent: it is removed. */
+  Before?: SecurityGroupRule | undefined;
+  /** added, modified or removed */
+  Kind?: string | undefined;
+  /** AddRule.1, ModifyRule.2, RemoveRuleId.3 */
+  Row?: string | undefined;
+}
+
+export interface SecurityGroupRuleProblem {
+  Code?: string | undefined;
+  /** Of the row, or of the request, as in the request: CidrIpv4. Absent: the whole of it. */
+  Member?: string | undefined;
+  Message?: string | undefined;
+  /** Absent: the edit as a whole. */
+  Row?: string | undefined;
+}
+
+export interface SecurityGroupRuleRequest {
+  CidrIpv4?: string | undefined;
+  CidrIpv6?: string | undefined;
+  Description?: string | undefined;
+  FromPort?: number | undefined;
+  IpProtocol?: string | undefined;
+  PrefixListId?: string | undefined;
+  ReferencedGroupId?: string | undefined;
+  ToPort?: number | undefined;
+}
+
+export interface SecurityGroupRuleUpdate {
+  SecurityGroupRule?: SecurityGroupRuleRequest | undefined;
+  SecurityGroupRuleId: string;
+}
+
+/** SecurityGroupRuleWarning is about a rule that is open to the world. */
+export interface SecurityGroupRuleWarning {
+  /** severe: services that are attacked all the time; warning: others; info: egress */
+  Level?: string | undefined;
+  Message?: string | undefined;
+  /** Absent: the edit does not name the rule. */
+  Row?: string | undefined;
+  /** Absent: the rule is new. */
+  SecurityGroupRuleId?: string | undefined;
+}
+
 export interface Tag {
   Key?: string | undefined;
   Value?: string | undefined;
@@ -1009,6 +1122,24 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['AccessKey', 'AccessKey', '', 'accessKey'],
     ['SecretAccessKey', 's', '', 'secretAccessKey'],
   ],
+  CreateSecurityGroupWithRulesRequest: [
+    ['AddRules', '[]SecurityGroupRuleAddition', 'AddRule', ''],
+    ['Description', 's', 'Description', ''],
+    ['DryRun', 'b', 'DryRun', ''],
+    ['GroupName', 's', 'GroupName', ''],
+    ['Preview', 'b', 'Preview', ''],
+    ['TagSpecifications', '[]TagSpecification', 'TagSpecification', ''],
+    ['VpcId', 's', 'VpcId', ''],
+  ],
+  CreateSecurityGroupWithRulesResult: [
+    ['Changes', '[]SecurityGroupRuleChange', '', 'changeSet'],
+    ['GroupId', 's', '', 'groupId'],
+    ['Problems', '[]SecurityGroupRuleProblem', '', 'problemSet'],
+    ['Rules', '[]SecurityGroupRule', '', 'ruleSet'],
+    ['SecurityGroupArn', 's', '', 'securityGroupArn'],
+    ['Tags', '[]Tag', '', 'tagSet'],
+    ['Warnings', '[]SecurityGroupRuleWarning', '', 'warningSet'],
+  ],
   CreateUserRequest: [
     ['DryRun', 'b', 'DryRun', ''],
     ['Role', 's', 'Role', ''],
@@ -1158,6 +1289,21 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['Protocol', 's', '', 'protocol'],
     ['Reason', 's', '', 'reason'],
     ['RemoteAddress', 's', '', 'remoteAddress'],
+  ],
+  EditSecurityGroupRulesRequest: [
+    ['AddRules', '[]SecurityGroupRuleAddition', 'AddRule', ''],
+    ['DryRun', 'b', 'DryRun', ''],
+    ['GroupId', 's', 'GroupId', ''],
+    ['ModifyRules', '[]SecurityGroupRuleUpdate', 'ModifyRule', ''],
+    ['Preview', 'b', 'Preview', ''],
+    ['RemoveRuleIds', '[]s', 'RemoveRuleId', ''],
+    ['Revision', 'n', 'Revision', ''],
+  ],
+  EditSecurityGroupRulesResult: [
+    ['Changes', '[]SecurityGroupRuleChange', '', 'changeSet'],
+    ['Problems', '[]SecurityGroupRuleProblem', '', 'problemSet'],
+    ['Rules', '[]SecurityGroupRule', '', 'ruleSet'],
+    ['Warnings', '[]SecurityGroupRuleWarning', '', 'warningSet'],
   ],
   Enforcement: [
     ['BoundState', 's', '', 'boundState'],
@@ -1483,6 +1629,49 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['SecurityGroupRuleId', 's', '', 'securityGroupRuleId'],
     ['Tags', '[]Tag', '', 'tagSet'],
     ['ToPort', 'n', '', 'toPort'],
+  ],
+  SecurityGroupRuleAddition: [
+    ['CidrIpv4', 's', 'CidrIpv4', ''],
+    ['CidrIpv6', 's', 'CidrIpv6', ''],
+    ['Description', 's', 'Description', ''],
+    ['FromPort', 'n', 'FromPort', ''],
+    ['IpProtocol', 's', 'IpProtocol', ''],
+    ['IsEgress', 'b', 'IsEgress', ''],
+    ['PrefixListId', 's', 'PrefixListId', ''],
+    ['ReferencedGroupId', 's', 'ReferencedGroupId', ''],
+    ['ToPort', 'n', 'ToPort', ''],
+  ],
+  SecurityGroupRuleChange: [
+    ['After', 'SecurityGroupRule', '', 'after'],
+    ['Before', 'SecurityGroupRule', '', 'before'],
+    ['Kind', 's', '', 'kind'],
+    ['Row', 's', '', 'row'],
+  ],
+  SecurityGroupRuleProblem: [
+    ['Code', 's', '', 'code'],
+    ['Member', 's', '', 'member'],
+    ['Message', 's', '', 'message'],
+    ['Row', 's', '', 'row'],
+  ],
+  SecurityGroupRuleRequest: [
+    ['CidrIpv4', 's', 'CidrIpv4', ''],
+    ['CidrIpv6', 's', 'CidrIpv6', ''],
+    ['Description', 's', 'Description', ''],
+    ['FromPort', 'n', 'FromPort', ''],
+    ['IpProtocol', 's', 'IpProtocol', ''],
+    ['PrefixListId', 's', 'PrefixListId', ''],
+    ['ReferencedGroupId', 's', 'ReferencedGroupId', ''],
+    ['ToPort', 'n', 'ToPort', ''],
+  ],
+  SecurityGroupRuleUpdate: [
+    ['SecurityGroupRule', 'SecurityGroupRuleRequest', 'SecurityGroupRule', ''],
+    ['SecurityGroupRuleId', 's', 'SecurityGroupRuleId', ''],
+  ],
+  SecurityGroupRuleWarning: [
+    ['Level', 's', '', 'level'],
+    ['Message', 's', '', 'message'],
+    ['Row', 's', '', 'row'],
+    ['SecurityGroupRuleId', 's', '', 'securityGroupRuleId'],
   ],
   Tag: [
     ['Key', 's', 'Key', 'key'],

@@ -1135,6 +1135,17 @@ func (v *SecurityGroupRuleRequest) decode(d *decoder, n *node) {
 	}
 }
 
+func (v *SecurityGroupRuleRequest) write(w *formWriter) {
+	w.string("CidrIpv4", v.CidrIpv4)
+	w.string("CidrIpv6", v.CidrIpv6)
+	w.string("Description", v.Description)
+	w.int("FromPort", v.FromPort)
+	w.string("IpProtocol", v.IpProtocol)
+	w.string("PrefixListId", v.PrefixListId)
+	w.string("ReferencedGroupId", v.ReferencedGroupId)
+	w.int("ToPort", v.ToPort)
+}
+
 type SecurityGroupRuleUpdate struct {
 	SecurityGroupRule   *SecurityGroupRuleRequest
 	SecurityGroupRuleId *string // required
@@ -1153,6 +1164,11 @@ func (v *SecurityGroupRuleUpdate) decode(d *decoder, n *node) {
 		}
 	}
 	d.require(n, "SecurityGroupRuleId", Value(v.SecurityGroupRuleId) != "")
+}
+
+func (v *SecurityGroupRuleUpdate) write(w *formWriter) {
+	writeObject(w, "SecurityGroupRule", v.SecurityGroupRule, (*SecurityGroupRuleRequest).write)
+	w.string("SecurityGroupRuleId", v.SecurityGroupRuleId)
 }
 
 type SecurityGroupVpcAssociation struct {

@@ -156,6 +156,31 @@ var ExplainReachability = newOp(&Sallyport, "ExplainReachability", (*ExplainReac
 // ExplainReachabilityCall is the caller's side of [ExplainReachability].
 var ExplainReachabilityCall = Call[ExplainReachabilityRequest, ExplainReachabilityResult]{ExplainReachability.Operation, (*ExplainReachabilityRequest).write, (*ExplainReachabilityResult).parse}
 
+// EditSecurityGroupRules is an action of Sallyport. Adds, modifies and removes rules of one group, of both directions, in one change: all of it or nothing. Only the
+// result counts for the quota and for duplicates: a rule may be removed and added in one edit.
+var EditSecurityGroupRules = newOp(&Sallyport, "EditSecurityGroupRules", (*EditSecurityGroupRulesRequest).decode, (*EditSecurityGroupRulesResult).encode)
+
+// EditSecurityGroupRulesCall is the caller's side of [EditSecurityGroupRules].
+var EditSecurityGroupRulesCall = Call[EditSecurityGroupRulesRequest, EditSecurityGroupRulesResult]{EditSecurityGroupRules.Operation, (*EditSecurityGroupRulesRequest).write, (*EditSecurityGroupRulesResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *EditSecurityGroupRulesRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// IsPreview reports whether the caller only wants to know what would be done.
+func (v *EditSecurityGroupRulesRequest) IsPreview() bool { return Value(v.Preview) }
+
+// CreateSecurityGroupWithRules is an action of Sallyport. Makes a group that has these rules and no other, in one change.
+var CreateSecurityGroupWithRules = newOp(&Sallyport, "CreateSecurityGroupWithRules", (*CreateSecurityGroupWithRulesRequest).decode, (*CreateSecurityGroupWithRulesResult).encode)
+
+// CreateSecurityGroupWithRulesCall is the caller's side of [CreateSecurityGroupWithRules].
+var CreateSecurityGroupWithRulesCall = Call[CreateSecurityGroupWithRulesRequest, CreateSecurityGroupWithRulesResult]{CreateSecurityGroupWithRules.Operation, (*CreateSecurityGroupWithRulesRequest).write, (*CreateSecurityGroupWithRulesResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *CreateSecurityGroupWithRulesRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// IsPreview reports whether the caller only wants to know what would be done.
+func (v *CreateSecurityGroupWithRulesRequest) IsPreview() bool { return Value(v.Preview) }
+
 // AccessKey: AccessKey is a key or, with Expires, a session, without its secret.
 type AccessKey struct {
 	AccessKeyId *string
@@ -553,6 +578,97 @@ func (v *CreateAccessKeyResult) parse(p *parser, e *element) {
 			v.AccessKey = parseObject(p, k, (*AccessKey).parse)
 		case "secretAccessKey":
 			v.SecretAccessKey = p.secret(k)
+		}
+	}
+}
+
+// CreateSecurityGroupWithRulesRequest is the request of [CreateSecurityGroupWithRules].
+type CreateSecurityGroupWithRulesRequest struct {
+	// ReferencedGroupId=self is the new group.
+	AddRules    []SecurityGroupRuleAddition // AddRule in a request
+	Description *string
+	DryRun      *bool
+	GroupName   *string
+	// As of EditSecurityGroupRules.
+	Preview           *bool
+	TagSpecifications []TagSpecification // TagSpecification in a request
+	VpcId             *string
+}
+
+func (v *CreateSecurityGroupWithRulesRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "AddRule":
+			v.AddRules = objects(d, k, (*SecurityGroupRuleAddition).decode)
+		case "Description":
+			v.Description = d.string(k)
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "GroupName":
+			v.GroupName = d.string(k)
+		case "Preview":
+			v.Preview = d.bool(k)
+		case "TagSpecification":
+			v.TagSpecifications = objects(d, k, (*TagSpecification).decode)
+		case "VpcId":
+			v.VpcId = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *CreateSecurityGroupWithRulesRequest) write(w *formWriter) {
+	writeObjects(w, "AddRule", v.AddRules, (*SecurityGroupRuleAddition).write)
+	w.string("Description", v.Description)
+	w.bool("DryRun", v.DryRun)
+	w.string("GroupName", v.GroupName)
+	w.bool("Preview", v.Preview)
+	writeObjects(w, "TagSpecification", v.TagSpecifications, (*TagSpecification).write)
+	w.string("VpcId", v.VpcId)
+}
+
+// CreateSecurityGroupWithRulesResult is the result of [CreateSecurityGroupWithRules].
+type CreateSecurityGroupWithRulesResult struct {
+	Changes []SecurityGroupRuleChange // nil is answered as empty
+	// Absent in a preview.
+	GroupId          *string
+	Problems         []SecurityGroupRuleProblem // nil is answered as empty
+	Rules            []SecurityGroupRule        // nil is answered as empty
+	SecurityGroupArn *string
+	Tags             []Tag
+	Warnings         []SecurityGroupRuleWarning // nil is answered as empty
+}
+
+func (v *CreateSecurityGroupWithRulesResult) encode(b []byte) []byte {
+	b = putObjects(b, "changeSet", "item", orEmpty(v.Changes), (*SecurityGroupRuleChange).encode)
+	b = putString(b, "groupId", v.GroupId)
+	b = putObjects(b, "problemSet", "item", orEmpty(v.Problems), (*SecurityGroupRuleProblem).encode)
+	b = putObjects(b, "ruleSet", "item", orEmpty(v.Rules), (*SecurityGroupRule).encode)
+	b = putString(b, "securityGroupArn", v.SecurityGroupArn)
+	b = putObjects(b, "tagSet", "item", v.Tags, (*Tag).encode)
+	b = putObjects(b, "warningSet", "item", orEmpty(v.Warnings), (*SecurityGroupRuleWarning).encode)
+	return b
+}
+
+func (v *CreateSecurityGroupWithRulesResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "changeSet":
+			v.Changes = parseObjects(p, k, (*SecurityGroupRuleChange).parse)
+		case "groupId":
+			v.GroupId = p.string(k)
+		case "problemSet":
+			v.Problems = parseObjects(p, k, (*SecurityGroupRuleProblem).parse)
+		case "ruleSet":
+			v.Rules = parseObjects(p, k, (*SecurityGroupRule).parse)
+		case "securityGroupArn":
+			v.SecurityGroupArn = p.string(k)
+		case "tagSet":
+			v.Tags = parseObjects(p, k, (*Tag).parse)
+		case "warningSet":
+			v.Warnings = parseObjects(p, k, (*SecurityGroupRuleWarning).parse)
 		}
 	}
 }
@@ -1383,6 +1499,89 @@ func (v *DropSample) parse(p *parser, e *element) {
 	}
 }
 
+// EditSecurityGroupRulesRequest is the request of [EditSecurityGroupRules].
+type EditSecurityGroupRulesRequest struct {
+	AddRules []SecurityGroupRuleAddition // AddRule in a request
+	DryRun   *bool
+	GroupId  *string // required
+	// What each is to become, whole.
+	ModifyRules []SecurityGroupRuleUpdate // ModifyRule in a request
+	// Nothing is written. The answer says what would change, and all problems of all rows, not only the first.
+	Preview       *bool
+	RemoveRuleIds []string // RemoveRuleId in a request
+	// Of the state that the caller looked at: rules that are modified or removed must be as they were then.
+	Revision *int64
+}
+
+func (v *EditSecurityGroupRulesRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "AddRule":
+			v.AddRules = objects(d, k, (*SecurityGroupRuleAddition).decode)
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "GroupId":
+			v.GroupId = d.string(k)
+		case "ModifyRule":
+			v.ModifyRules = objects(d, k, (*SecurityGroupRuleUpdate).decode)
+		case "Preview":
+			v.Preview = d.bool(k)
+		case "RemoveRuleId":
+			v.RemoveRuleIds = values(d, k, (*decoder).string)
+		case "Revision":
+			v.Revision = d.long(k)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "GroupId", Value(v.GroupId) != "")
+}
+
+func (v *EditSecurityGroupRulesRequest) write(w *formWriter) {
+	writeObjects(w, "AddRule", v.AddRules, (*SecurityGroupRuleAddition).write)
+	w.bool("DryRun", v.DryRun)
+	w.string("GroupId", v.GroupId)
+	writeObjects(w, "ModifyRule", v.ModifyRules, (*SecurityGroupRuleUpdate).write)
+	w.bool("Preview", v.Preview)
+	writeValues(w, "RemoveRuleId", v.RemoveRuleIds, (*formWriter).string)
+	w.long("Revision", v.Revision)
+}
+
+// EditSecurityGroupRulesResult is the result of [EditSecurityGroupRules].
+type EditSecurityGroupRulesResult struct {
+	Changes []SecurityGroupRuleChange // nil is answered as empty
+	// Empty without Preview: the call is refused with the first.
+	Problems []SecurityGroupRuleProblem // nil is answered as empty
+	// Of the group after the edit; as far as there are no problems. New ones have no ids in a preview.
+	Rules []SecurityGroupRule // nil is answered as empty
+	// Of all rules of the group after the edit.
+	Warnings []SecurityGroupRuleWarning // nil is answered as empty
+}
+
+func (v *EditSecurityGroupRulesResult) encode(b []byte) []byte {
+	b = putObjects(b, "changeSet", "item", orEmpty(v.Changes), (*SecurityGroupRuleChange).encode)
+	b = putObjects(b, "problemSet", "item", orEmpty(v.Problems), (*SecurityGroupRuleProblem).encode)
+	b = putObjects(b, "ruleSet", "item", orEmpty(v.Rules), (*SecurityGroupRule).encode)
+	b = putObjects(b, "warningSet", "item", orEmpty(v.Warnings), (*SecurityGroupRuleWarning).encode)
+	return b
+}
+
+func (v *EditSecurityGroupRulesResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "changeSet":
+			v.Changes = parseObjects(p, k, (*SecurityGroupRuleChange).parse)
+		case "problemSet":
+			v.Problems = parseObjects(p, k, (*SecurityGroupRuleProblem).parse)
+		case "ruleSet":
+			v.Rules = parseObjects(p, k, (*SecurityGroupRule).parse)
+		case "warningSet":
+			v.Warnings = parseObjects(p, k, (*SecurityGroupRuleWarning).parse)
+		}
+	}
+}
+
 // Enforcement: What one interface has in force, as its host says.
 type Enforcement struct {
 	BoundState *string
@@ -2059,6 +2258,159 @@ func (v *RuleCounterInterface) parse(p *parser, e *element) {
 			v.NetworkInterfaceId = p.string(k)
 		case "packets":
 			v.Packets = p.long(k)
+		}
+	}
+}
+
+// SecurityGroupRuleAddition: SecurityGroupRuleAddition is a new rule: one protocol and port range for one peer.
+type SecurityGroupRuleAddition struct {
+	CidrIpv4          *string
+	CidrIpv6          *string
+	Description       *string
+	FromPort          *int32
+	IpProtocol        *string
+	IsEgress          *bool
+	PrefixListId      *string
+	ReferencedGroupId *string
+	ToPort            *int32
+}
+
+func (v *SecurityGroupRuleAddition) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "CidrIpv4":
+			v.CidrIpv4 = d.string(k)
+		case "CidrIpv6":
+			v.CidrIpv6 = d.string(k)
+		case "Description":
+			v.Description = d.string(k)
+		case "FromPort":
+			v.FromPort = d.int(k)
+		case "IpProtocol":
+			v.IpProtocol = d.string(k)
+		case "IsEgress":
+			v.IsEgress = d.bool(k)
+		case "PrefixListId":
+			v.PrefixListId = d.string(k)
+		case "ReferencedGroupId":
+			v.ReferencedGroupId = d.string(k)
+		case "ToPort":
+			v.ToPort = d.int(k)
+		default:
+			d.unknown(k)
+		}
+	}
+}
+
+func (v *SecurityGroupRuleAddition) write(w *formWriter) {
+	w.string("CidrIpv4", v.CidrIpv4)
+	w.string("CidrIpv6", v.CidrIpv6)
+	w.string("Description", v.Description)
+	w.int("FromPort", v.FromPort)
+	w.string("IpProtocol", v.IpProtocol)
+	w.bool("IsEgress", v.IsEgress)
+	w.string("PrefixListId", v.PrefixListId)
+	w.string("ReferencedGroupId", v.ReferencedGroupId)
+	w.int("ToPort", v.ToPort)
+}
+
+type SecurityGroupRuleChange struct {
+	// Absent: it is added.
+	After *SecurityGroupRule
+	// Absent: it is removed.
+	Before *SecurityGroupRule
+	// added, modified or removed
+	Kind *string
+	// AddRule.1, ModifyRule.2, RemoveRuleId.3
+	Row *string
+}
+
+func (v *SecurityGroupRuleChange) encode(b []byte) []byte {
+	b = putObject(b, "after", v.After, (*SecurityGroupRule).encode)
+	b = putObject(b, "before", v.Before, (*SecurityGroupRule).encode)
+	b = putString(b, "kind", v.Kind)
+	b = putString(b, "row", v.Row)
+	return b
+}
+
+func (v *SecurityGroupRuleChange) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "after":
+			v.After = parseObject(p, k, (*SecurityGroupRule).parse)
+		case "before":
+			v.Before = parseObject(p, k, (*SecurityGroupRule).parse)
+		case "kind":
+			v.Kind = p.string(k)
+		case "row":
+			v.Row = p.string(k)
+		}
+	}
+}
+
+type SecurityGroupRuleProblem struct {
+	Code *string
+	// Of the row, or of the request, as in the request: CidrIpv4. Absent: the whole of it.
+	Member  *string
+	Message *string
+	// Absent: the edit as a whole.
+	Row *string
+}
+
+func (v *SecurityGroupRuleProblem) encode(b []byte) []byte {
+	b = putString(b, "code", v.Code)
+	b = putString(b, "member", v.Member)
+	b = putString(b, "message", v.Message)
+	b = putString(b, "row", v.Row)
+	return b
+}
+
+func (v *SecurityGroupRuleProblem) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "code":
+			v.Code = p.string(k)
+		case "member":
+			v.Member = p.string(k)
+		case "message":
+			v.Message = p.string(k)
+		case "row":
+			v.Row = p.string(k)
+		}
+	}
+}
+
+// SecurityGroupRuleWarning: SecurityGroupRuleWarning is about a rule that is open to the world.
+type SecurityGroupRuleWarning struct {
+	// severe: services that are attacked all the time; warning: others; info: egress
+	Level   *string
+	Message *string
+	// Absent: the edit does not name the rule.
+	Row *string
+	// Absent: the rule is new.
+	SecurityGroupRuleId *string
+}
+
+func (v *SecurityGroupRuleWarning) encode(b []byte) []byte {
+	b = putString(b, "level", v.Level)
+	b = putString(b, "message", v.Message)
+	b = putString(b, "row", v.Row)
+	b = putString(b, "securityGroupRuleId", v.SecurityGroupRuleId)
+	return b
+}
+
+func (v *SecurityGroupRuleWarning) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "level":
+			v.Level = p.string(k)
+		case "message":
+			v.Message = p.string(k)
+		case "row":
+			v.Row = p.string(k)
+		case "securityGroupRuleId":
+			v.SecurityGroupRuleId = p.string(k)
 		}
 	}
 }

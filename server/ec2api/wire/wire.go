@@ -50,6 +50,9 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // DryRunner is a request that can be asked for as a rehearsal.
 type DryRunner interface{ IsDryRun() bool }
 
+// Previewer is a request that can be asked for what it would do, and is then answered as if it was done.
+type Previewer interface{ IsPreview() bool }
+
 // Service is one API of the endpoint: a Version, a namespace, a form of answers.
 type Service struct {
 	Name      string // ec2, sts, sallyport

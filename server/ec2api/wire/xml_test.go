@@ -112,6 +112,8 @@ func TestCall(t *testing.T) {
 	trip(t, tested, wire.DescribeConnections, wire.DescribeConnectionsCall)
 	trip(t, tested, wire.CutConnections, wire.CutConnectionsCall)
 	trip(t, tested, wire.ExplainReachability, wire.ExplainReachabilityCall)
+	trip(t, tested, wire.EditSecurityGroupRules, wire.EditSecurityGroupRulesCall)
+	trip(t, tested, wire.CreateSecurityGroupWithRules, wire.CreateSecurityGroupWithRulesCall)
 	for name, op := range wire.Operations {
 		if op.Service == &wire.Sallyport && !tested[name] {
 			t.Errorf("%s is not tested", name)

@@ -95,6 +95,10 @@ func (e *emitter) operation(op *operation) {
 		e.p("// IsDryRun reports whether this is a rehearsal.")
 		e.p("func (v *%s) IsDryRun() bool { return Value(v.DryRun) }\n", op.in.name)
 	}
+	if op.in.member("Preview", "bool") {
+		e.p("// IsPreview reports whether the caller only wants to know what would be done.")
+		e.p("func (v *%s) IsPreview() bool { return Value(v.Preview) }\n", op.in.name)
+	}
 }
 
 func (e *emitter) doc(lines []string, otherwise string) {
