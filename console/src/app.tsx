@@ -1,0 +1,42 @@
+import { QueryClientProvider } from "@tanstack/react-query";
+import { lazy, Suspense, type ComponentType } from "react";
+import { HashRouter, Navigate, Route, Routes } from "react-router";
+import { queryClient } from "./api/query";
+import { SessionGate, SessionProvider } from "./session";
+import { NotificationsProvider } from "./shell/notifications";
+import { LoadingPage, NotFoundPage } from "./shell/page";
+import { PreferencesProvider } from "./shell/preferences";
+import { TopBar } from "./shell/top-bar";
+
+// One line per page. Each is a chunk of its own, so that the first one is small.
+const pages: [path: string, load: () => Promise<{ default: ComponentType }>][] = [
+  ["/SecurityGroups", () => import("./pages/security-groups/list")],
+];
+const routes = pages.map(([path, load]) => [path, lazy(load)] as const);
+
+export function App() {
+  return (
+    <QueryClientProvider client={queryClient}>
+      <PreferencesProvider>
+        <SessionProvider>
+          <HashRouter>
+            <SessionGate>
+              <NotificationsProvider>
+                <TopBar />
+                <Suspense fallback={<LoadingPage />}>
+                  <Routes>
+                    <Route path="/" element={<Navigate to="/SecurityGroups" replace />} />
+                    {routes.map(([path, Page]) => (
+                      <Route key={path} path={path} element={<Page />} />
+                    ))}
+                    <Route path="*" element={<NotFoundPage />} />
+                  </Routes>
+                </Suspense>
+              </NotificationsProvider>
+            </SessionGate>
+          </HashRouter>
+        </SessionProvider>
+      </PreferencesProvider>
+    </QueryClientProvider>
+  );
+}

@@ -1,0 +1,42 @@
+// What the frame of every page says.
+
+export const text = {
+  product: "Sallyport",
+  home: "Sallyport, security groups",
+  loading: "Loading",
+  notFound: { title: "No such page", body: "The address leads nowhere. The navigation shows what there is." },
+  error: { title: "This could not be loaded", again: "Try again" },
+  settings: {
+    label: "Settings",
+    theme: "Theme",
+    light: "Light",
+    dark: "Dark",
+    asSystem: "As the system",
+    density: "Density",
+    comfortable: "Comfortable",
+    compact: "Compact",
+  },
+  user: { signOut: "Sign out", account: (id: string) => `Account ${id}`, role: (name: string) => `Role: ${name}` },
+  navigation: {
+    label: "Navigation",
+    network: "Network & Security",
+    securityGroups: "Security groups",
+    networkInterfaces: "Network interfaces",
+    prefixLists: "Managed prefix lists",
+    instances: "Instances",
+    vpc: "Virtual private cloud",
+    vpcs: "Your VPCs",
+    subnets: "Subnets",
+    peerings: "Peering connections",
+    tools: "Tools",
+    why: "Why?",
+  },
+  notifications: { label: "Notifications", dismiss: "Dismiss" },
+  signIn: {
+    title: "Sign in to Sallyport",
+    userName: "User name",
+    password: "Password",
+    submit: "Sign in",
+    link: "No password? On the server, `sallyport console` prints a link that signs you in.",
+  },
+};
