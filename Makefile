@@ -109,6 +109,21 @@ build: need-go ## build bin/sallyport
 	@$(as_user) mkdir -p bin
 	$(as_user) go build -buildvcs=$(BUILDVCS) -o bin/sallyport ./cmd/sallyport
 
+# What is built stays until a source is newer; npm ci runs when the lock changed.
+CONSOLE_SOURCES = $(shell find console -name node_modules -prune -o -name dist -prune -o -type f -print)
+console/node_modules/.package-lock.json: console/package-lock.json
+	@echo "==> installing what the console is built with"
+	cd console && $(as_user) npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(as_user) touch $@
+
+console/dist/index.html: console/node_modules/.package-lock.json $(CONSOLE_SOURCES)
+	@echo "==> building the console"
+	@$(as_user) rm -rf console/dist/assets
+	cd console && $(as_user) npm run --silent build
+
+.PHONY: console
+console: console/dist/index.html ## build the web console, which bin/sallyport embeds
+
 .PHONY: dev
 dev: need-root build ## build and run `sallyport dev` as root; ARGS="--listen ADDR" are passed on
 	$(call install,$(DEV_PACKAGES))

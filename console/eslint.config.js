@@ -13,7 +13,11 @@ export default tseslint.config(
       "no-restricted-properties": [
         "error",
         { object: "window", property: "sessionStorage", message: "nothing of a session is stored" },
-        { object: "window", property: "localStorage", message: "only src/shell/preferences.ts stores, and only preferences" },
+        {
+          object: "window",
+          property: "localStorage",
+          message: "only src/shell/preferences.ts stores, and only preferences",
+        },
       ],
       "no-restricted-globals": ["error", "sessionStorage", "localStorage"],
     },

@@ -13,6 +13,11 @@ export default defineConfig({
     modulePreload: { polyfill: false }, // it would be an inline script
     chunkSizeWarningLimit: 1500,
   },
-  server: { proxy: { "/session": server, "^/$": { target: server, bypass: (request) => (request.method === "POST" ? null : request.url) } } },
+  server: {
+    proxy: {
+      "/session": server,
+      "^/$": { target: server, bypass: (request) => (request.method === "POST" ? null : request.url) },
+    },
+  },
   test: { environment: "jsdom", globals: false, setupFiles: ["src/test-setup.ts"] },
 });

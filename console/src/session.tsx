@@ -68,8 +68,8 @@ export const region = () => current?.Region ?? "us-east-1";
 
 interface SessionState {
   session: Session | undefined;
-  signIn(userName: string, password: string): Promise<void>;
-  signOut(): Promise<void>;
+  signIn: (userName: string, password: string) => Promise<void>;
+  signOut: () => Promise<void>;
 }
 
 const Context = createContext<SessionState | undefined>(undefined);

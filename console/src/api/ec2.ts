@@ -46,7 +46,7 @@ export async function send<In extends ServiceInputTypes, Out extends ServiceOutp
     { step: "deserialize", priority: "high", name: "revision", override: true },
   );
   const output = await ec2().send(command);
-  return { output, revision: revisions.get(output as object) ?? 0 };
+  return { output, revision: revisions.get(output) ?? 0 };
 }
 
 /** query is what useQuery needs for a reading call: `useQuery(query(new DescribeVpcsCommand({})))`. */

@@ -1,4 +1,14 @@
-import { Alert, Box, Button, Container, Form, FormField, Header, Input, SpaceBetween } from "@cloudscape-design/components";
+import {
+  Alert,
+  Box,
+  Button,
+  Container,
+  Form,
+  FormField,
+  Header,
+  Input,
+  SpaceBetween,
+} from "@cloudscape-design/components";
 import { useState } from "react";
 import { messageOf } from "../api/errors";
 import { useSession } from "../session";
@@ -29,7 +39,13 @@ export function SignInPage() {
         }}
       >
         <Container header={<Header variant="h1">{text.signIn.title}</Header>}>
-          <Form actions={<Button variant="primary" loading={busy} formAction="submit">{text.signIn.submit}</Button>}>
+          <Form
+            actions={
+              <Button variant="primary" loading={busy} formAction="submit">
+                {text.signIn.submit}
+              </Button>
+            }
+          >
             <SpaceBetween size="l">
               {error && <Alert type="error">{error}</Alert>}
               <FormField label={text.signIn.userName}>

@@ -2,14 +2,17 @@ import type { FlashbarProps } from "@cloudscape-design/components";
 import { createContext, useCallback, useContext, useMemo, useState, type ReactNode } from "react";
 import { text } from "../text/shell";
 
-export type Notification = Pick<FlashbarProps.MessageDefinition, "type" | "header" | "content" | "loading" | "action"> & {
+export type Notification = Pick<
+  FlashbarProps.MessageDefinition,
+  "type" | "header" | "content" | "loading" | "action"
+> & {
   /** A later one with the same id takes its place. */
   id?: string;
 };
 
 interface State {
   items: FlashbarProps.MessageDefinition[];
-  notify(n: Notification): void;
+  notify: (n: Notification) => void;
 }
 
 const Items = createContext<State["items"]>([]);

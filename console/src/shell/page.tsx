@@ -15,7 +15,11 @@ import { useNotifications } from "./notifications";
 import { usePreferences } from "./preferences";
 
 const t = text.navigation;
-const link = (label: string, path: string): SideNavigationProps.Item => ({ type: "link", text: label, href: `#${path}` });
+const link = (label: string, path: string): SideNavigationProps.Item => ({
+  type: "link",
+  text: label,
+  href: `#${path}`,
+});
 
 const navigation: SideNavigationProps.Item[] = [
   link(t.instances, "/Instances"),

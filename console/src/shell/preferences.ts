@@ -23,7 +23,7 @@ function load(): Preferences {
 
 interface State {
   preferences: Preferences;
-  change(part: Partial<Preferences>): void;
+  change: (part: Partial<Preferences>) => void;
 }
 
 const Context = createContext<State>({ preferences: defaults, change: () => {} });

@@ -40,7 +40,7 @@ export function TopBar() {
       ],
       onItemClick: (e) => {
         const [what, value] = e.detail.id.split(":");
-        change({ [what!]: value } as Partial<Preferences>);
+        change({ [what!]: value });
       },
     },
     {
