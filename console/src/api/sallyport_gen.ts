@@ -33,6 +33,8 @@ export interface Operations {
   DescribeObservations: { request: DescribeObservationsRequest; result: DescribeObservationsResult };
   /** What an account may have, by EC2's default or as the operator set it. */
   DescribeQuotas: { request: DescribeQuotasRequest; result: DescribeQuotasResult };
+  /** Which values a property has, for completion, in their order: those that hold a text, up to so many. */
+  DescribeResourceValues: { request: DescribeResourceValuesRequest; result: DescribeResourceValuesResult };
   /**
    * What rules have let through, per rule and interface that it is in force on, as the hosts last said. A rule that
    * had no packet is there with zeros.
@@ -55,6 +57,16 @@ export interface Operations {
   /** Sets a quota for this installation, or, without a value, back to EC2's default. */
   ModifyQuota: { request: ModifyQuotaRequest; result: ModifyQuotaResult };
   ModifyUser: { request: ModifyUserRequest; result: ModifyUserResult };
+  /**
+   * What a person who types this looks for, the closest first: port:5432 from:world, an address, a block, an id, a
+   * name, a tag. docs/api.md has the words.
+   */
+  SearchResources: { request: SearchResourcesRequest; result: SearchResourcesResult };
+  /**
+   * Which objects of a type pass what a list's filters say, in the order of one property, a page of them; Describe…
+   * with the ids says the rest. A property is what the type's Describe call can filter by, or one of docs/api.md.
+   */
+  SelectResources: { request: SelectResourcesRequest; result: SelectResourcesResult };
 }
 
 /** AccessKey is a key or, with Expires, a session, without its secret. */
@@ -399,6 +411,22 @@ export interface DescribeQuotasRequest {
 
 export interface DescribeQuotasResult {
   Quotas: Quota[];
+}
+
+export interface DescribeResourceValuesRequest {
+  /** In the value, whatever the case; absent: all. */
+  Contains?: string | undefined;
+  MaxResults?: number | undefined;
+  /** As SelectResources takes it, or tag-key. */
+  PropertyKey: string;
+  ResourceType: 'instance' | 'network-interface' | 'prefix-list' | 'security-group' | 'security-group-rule' | 'subnet' | 'vpc' | 'vpc-peering-connection';
+  Scope?: ResourceFilter[] | undefined;
+}
+
+export interface DescribeResourceValuesResult {
+  /** There are more. */
+  Truncated?: boolean | undefined;
+  Values: ResourceValue[];
 }
 
 export interface DescribeRuleCountersRequest {
@@ -818,6 +846,22 @@ export interface ReferencedSecurityGroup {
   VpcPeeringConnectionId?: string | undefined;
 }
 
+/** One condition, as the console's property filter makes it. */
+export interface ResourceFilter {
+  /** = != : (contains) !: ^ (starts with) !^ > >= < <=; absent: contains. */
+  Operator?: string | undefined;
+  /** Absent: any that free text looks at. */
+  PropertyKey?: string | undefined;
+  /** With = and != an empty one is that of an object without a value. */
+  Value?: string | undefined;
+}
+
+export interface ResourceValue {
+  /** How many objects have it. */
+  Count?: number | undefined;
+  Value?: string | undefined;
+}
+
 /** What one rule has let through, on all interfaces that carry its group together. */
 export interface RuleCounter {
   Bytes?: number | undefined;
@@ -844,6 +888,40 @@ export interface RuleCounterInterface {
   Message?: string | undefined;
   NetworkInterfaceId?: string | undefined;
   Packets?: number | undefined;
+}
+
+export interface SearchCount {
+  Count?: number | undefined;
+  ResourceType?: string | undefined;
+}
+
+export interface SearchHit {
+  /** The group's or list's name, or the tag Name. */
+  Name?: string | undefined;
+  /** What was looked for and how it was met, as a sentence without a full stop. */
+  Reason?: string | undefined;
+  ResourceId?: string | undefined;
+  ResourceType?: string | undefined;
+  /** Of a rule, whole. */
+  SecurityGroupRule?: SecurityGroupRule | undefined;
+  /** Of a rule: its group's name. */
+  SecurityGroupName?: string | undefined;
+  VpcId?: string | undefined;
+}
+
+export interface SearchResourcesRequest {
+  MaxResults?: number | undefined;
+  Query: string;
+  /** Only of these types. */
+  ResourceTypes?: string[] | undefined;
+}
+
+export interface SearchResourcesResult {
+  Counts: SearchCount[];
+  Hits: SearchHit[];
+  /** Of all, not only of those in Hits. */
+  MatchedCount?: number | undefined;
+  Revision?: number | undefined;
 }
 
 export interface SecurityGroupRule {
@@ -921,6 +999,28 @@ export interface SecurityGroupRuleWarning {
   Row?: string | undefined;
   /** Absent: the rule is new. */
   SecurityGroupRuleId?: string | undefined;
+}
+
+export interface SelectResourcesRequest {
+  Descending?: boolean | undefined;
+  /** What holds in any case, joined by and; TotalCount counts what it leaves. */
+  Scope?: ResourceFilter[] | undefined;
+  Filters?: ResourceFilter[] | undefined;
+  MaxResults?: number | undefined;
+  Offset?: number | undefined;
+  /** How the filters are joined; absent: and. */
+  Operation?: 'and' | 'or' | undefined;
+  ResourceType: 'instance' | 'network-interface' | 'prefix-list' | 'security-group' | 'security-group-rule' | 'subnet' | 'vpc' | 'vpc-peering-connection';
+  /** A property; absent: in order of creation. */
+  SortBy?: string | undefined;
+}
+
+export interface SelectResourcesResult {
+  /** How many pass the filters. */
+  MatchedCount?: number | undefined;
+  ResourceIds: string[];
+  Revision?: number | undefined;
+  TotalCount?: number | undefined;
 }
 
 export interface Tag {
@@ -1252,6 +1352,17 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
   ],
   DescribeQuotasResult: [
     ['Quotas', '[]Quota', '', 'quotaSet'],
+  ],
+  DescribeResourceValuesRequest: [
+    ['Contains', 's', 'Contains', ''],
+    ['MaxResults', 'n', 'MaxResults', ''],
+    ['PropertyKey', 's', 'PropertyKey', ''],
+    ['ResourceType', 's', 'ResourceType', ''],
+    ['Scope', '[]ResourceFilter', 'Scope', ''],
+  ],
+  DescribeResourceValuesResult: [
+    ['Truncated', 'b', '', 'truncated'],
+    ['Values', '[]ResourceValue', '', 'valueSet'],
   ],
   DescribeRuleCountersRequest: [
     ['GroupIds', '[]s', 'GroupId', ''],
@@ -1593,6 +1704,15 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['VpcId', 's', '', 'vpcId'],
     ['VpcPeeringConnectionId', 's', '', 'vpcPeeringConnectionId'],
   ],
+  ResourceFilter: [
+    ['Operator', 's', 'Operator', ''],
+    ['PropertyKey', 's', 'PropertyKey', ''],
+    ['Value', 's', 'Value', ''],
+  ],
+  ResourceValue: [
+    ['Count', 'n', '', 'count'],
+    ['Value', 's', '', 'value'],
+  ],
   RuleCounter: [
     ['Bytes', 'n', '', 'bytes'],
     ['Connections', 'n', '', 'connections'],
@@ -1613,6 +1733,30 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['Message', 's', '', 'message'],
     ['NetworkInterfaceId', 's', '', 'networkInterfaceId'],
     ['Packets', 'n', '', 'packets'],
+  ],
+  SearchCount: [
+    ['Count', 'n', '', 'count'],
+    ['ResourceType', 's', '', 'resourceType'],
+  ],
+  SearchHit: [
+    ['Name', 's', '', 'name'],
+    ['Reason', 's', '', 'reason'],
+    ['ResourceId', 's', '', 'resourceId'],
+    ['ResourceType', 's', '', 'resourceType'],
+    ['SecurityGroupRule', 'SecurityGroupRule', '', 'securityGroupRule'],
+    ['SecurityGroupName', 's', '', 'securityGroupName'],
+    ['VpcId', 's', '', 'vpcId'],
+  ],
+  SearchResourcesRequest: [
+    ['MaxResults', 'n', 'MaxResults', ''],
+    ['Query', 's', 'Query', ''],
+    ['ResourceTypes', '[]s', 'ResourceType', ''],
+  ],
+  SearchResourcesResult: [
+    ['Counts', '[]SearchCount', '', 'countSet'],
+    ['Hits', '[]SearchHit', '', 'hitSet'],
+    ['MatchedCount', 'n', '', 'matchedCount'],
+    ['Revision', 'n', '', 'revision'],
   ],
   SecurityGroupRule: [
     ['CidrIpv4', 's', '', 'cidrIpv4'],
@@ -1672,6 +1816,22 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['Message', 's', '', 'message'],
     ['Row', 's', '', 'row'],
     ['SecurityGroupRuleId', 's', '', 'securityGroupRuleId'],
+  ],
+  SelectResourcesRequest: [
+    ['Descending', 'b', 'Descending', ''],
+    ['Scope', '[]ResourceFilter', 'Scope', ''],
+    ['Filters', '[]ResourceFilter', 'Filter', ''],
+    ['MaxResults', 'n', 'MaxResults', ''],
+    ['Offset', 'n', 'Offset', ''],
+    ['Operation', 's', 'Operation', ''],
+    ['ResourceType', 's', 'ResourceType', ''],
+    ['SortBy', 's', 'SortBy', ''],
+  ],
+  SelectResourcesResult: [
+    ['MatchedCount', 'n', '', 'matchedCount'],
+    ['ResourceIds', '[]s', '', 'resourceIdSet'],
+    ['Revision', 'n', '', 'revision'],
+    ['TotalCount', 'n', '', 'totalCount'],
   ],
   Tag: [
     ['Key', 's', 'Key', 'key'],

@@ -13,6 +13,7 @@ package wire
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
@@ -116,9 +117,12 @@ type Operation struct {
 }
 
 // Changes reports whether the operation may change anything: EC2 begins the names of all others with Describe or Get,
-// and so do we, or with Explain. STS's GetSessionToken, which makes a session, is the one that is named otherwise.
+// and so do we, or with Explain, Select or Search. STS's GetSessionToken, which makes a session, is the one that is
+// named otherwise.
 func (o *Operation) Changes() bool {
-	reads := strings.HasPrefix(o.Name, "Describe") || strings.HasPrefix(o.Name, "Get") || strings.HasPrefix(o.Name, "Explain")
+	reads := slices.ContainsFunc([]string{"Describe", "Get", "Explain", "Select", "Search"}, func(verb string) bool {
+		return strings.HasPrefix(o.Name, verb)
+	})
 	return !reads || o == GetSessionToken.Operation
 }
 
