@@ -302,7 +302,7 @@ var goMutants = map[string][]mutant{
 	datapath + "/upgrade.go": {
 		{
 			"an upgrade that was broken off outlives the older version", "TestUpgradeBegunAgain",
-			`if same != [3]bool{} && same != [3]bool{true, true, true} {`, `if false {`,
+			`if same != [3]bool{} && same != [3]bool{true, true, true} {`, `if same == [3]bool{} && false {`,
 		},
 		{
 			"an upgrade puts its programs in force before it has tables", "TestUpgrade/tcx",

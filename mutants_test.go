@@ -271,7 +271,8 @@ func (r *mutantRunner) run(t *testing.T, where string, b build, tests ...string)
 	for i, test := range tests {
 		patterns[i] = "^" + strings.ReplaceAll(test, "/", "$/^") + "$"
 	}
-	args := append(slices.Clone(r.exec), b.binary, "-test.run", strings.Join(patterns, "|"), "-test.v", "-test.failfast", "-test.timeout", "100s")
+	args := append(slices.Clone(r.exec), b.binary, "-test.run", strings.Join(patterns, "|"), "-test.v", "-test.failfast",
+		"-test.timeout", (time.Duration(len(tests)) * 100 * time.Second).String())
 	if b.object != "" {
 		args = append(args, "-object", b.object)
 	}
