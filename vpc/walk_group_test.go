@@ -29,7 +29,13 @@ func (w *walk) groupStep(g, other vpc.GroupID, v vpc.VPCID) (string, vpc.Change,
 	aRule := func() vpc.RuleID {
 		return pick(w, rules, func(r vpc.Rule) vpc.RuleID { return r.ID }, "sgr-12345678")
 	}
-	switch w.r.IntN(15) {
+	switch w.r.IntN(16) {
+	case 15:
+		out, c, err := w.ReplaceSecurityGroup(vpc.Replacement{Group: other, By: g, AllInterfaces: w.r.IntN(2) == 0, AllRules: true})
+		if err == nil && len(out.Problems) > 0 {
+			err = out.Problems[0].Refusal
+		}
+		return "replace", c, err
 	case 9, 10, 11:
 		enis := slices.Collect(w.NetworkInterfaces())
 		id := pick(w, enis, func(e *vpc.NetworkInterface) vpc.InterfaceID { return e.ID }, "eni-12345678")

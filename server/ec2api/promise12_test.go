@@ -31,7 +31,7 @@ var vocabulary = func() map[string][]string {
 	return map[string][]string{
 		"GroupName": names, "GroupDescription": names, "Description": names, "Description.Value": names,
 		"GroupName.1": names, "SourceSecurityGroupName": names, "ClientToken": {"t", "u", ""},
-		"GroupId": id("sg"), "GroupId.1": id("sg"), "SecurityGroupId.1": id("sg"), "SecurityGroupId.2": id("sg"),
+		"GroupId": id("sg"), "ReplacementGroupId": id("sg"), "GroupId.1": id("sg"), "SecurityGroupId.1": id("sg"), "SecurityGroupId.2": id("sg"),
 		"VpcId": id("vpc"), "VpcId.1": id("vpc"), "SubnetId": id("subnet"), "SubnetId.1": id("subnet"),
 		"NetworkInterfaceId": id("eni"), "NetworkInterfaceId.1": id("eni"), "InstanceId": id("i"), "InstanceId.1": id("i"),
 		"AttachmentId": id("eni-attach"), "SecurityGroupRuleId.1": id("sgr"), "SecurityGroupRuleId.2": id("sgr"),

@@ -114,6 +114,8 @@ func TestCall(t *testing.T) {
 	trip(t, tested, wire.ExplainReachability, wire.ExplainReachabilityCall)
 	trip(t, tested, wire.EditSecurityGroupRules, wire.EditSecurityGroupRulesCall)
 	trip(t, tested, wire.CreateSecurityGroupWithRules, wire.CreateSecurityGroupWithRulesCall)
+	trip(t, tested, wire.DescribeSecurityGroupUses, wire.DescribeSecurityGroupUsesCall)
+	trip(t, tested, wire.ReplaceSecurityGroup, wire.ReplaceSecurityGroupCall)
 	for name, op := range wire.Operations {
 		if op.Service == &wire.Sallyport && !tested[name] {
 			t.Errorf("%s is not tested", name)
