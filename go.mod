@@ -92,3 +92,6 @@ require (
 	k8s.io/utils v0.0.0-20260108192941-914a6e750570 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
+
+// An npm package in there holds Go files.
+ignore ./console/node_modules

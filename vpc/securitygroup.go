@@ -135,20 +135,8 @@ func (s *State) DeleteSecurityGroup(ref GroupRef) (*SecurityGroup, Change, error
 	if err != nil {
 		return nil, Change{}, err
 	}
-	if g.Name == defaultGroupName {
-		return nil, Change{}, Errorf(CodeCannotDelete,
-			`the specified group: "%s" name: "%s" cannot be deleted by a user`, g.ID, g.Name)
-	}
-	for range s.InterfacesOfGroup(g.ID) {
-		return nil, Change{}, errDependentObject(g.ID)
-	}
-	for other := range s.GroupsReferencing(g.ID) {
-		if other.ID != g.ID && shareVPC(other, g) {
-			return nil, Change{}, errDependentObject(g.ID)
-		}
-	}
-	if slices.ContainsFunc(g.Associations, func(a GroupAssociation) bool { return a.Ended.IsZero() }) {
-		return nil, Change{}, errDependentObject(g.ID)
+	for b := range s.blockers(g) {
+		return nil, Change{}, g.refuseDelete(b.kind)
 	}
 	d := s.draft()
 	d.delete(g.Key())

@@ -111,6 +111,7 @@ func New(c Config) (http.Handler, error) {
 	a.regionActions()
 	a.securityGroupActions()
 	a.securityGroupRuleActions()
+	a.securityGroupUseActions()
 	a.vpcActions()
 	a.classicLinkActions()
 	a.subnetActions()

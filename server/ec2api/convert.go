@@ -52,7 +52,7 @@ func tagSet(in vpc.Tags) []wire.Tag {
 }
 
 // ids makes identifiers of texts; whether they are well-formed is for vpc to say.
-func ids[ID ~string](in []string) []ID {
+func ids[ID, S ~string](in []S) []ID {
 	out := make([]ID, len(in))
 	for i, s := range in {
 		out[i] = ID(s)

@@ -75,17 +75,21 @@ func describeSecurityGroupVpcAssociations(
 	if err != nil {
 		return nil, err
 	}
-	account := text(s.Installation().Account)
 	out := &wire.DescribeSecurityGroupVpcAssociationsResult{
 		SecurityGroupVpcAssociations: []wire.SecurityGroupVpcAssociation{}, NextToken: token(next),
 	}
 	for _, a := range associations {
-		out.SecurityGroupVpcAssociations = append(out.SecurityGroupVpcAssociations, wire.SecurityGroupVpcAssociation{
-			GroupId: text(a.Group.ID), GroupOwnerId: account,
-			VpcId: text(a.VPC), VpcOwnerId: account, State: text(a.State()),
-		})
+		out.SecurityGroupVpcAssociations = append(out.SecurityGroupVpcAssociations, groupVpcAssociation(s, a))
 	}
 	return out, nil
+}
+
+func groupVpcAssociation(s *vpc.State, a vpc.AssociatedVPC) wire.SecurityGroupVpcAssociation {
+	account := text(s.Installation().Account)
+	return wire.SecurityGroupVpcAssociation{
+		GroupId: text(a.Group.ID), GroupOwnerId: account,
+		VpcId: text(a.VPC), VpcOwnerId: account, State: text(a.State()),
+	}
 }
 
 func describeSecurityGroupReferences(

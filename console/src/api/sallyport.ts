@@ -32,7 +32,8 @@ export async function call<K extends keyof Operations>(
       body,
     }),
   );
-  const { host: _, ...headers } = signed.headers; // the browser writes it itself
+  const headers = { ...signed.headers };
+  delete headers.host; // the browser writes it itself
   const response = await fetch("/", { method: "POST", headers, body });
   const document = new DOMParser().parseFromString(await response.text(), "text/xml");
   if (!response.ok) {

@@ -40,6 +40,8 @@ export interface Operations {
    * had no packet is there with zeros.
    */
   DescribeRuleCounters: { request: DescribeRuleCountersRequest; result: DescribeRuleCountersResult };
+  /** What uses each group, and what stands in the way of its delete. */
+  DescribeSecurityGroupUses: { request: DescribeSecurityGroupUsesRequest; result: DescribeSecurityGroupUsesResult };
   DescribeUsers: { request: DescribeUsersRequest; result: DescribeUsersResult };
   /**
    * Adds, modifies and removes rules of one group, of both directions, in one change: all of it or nothing. Only the
@@ -57,6 +59,8 @@ export interface Operations {
   /** Sets a quota for this installation, or, without a value, back to EC2's default. */
   ModifyQuota: { request: ModifyQuotaRequest; result: ModifyQuotaResult };
   ModifyUser: { request: ModifyUserRequest; result: ModifyUserResult };
+  /** Puts a group in the place of another, on interfaces and in rules that name it: all of them or none. */
+  ReplaceSecurityGroup: { request: ReplaceSecurityGroupRequest; result: ReplaceSecurityGroupResult };
   /**
    * What a person who types this looks for, the closest first: port:5432 from:world, an address, a block, an id, a
    * name, a tag. docs/api.md has the words.
@@ -306,6 +310,17 @@ export interface DeleteAccessKeyRequest {
 
 export type DeleteAccessKeyResult = Record<string, never>;
 
+/** Resources of one type that stand in the way. */
+export interface DeleteBlocker {
+  Code?: string | undefined;
+  Count?: number | undefined;
+  Message?: string | undefined;
+  /** Of interfaces, rules or VPCs; none for a default group. */
+  ResourceIds: string[];
+  /** default-group, network-interface, security-group-rule or vpc-association. */
+  Type?: string | undefined;
+}
+
 export interface DeleteUserRequest {
   DryRun?: boolean | undefined;
   UserName: string;
@@ -440,6 +455,20 @@ export interface DescribeRuleCountersRequest {
 export interface DescribeRuleCountersResult {
   NextToken?: string | undefined;
   RuleCounters: RuleCounter[];
+}
+
+export interface DescribeSecurityGroupUsesRequest {
+  /** Absent: all. */
+  GroupIds?: string[] | undefined;
+  MaxResults?: number | undefined;
+  /** How many interfaces, rules and resources of a blocker are listed of each group; counts are of all. Absent: 1000. */
+  MaxUses?: number | undefined;
+  NextToken?: string | undefined;
+}
+
+export interface DescribeSecurityGroupUsesResult {
+  NextToken?: string | undefined;
+  SecurityGroupUses: SecurityGroupUses[];
 }
 
 export interface DescribeUsersRequest {
@@ -846,6 +875,52 @@ export interface ReferencedSecurityGroup {
   VpcPeeringConnectionId?: string | undefined;
 }
 
+export interface ReplaceSecurityGroupRequest {
+  /** That carry the group. */
+  AllNetworkInterfaces?: boolean | undefined;
+  /** That name the group, its own too. */
+  AllSecurityGroupRules?: boolean | undefined;
+  DryRun?: boolean | undefined;
+  /** To be replaced. */
+  GroupId: string;
+  /** Instead of AllNetworkInterfaces. */
+  NetworkInterfaceIds?: string[] | undefined;
+  /** Nothing is written: what would change, and what would refuse it. */
+  Preview?: boolean | undefined;
+  ReplacementGroupId: string;
+  /** Instead of AllSecurityGroupRules. */
+  SecurityGroupRuleIds?: string[] | undefined;
+}
+
+export interface ReplaceSecurityGroupResult {
+  NetworkInterfaces: ReplacedInterface[];
+  /** Of a preview; else the first of them refuses the call. */
+  Problems: ReplacementProblem[];
+  SecurityGroupRules: ReplacedRule[];
+}
+
+export interface ReplacedInterface {
+  /** Before. */
+  GroupIds: string[];
+  InstanceId?: string | undefined;
+  NetworkInterfaceId?: string | undefined;
+  /** After. */
+  NewGroupIds: string[];
+}
+
+export interface ReplacedRule {
+  After?: SecurityGroupRule | undefined;
+  Before?: SecurityGroupRule | undefined;
+}
+
+/** Why one interface or rule cannot have the other group. */
+export interface ReplacementProblem {
+  Code?: string | undefined;
+  Message?: string | undefined;
+  NetworkInterfaceId?: string | undefined;
+  SecurityGroupRuleId?: string | undefined;
+}
+
 /** One condition, as the console's property filter makes it. */
 export interface ResourceFilter {
   /** = != : (contains) !: ^ (starts with) !^ > >= < <=; absent: contains. */
@@ -997,8 +1072,63 @@ export interface SecurityGroupRuleWarning {
   Message?: string | undefined;
   /** Absent: the edit does not name the rule. */
   Row?: string | undefined;
-  /** Absent: the rule is new. */
-  SecurityGroupRuleId?: string | undefined;
+}
+
+export interface SecurityGroupUseInterface {
+  BoundState?: string | undefined;
+  Description?: string | undefined;
+  /** All that it carries. */
+  Groups: GroupIdentifier[];
+  InstanceId?: string | undefined;
+  /** The tag Name of the instance. */
+  InstanceName?: string | undefined;
+  /** The tag Name. */
+  Name?: string | undefined;
+  NetworkInterfaceId?: string | undefined;
+  PrivateIpAddress?: string | undefined;
+  SubnetId?: string | undefined;
+  VpcId?: string | undefined;
+}
+
+export interface SecurityGroupUseRule {
+  /** It stands in the way of a delete. */
+  Blocks?: boolean | undefined;
+  /** Of the group that has the rule. */
+  GroupName?: string | undefined;
+  Rule?: SecurityGroupRule | undefined;
+  /** It names a group that it cannot reach any more. */
+  Stale?: boolean | undefined;
+  /** Of the group that has the rule. */
+  VpcId?: string | undefined;
+}
+
+export interface SecurityGroupUses {
+  /**
+   * What stands in the way of a delete, in the order in which DeleteSecurityGroup looks: it answers with the
+   * first one's words. None: the group can be deleted.
+   */
+  Blockers: DeleteBlocker[];
+  Deletable?: boolean | undefined;
+  GroupId?: string | undefined;
+  GroupName?: string | undefined;
+  NetworkInterfaceCount?: number | undefined;
+  /** That carry it, in order of their ids. */
+  NetworkInterfaces: SecurityGroupUseInterface[];
+  /** Of rules that name it. */
+  RuleCount?: number | undefined;
+  /** That name it, its own too. */
+  Rules: SecurityGroupUseRule[];
+  VpcAssociations: SecurityGroupVpcAssociation[];
+  VpcId?: string | undefined;
+}
+
+export interface SecurityGroupVpcAssociation {
+  GroupId?: string | undefined;
+  GroupOwnerId?: string | undefined;
+  State?: string | undefined;
+  StateReason?: string | undefined;
+  VpcId?: string | undefined;
+  VpcOwnerId?: string | undefined;
 }
 
 export interface SelectResourcesRequest {
@@ -1269,6 +1399,13 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
   ],
   DeleteAccessKeyResult: [
   ],
+  DeleteBlocker: [
+    ['Code', 's', '', 'code'],
+    ['Count', 'n', '', 'count'],
+    ['Message', 's', '', 'message'],
+    ['ResourceIds', '[]s', '', 'resourceIdSet'],
+    ['Type', 's', '', 'type'],
+  ],
   DeleteUserRequest: [
     ['DryRun', 'b', 'DryRun', ''],
     ['UserName', 's', 'UserName', ''],
@@ -1374,6 +1511,16 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
   DescribeRuleCountersResult: [
     ['NextToken', 's', '', 'nextToken'],
     ['RuleCounters', '[]RuleCounter', '', 'ruleCounterSet'],
+  ],
+  DescribeSecurityGroupUsesRequest: [
+    ['GroupIds', '[]s', 'GroupId', ''],
+    ['MaxResults', 'n', 'MaxResults', ''],
+    ['MaxUses', 'n', 'MaxUses', ''],
+    ['NextToken', 's', 'NextToken', ''],
+  ],
+  DescribeSecurityGroupUsesResult: [
+    ['NextToken', 's', '', 'nextToken'],
+    ['SecurityGroupUses', '[]SecurityGroupUses', '', 'securityGroupUseSet'],
   ],
   DescribeUsersRequest: [
     ['MaxResults', 'n', 'MaxResults', ''],
@@ -1704,6 +1851,37 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['VpcId', 's', '', 'vpcId'],
     ['VpcPeeringConnectionId', 's', '', 'vpcPeeringConnectionId'],
   ],
+  ReplaceSecurityGroupRequest: [
+    ['AllNetworkInterfaces', 'b', 'AllNetworkInterfaces', ''],
+    ['AllSecurityGroupRules', 'b', 'AllSecurityGroupRules', ''],
+    ['DryRun', 'b', 'DryRun', ''],
+    ['GroupId', 's', 'GroupId', ''],
+    ['NetworkInterfaceIds', '[]s', 'NetworkInterfaceId', ''],
+    ['Preview', 'b', 'Preview', ''],
+    ['ReplacementGroupId', 's', 'ReplacementGroupId', ''],
+    ['SecurityGroupRuleIds', '[]s', 'SecurityGroupRuleId', ''],
+  ],
+  ReplaceSecurityGroupResult: [
+    ['NetworkInterfaces', '[]ReplacedInterface', '', 'networkInterfaceSet'],
+    ['Problems', '[]ReplacementProblem', '', 'problemSet'],
+    ['SecurityGroupRules', '[]ReplacedRule', '', 'securityGroupRuleSet'],
+  ],
+  ReplacedInterface: [
+    ['GroupIds', '[]s', '', 'groupIdSet'],
+    ['InstanceId', 's', '', 'instanceId'],
+    ['NetworkInterfaceId', 's', '', 'networkInterfaceId'],
+    ['NewGroupIds', '[]s', '', 'newGroupIdSet'],
+  ],
+  ReplacedRule: [
+    ['After', 'SecurityGroupRule', '', 'after'],
+    ['Before', 'SecurityGroupRule', '', 'before'],
+  ],
+  ReplacementProblem: [
+    ['Code', 's', '', 'code'],
+    ['Message', 's', '', 'message'],
+    ['NetworkInterfaceId', 's', '', 'networkInterfaceId'],
+    ['SecurityGroupRuleId', 's', '', 'securityGroupRuleId'],
+  ],
   ResourceFilter: [
     ['Operator', 's', 'Operator', ''],
     ['PropertyKey', 's', 'PropertyKey', ''],
@@ -1815,7 +1993,45 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['Level', 's', '', 'level'],
     ['Message', 's', '', 'message'],
     ['Row', 's', '', 'row'],
-    ['SecurityGroupRuleId', 's', '', 'securityGroupRuleId'],
+  ],
+  SecurityGroupUseInterface: [
+    ['BoundState', 's', '', 'boundState'],
+    ['Description', 's', '', 'description'],
+    ['Groups', '[]GroupIdentifier', '', 'groupSet'],
+    ['InstanceId', 's', '', 'instanceId'],
+    ['InstanceName', 's', '', 'instanceName'],
+    ['Name', 's', '', 'name'],
+    ['NetworkInterfaceId', 's', '', 'networkInterfaceId'],
+    ['PrivateIpAddress', 's', '', 'privateIpAddress'],
+    ['SubnetId', 's', '', 'subnetId'],
+    ['VpcId', 's', '', 'vpcId'],
+  ],
+  SecurityGroupUseRule: [
+    ['Blocks', 'b', '', 'blocks'],
+    ['GroupName', 's', '', 'groupName'],
+    ['Rule', 'SecurityGroupRule', '', 'rule'],
+    ['Stale', 'b', '', 'stale'],
+    ['VpcId', 's', '', 'vpcId'],
+  ],
+  SecurityGroupUses: [
+    ['Blockers', '[]DeleteBlocker', '', 'blockerSet'],
+    ['Deletable', 'b', '', 'deletable'],
+    ['GroupId', 's', '', 'groupId'],
+    ['GroupName', 's', '', 'groupName'],
+    ['NetworkInterfaceCount', 'n', '', 'networkInterfaceCount'],
+    ['NetworkInterfaces', '[]SecurityGroupUseInterface', '', 'networkInterfaceSet'],
+    ['RuleCount', 'n', '', 'ruleCount'],
+    ['Rules', '[]SecurityGroupUseRule', '', 'ruleSet'],
+    ['VpcAssociations', '[]SecurityGroupVpcAssociation', '', 'vpcAssociationSet'],
+    ['VpcId', 's', '', 'vpcId'],
+  ],
+  SecurityGroupVpcAssociation: [
+    ['GroupId', 's', '', 'groupId'],
+    ['GroupOwnerId', 's', '', 'groupOwnerId'],
+    ['State', 's', '', 'state'],
+    ['StateReason', 's', '', 'stateReason'],
+    ['VpcId', 's', '', 'vpcId'],
+    ['VpcOwnerId', 's', '', 'vpcOwnerId'],
   ],
   SelectResourcesRequest: [
     ['Descending', 'b', 'Descending', ''],

@@ -1,7 +1,7 @@
 import { TopNavigation, type TopNavigationProps } from "@cloudscape-design/components";
 import { useSession } from "../session";
 import { text } from "../text/shell";
-import { usePreferences, type Preferences } from "./preferences";
+import { usePreferences } from "./preferences";
 
 const s = text.settings;
 

@@ -1190,6 +1190,25 @@ func (v *SecurityGroupVpcAssociation) encode(b []byte) []byte {
 	return b
 }
 
+func (v *SecurityGroupVpcAssociation) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "groupId":
+			v.GroupId = p.string(k)
+		case "groupOwnerId":
+			v.GroupOwnerId = p.string(k)
+		case "state":
+			v.State = p.string(k)
+		case "stateReason":
+			v.StateReason = p.string(k)
+		case "vpcId":
+			v.VpcId = p.string(k)
+		case "vpcOwnerId":
+			v.VpcOwnerId = p.string(k)
+		}
+	}
+}
+
 type StaleIpPermission struct {
 	FromPort         *int32
 	IpProtocol       *string

@@ -181,6 +181,24 @@ func (v *CreateSecurityGroupWithRulesRequest) IsDryRun() bool { return Value(v.D
 // IsPreview reports whether the caller only wants to know what would be done.
 func (v *CreateSecurityGroupWithRulesRequest) IsPreview() bool { return Value(v.Preview) }
 
+// DescribeSecurityGroupUses is an action of Sallyport. What uses each group, and what stands in the way of its delete.
+var DescribeSecurityGroupUses = newOp(&Sallyport, "DescribeSecurityGroupUses", (*DescribeSecurityGroupUsesRequest).decode, (*DescribeSecurityGroupUsesResult).encode)
+
+// DescribeSecurityGroupUsesCall is the caller's side of [DescribeSecurityGroupUses].
+var DescribeSecurityGroupUsesCall = Call[DescribeSecurityGroupUsesRequest, DescribeSecurityGroupUsesResult]{DescribeSecurityGroupUses.Operation, (*DescribeSecurityGroupUsesRequest).write, (*DescribeSecurityGroupUsesResult).parse}
+
+// ReplaceSecurityGroup is an action of Sallyport. Puts a group in the place of another, on interfaces and in rules that name it: all of them or none.
+var ReplaceSecurityGroup = newOp(&Sallyport, "ReplaceSecurityGroup", (*ReplaceSecurityGroupRequest).decode, (*ReplaceSecurityGroupResult).encode)
+
+// ReplaceSecurityGroupCall is the caller's side of [ReplaceSecurityGroup].
+var ReplaceSecurityGroupCall = Call[ReplaceSecurityGroupRequest, ReplaceSecurityGroupResult]{ReplaceSecurityGroup.Operation, (*ReplaceSecurityGroupRequest).write, (*ReplaceSecurityGroupResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *ReplaceSecurityGroupRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// IsPreview reports whether the caller only wants to know what would be done.
+func (v *ReplaceSecurityGroupRequest) IsPreview() bool { return Value(v.Preview) }
+
 // AccessKey: AccessKey is a key or, with Expires, a session, without its secret.
 type AccessKey struct {
 	AccessKeyId *string
@@ -833,6 +851,43 @@ func (*DeleteAccessKeyResult) encode(b []byte) []byte { return append(b, "<retur
 func (v *DeleteAccessKeyResult) parse(p *parser, e *element) {
 }
 
+// DeleteBlocker: Resources of one type that stand in the way.
+type DeleteBlocker struct {
+	Code    *string
+	Count   *int32
+	Message *string
+	// Of interfaces, rules or VPCs; none for a default group.
+	ResourceIds []string
+	// default-group, network-interface, security-group-rule or vpc-association.
+	Type *string
+}
+
+func (v *DeleteBlocker) encode(b []byte) []byte {
+	b = putString(b, "code", v.Code)
+	b = putNumber(b, "count", v.Count)
+	b = putString(b, "message", v.Message)
+	b = putValues(b, "resourceIdSet", "item", v.ResourceIds, putString)
+	b = putString(b, "type", v.Type)
+	return b
+}
+
+func (v *DeleteBlocker) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "code":
+			v.Code = p.string(k)
+		case "count":
+			v.Count = p.int(k)
+		case "message":
+			v.Message = p.string(k)
+		case "resourceIdSet":
+			v.ResourceIds = parseValues(p, k, (*parser).string)
+		case "type":
+			v.Type = p.string(k)
+		}
+	}
+}
+
 // DeleteUserRequest is the request of [DeleteUser].
 type DeleteUserRequest struct {
 	DryRun   *bool
@@ -1356,6 +1411,64 @@ func (v *DescribeRuleCountersResult) parse(p *parser, e *element) {
 			v.NextToken = p.string(k)
 		case "ruleCounterSet":
 			v.RuleCounters = parseObjects(p, k, (*RuleCounter).parse)
+		}
+	}
+}
+
+// DescribeSecurityGroupUsesRequest is the request of [DescribeSecurityGroupUses].
+type DescribeSecurityGroupUsesRequest struct {
+	// Absent: all.
+	GroupIds   []string // GroupId in a request
+	MaxResults *int32   // 5 to 1000
+	// How many interfaces, rules and resources of a blocker are listed of each group; counts are of all. Absent: 1000.
+	MaxUses   *int32 // 0 to 1000
+	NextToken *string
+}
+
+func (v *DescribeSecurityGroupUsesRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "GroupId":
+			v.GroupIds = values(d, k, (*decoder).string)
+		case "MaxResults":
+			v.MaxResults = within(d, k, d.int(k), 5, 1000)
+		case "MaxUses":
+			v.MaxUses = within(d, k, d.int(k), 0, 1000)
+		case "NextToken":
+			v.NextToken = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *DescribeSecurityGroupUsesRequest) write(w *formWriter) {
+	writeValues(w, "GroupId", v.GroupIds, (*formWriter).string)
+	w.int("MaxResults", v.MaxResults)
+	w.int("MaxUses", v.MaxUses)
+	w.string("NextToken", v.NextToken)
+}
+
+// DescribeSecurityGroupUsesResult is the result of [DescribeSecurityGroupUses].
+type DescribeSecurityGroupUsesResult struct {
+	NextToken         *string
+	SecurityGroupUses []SecurityGroupUses // nil is answered as empty
+}
+
+func (v *DescribeSecurityGroupUsesResult) encode(b []byte) []byte {
+	b = putString(b, "nextToken", v.NextToken)
+	b = putObjects(b, "securityGroupUseSet", "item", orEmpty(v.SecurityGroupUses), (*SecurityGroupUses).encode)
+	return b
+}
+
+func (v *DescribeSecurityGroupUsesResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "nextToken":
+			v.NextToken = p.string(k)
+		case "securityGroupUseSet":
+			v.SecurityGroupUses = parseObjects(p, k, (*SecurityGroupUses).parse)
 		}
 	}
 }
@@ -2161,6 +2274,176 @@ func (v *ReachabilityGate) parse(p *parser, e *element) {
 	}
 }
 
+// ReplaceSecurityGroupRequest is the request of [ReplaceSecurityGroup].
+type ReplaceSecurityGroupRequest struct {
+	// That carry the group.
+	AllNetworkInterfaces *bool
+	// That name the group, its own too.
+	AllSecurityGroupRules *bool
+	DryRun                *bool
+	// To be replaced.
+	GroupId *string // required
+	// Instead of AllNetworkInterfaces.
+	NetworkInterfaceIds []string // NetworkInterfaceId in a request
+	// Nothing is written: what would change, and what would refuse it.
+	Preview            *bool
+	ReplacementGroupId *string // required
+	// Instead of AllSecurityGroupRules.
+	SecurityGroupRuleIds []string // SecurityGroupRuleId in a request
+}
+
+func (v *ReplaceSecurityGroupRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "AllNetworkInterfaces":
+			v.AllNetworkInterfaces = d.bool(k)
+		case "AllSecurityGroupRules":
+			v.AllSecurityGroupRules = d.bool(k)
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "GroupId":
+			v.GroupId = d.string(k)
+		case "NetworkInterfaceId":
+			v.NetworkInterfaceIds = values(d, k, (*decoder).string)
+		case "Preview":
+			v.Preview = d.bool(k)
+		case "ReplacementGroupId":
+			v.ReplacementGroupId = d.string(k)
+		case "SecurityGroupRuleId":
+			v.SecurityGroupRuleIds = values(d, k, (*decoder).string)
+		default:
+			d.other(k)
+		}
+	}
+	d.require(n, "GroupId", Value(v.GroupId) != "")
+	d.require(n, "ReplacementGroupId", Value(v.ReplacementGroupId) != "")
+}
+
+func (v *ReplaceSecurityGroupRequest) write(w *formWriter) {
+	w.bool("AllNetworkInterfaces", v.AllNetworkInterfaces)
+	w.bool("AllSecurityGroupRules", v.AllSecurityGroupRules)
+	w.bool("DryRun", v.DryRun)
+	w.string("GroupId", v.GroupId)
+	writeValues(w, "NetworkInterfaceId", v.NetworkInterfaceIds, (*formWriter).string)
+	w.bool("Preview", v.Preview)
+	w.string("ReplacementGroupId", v.ReplacementGroupId)
+	writeValues(w, "SecurityGroupRuleId", v.SecurityGroupRuleIds, (*formWriter).string)
+}
+
+// ReplaceSecurityGroupResult is the result of [ReplaceSecurityGroup].
+type ReplaceSecurityGroupResult struct {
+	NetworkInterfaces []ReplacedInterface // nil is answered as empty
+	// Of a preview; else the first of them refuses the call.
+	Problems           []ReplacementProblem // nil is answered as empty
+	SecurityGroupRules []ReplacedRule       // nil is answered as empty
+}
+
+func (v *ReplaceSecurityGroupResult) encode(b []byte) []byte {
+	b = putObjects(b, "networkInterfaceSet", "item", orEmpty(v.NetworkInterfaces), (*ReplacedInterface).encode)
+	b = putObjects(b, "problemSet", "item", orEmpty(v.Problems), (*ReplacementProblem).encode)
+	b = putObjects(b, "securityGroupRuleSet", "item", orEmpty(v.SecurityGroupRules), (*ReplacedRule).encode)
+	return b
+}
+
+func (v *ReplaceSecurityGroupResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "networkInterfaceSet":
+			v.NetworkInterfaces = parseObjects(p, k, (*ReplacedInterface).parse)
+		case "problemSet":
+			v.Problems = parseObjects(p, k, (*ReplacementProblem).parse)
+		case "securityGroupRuleSet":
+			v.SecurityGroupRules = parseObjects(p, k, (*ReplacedRule).parse)
+		}
+	}
+}
+
+type ReplacedInterface struct {
+	// Before.
+	GroupIds           []string
+	InstanceId         *string
+	NetworkInterfaceId *string
+	// After.
+	NewGroupIds []string
+}
+
+func (v *ReplacedInterface) encode(b []byte) []byte {
+	b = putValues(b, "groupIdSet", "item", v.GroupIds, putString)
+	b = putString(b, "instanceId", v.InstanceId)
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	b = putValues(b, "newGroupIdSet", "item", v.NewGroupIds, putString)
+	return b
+}
+
+func (v *ReplacedInterface) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "groupIdSet":
+			v.GroupIds = parseValues(p, k, (*parser).string)
+		case "instanceId":
+			v.InstanceId = p.string(k)
+		case "networkInterfaceId":
+			v.NetworkInterfaceId = p.string(k)
+		case "newGroupIdSet":
+			v.NewGroupIds = parseValues(p, k, (*parser).string)
+		}
+	}
+}
+
+type ReplacedRule struct {
+	After  *SecurityGroupRule
+	Before *SecurityGroupRule
+}
+
+func (v *ReplacedRule) encode(b []byte) []byte {
+	b = putObject(b, "after", v.After, (*SecurityGroupRule).encode)
+	b = putObject(b, "before", v.Before, (*SecurityGroupRule).encode)
+	return b
+}
+
+func (v *ReplacedRule) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "after":
+			v.After = parseObject(p, k, (*SecurityGroupRule).parse)
+		case "before":
+			v.Before = parseObject(p, k, (*SecurityGroupRule).parse)
+		}
+	}
+}
+
+// ReplacementProblem: Why one interface or rule cannot have the other group.
+type ReplacementProblem struct {
+	Code                *string
+	Message             *string
+	NetworkInterfaceId  *string
+	SecurityGroupRuleId *string
+}
+
+func (v *ReplacementProblem) encode(b []byte) []byte {
+	b = putString(b, "code", v.Code)
+	b = putString(b, "message", v.Message)
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	b = putString(b, "securityGroupRuleId", v.SecurityGroupRuleId)
+	return b
+}
+
+func (v *ReplacementProblem) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "code":
+			v.Code = p.string(k)
+		case "message":
+			v.Message = p.string(k)
+		case "networkInterfaceId":
+			v.NetworkInterfaceId = p.string(k)
+		case "securityGroupRuleId":
+			v.SecurityGroupRuleId = p.string(k)
+		}
+	}
+}
+
 // RuleCounter: What one rule has let through, on all interfaces that carry its group together.
 type RuleCounter struct {
 	Bytes *int64
@@ -2388,15 +2671,12 @@ type SecurityGroupRuleWarning struct {
 	Message *string
 	// Absent: the edit does not name the rule.
 	Row *string
-	// Absent: the rule is new.
-	SecurityGroupRuleId *string
 }
 
 func (v *SecurityGroupRuleWarning) encode(b []byte) []byte {
 	b = putString(b, "level", v.Level)
 	b = putString(b, "message", v.Message)
 	b = putString(b, "row", v.Row)
-	b = putString(b, "securityGroupRuleId", v.SecurityGroupRuleId)
 	return b
 }
 
@@ -2409,8 +2689,160 @@ func (v *SecurityGroupRuleWarning) parse(p *parser, e *element) {
 			v.Message = p.string(k)
 		case "row":
 			v.Row = p.string(k)
-		case "securityGroupRuleId":
-			v.SecurityGroupRuleId = p.string(k)
+		}
+	}
+}
+
+type SecurityGroupUseInterface struct {
+	BoundState  *string
+	Description *string
+	// All that it carries.
+	Groups     []GroupIdentifier
+	InstanceId *string
+	// The tag Name of the instance.
+	InstanceName *string
+	// The tag Name.
+	Name               *string
+	NetworkInterfaceId *string
+	PrivateIpAddress   *string
+	SubnetId           *string
+	VpcId              *string
+}
+
+func (v *SecurityGroupUseInterface) encode(b []byte) []byte {
+	b = putString(b, "boundState", v.BoundState)
+	b = putString(b, "description", v.Description)
+	b = putObjects(b, "groupSet", "item", v.Groups, (*GroupIdentifier).encode)
+	b = putString(b, "instanceId", v.InstanceId)
+	b = putString(b, "instanceName", v.InstanceName)
+	b = putString(b, "name", v.Name)
+	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
+	b = putString(b, "privateIpAddress", v.PrivateIpAddress)
+	b = putString(b, "subnetId", v.SubnetId)
+	b = putString(b, "vpcId", v.VpcId)
+	return b
+}
+
+func (v *SecurityGroupUseInterface) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "boundState":
+			v.BoundState = p.string(k)
+		case "description":
+			v.Description = p.string(k)
+		case "groupSet":
+			v.Groups = parseObjects(p, k, (*GroupIdentifier).parse)
+		case "instanceId":
+			v.InstanceId = p.string(k)
+		case "instanceName":
+			v.InstanceName = p.string(k)
+		case "name":
+			v.Name = p.string(k)
+		case "networkInterfaceId":
+			v.NetworkInterfaceId = p.string(k)
+		case "privateIpAddress":
+			v.PrivateIpAddress = p.string(k)
+		case "subnetId":
+			v.SubnetId = p.string(k)
+		case "vpcId":
+			v.VpcId = p.string(k)
+		}
+	}
+}
+
+type SecurityGroupUseRule struct {
+	// It stands in the way of a delete.
+	Blocks *bool
+	// Of the group that has the rule.
+	GroupName *string
+	Rule      *SecurityGroupRule
+	// It names a group that it cannot reach any more.
+	Stale *bool
+	// Of the group that has the rule.
+	VpcId *string
+}
+
+func (v *SecurityGroupUseRule) encode(b []byte) []byte {
+	b = putBool(b, "blocks", v.Blocks)
+	b = putString(b, "groupName", v.GroupName)
+	b = putObject(b, "rule", v.Rule, (*SecurityGroupRule).encode)
+	b = putBool(b, "stale", v.Stale)
+	b = putString(b, "vpcId", v.VpcId)
+	return b
+}
+
+func (v *SecurityGroupUseRule) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "blocks":
+			v.Blocks = p.bool(k)
+		case "groupName":
+			v.GroupName = p.string(k)
+		case "rule":
+			v.Rule = parseObject(p, k, (*SecurityGroupRule).parse)
+		case "stale":
+			v.Stale = p.bool(k)
+		case "vpcId":
+			v.VpcId = p.string(k)
+		}
+	}
+}
+
+type SecurityGroupUses struct {
+	// What stands in the way of a delete, in the order in which DeleteSecurityGroup looks: it answers with the
+	// first one's words. None: the group can be deleted.
+	Blockers              []DeleteBlocker // nil is answered as empty
+	Deletable             *bool
+	GroupId               *string
+	GroupName             *string
+	NetworkInterfaceCount *int32
+	// That carry it, in order of their ids.
+	NetworkInterfaces []SecurityGroupUseInterface // nil is answered as empty
+	// Of rules that name it.
+	RuleCount *int32
+	// That name it, its own too.
+	Rules           []SecurityGroupUseRule        // nil is answered as empty
+	VpcAssociations []SecurityGroupVpcAssociation // nil is answered as empty
+	VpcId           *string
+}
+
+func (v *SecurityGroupUses) encode(b []byte) []byte {
+	b = putObjects(b, "blockerSet", "item", orEmpty(v.Blockers), (*DeleteBlocker).encode)
+	b = putBool(b, "deletable", v.Deletable)
+	b = putString(b, "groupId", v.GroupId)
+	b = putString(b, "groupName", v.GroupName)
+	b = putNumber(b, "networkInterfaceCount", v.NetworkInterfaceCount)
+	b = putObjects(b, "networkInterfaceSet", "item", orEmpty(v.NetworkInterfaces), (*SecurityGroupUseInterface).encode)
+	b = putNumber(b, "ruleCount", v.RuleCount)
+	b = putObjects(b, "ruleSet", "item", orEmpty(v.Rules), (*SecurityGroupUseRule).encode)
+	b = putObjects(b, "vpcAssociationSet", "item", orEmpty(v.VpcAssociations), (*SecurityGroupVpcAssociation).encode)
+	b = putString(b, "vpcId", v.VpcId)
+	return b
+}
+
+func (v *SecurityGroupUses) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "blockerSet":
+			v.Blockers = parseObjects(p, k, (*DeleteBlocker).parse)
+		case "deletable":
+			v.Deletable = p.bool(k)
+		case "groupId":
+			v.GroupId = p.string(k)
+		case "groupName":
+			v.GroupName = p.string(k)
+		case "networkInterfaceCount":
+			v.NetworkInterfaceCount = p.int(k)
+		case "networkInterfaceSet":
+			v.NetworkInterfaces = parseObjects(p, k, (*SecurityGroupUseInterface).parse)
+		case "ruleCount":
+			v.RuleCount = p.int(k)
+		case "ruleSet":
+			v.Rules = parseObjects(p, k, (*SecurityGroupUseRule).parse)
+		case "vpcAssociationSet":
+			v.VpcAssociations = parseObjects(p, k, (*SecurityGroupVpcAssociation).parse)
+		case "vpcId":
+			v.VpcId = p.string(k)
 		}
 	}
 }
