@@ -16,6 +16,7 @@ import { useState, type ReactNode } from "react";
 import { messageOf } from "../api/errors";
 import { usePreferences } from "../shell/preferences";
 import { text } from "../text/resource-table";
+import { ActionsButton, ContextMenu, type ActionMenu, type Point } from "./action-menu";
 
 /** One column. Sorting and filtering is the server's: property is its name there, absent: it does neither. */
 export interface Column<T> {
@@ -53,6 +54,8 @@ export interface ResourceTableProps<T> {
   select: (wanted: Selection) => Promise<SelectionAnswer<T>>;
   /** The buttons beside the title; refresh is there by itself. */
   actions?: ReactNode;
+  /** What can be done with the selected ones: a button beside the title, and the menu of a right click on a row. */
+  menu?: ActionMenu;
   selectionType?: TableProps.SelectionType;
   selected: T[];
   onSelect: (items: T[]) => void;
@@ -82,8 +85,9 @@ export function ResourceTable<T>(props: ResourceTableProps<T>) {
     placeholderData: keepPreviousData,
   });
   const { items, matched, total } = answer.data ?? { items: [], matched: 0, total: 0 };
+  const [clicked, setClicked] = useState<Point & { count: number }>();
   const visible = kept.contentDisplay ?? props.columns.map((c) => ({ id: c.id, visible: !c.hidden }));
-  return (
+  const table = (
     <Table
       variant="full-page"
       stickyHeader
@@ -95,6 +99,13 @@ export function ResourceTable<T>(props: ResourceTableProps<T>) {
       selectionType={props.selectionType ?? "multi"}
       selectedItems={props.selected}
       onSelectionChange={(e) => props.onSelect(e.detail.selectedItems)}
+      onRowContextMenu={(e) => {
+        if (!props.menu) return;
+        e.preventDefault();
+        const { item, clientX, clientY } = e.detail;
+        if (!props.selected.some((s) => props.idOf(s) === props.idOf(item))) props.onSelect([item]);
+        setClicked((old) => ({ x: clientX, y: clientY, count: (old?.count ?? 0) + 1 }));
+      }}
       columnDefinitions={props.columns.map((c) => ({
         id: c.id,
         header: c.header,
@@ -124,6 +135,7 @@ export function ResourceTable<T>(props: ResourceTableProps<T>) {
           actions={
             <SpaceBetween direction="horizontal" size="xs">
               <Button iconName="refresh" ariaLabel={text.refresh} onClick={() => void answer.refetch()} />
+              {props.menu && <ActionsButton menu={props.menu} />}
               {props.actions}
             </SpaceBetween>
           }
@@ -181,5 +193,13 @@ export function ResourceTable<T>(props: ResourceTableProps<T>) {
       }
       empty={answer.error ? <Box color="text-status-error">{messageOf(answer.error)}</Box> : props.empty}
     />
+  );
+  return (
+    <>
+      {table}
+      {props.menu && clicked && (
+        <ContextMenu key={clicked.count} menu={props.menu} at={clicked} onClose={() => setClicked(undefined)} />
+      )}
+    </>
   );
 }
