@@ -321,7 +321,7 @@ test-clients: build $(JAVASCRIPT)/stamp ## the clients that people use, on a ser
 
 .PHONY: fuzz
 fuzz: need-go ## every fuzz test for FUZZTIME (30s) each
-	@found=$$(grep -rHoP --include='*_test.go' --exclude-dir=.cache '^func \KFuzz\w+' .) || { echo "no fuzz test in the tree" >&2; exit 1; }; \
+	@found=$$(grep -rHoP --include='*_test.go' --exclude-dir={.cache,node_modules} '^func \KFuzz\w+' .) || { echo "no fuzz test in the tree" >&2; exit 1; }; \
 	while IFS=: read -r file name; do \
 		echo "==> $$name in $$(dirname "$$file")"; \
 		$(as_user) go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
@@ -338,15 +338,16 @@ bench: need-root build ## the same traffic through no filter, nftables and Sally
 BPF_SOURCES = $(wildcard agent/datapath/bpf/*.[ch])
 
 .PHONY: lint
-lint: $(TOOLS)/stamp ## linters and formatting; PKG=./vpc/... for one folder
+lint: $(TOOLS)/stamp $(if $(filter ./...,$(PKG)),lint-console) ## linters and formatting; PKG=./vpc/... for one folder of Go
 	$(call install,$(LINT_PACKAGES))
 	@echo "==> lint"
 	@$(as_user) $(TOOLS)/golangci-lint run --allow-serial-runners $(PKG)
 	@$(if $(BPF_SOURCES),$(as_user) clang-format-19 --dry-run -Werror $(BPF_SOURCES))
 
 .PHONY: fmt
-fmt: $(TOOLS)/stamp ## format Go and C
+fmt: $(TOOLS)/stamp console-modules ## format Go, C and TypeScript
 	$(call install,$(LINT_PACKAGES))
+	@cd console && $(with_node) node_modules/.bin/prettier --log-level warn --write . ../e2e/console
 	@$(as_user) $(TOOLS)/golangci-lint fmt
 	@$(if $(BPF_SOURCES),$(as_user) clang-format-19 -i $(BPF_SOURCES))
 
