@@ -122,6 +122,7 @@ func New(c Config) (http.Handler, error) {
 	a.enforcementActions()
 	a.observationActions()
 	a.counterActions()
+	a.resourceActions()
 	a.prefixListActions()
 	a.peeringActions()
 	a.routeActions()

@@ -116,6 +116,9 @@ func TestCall(t *testing.T) {
 	trip(t, tested, wire.CreateSecurityGroupWithRules, wire.CreateSecurityGroupWithRulesCall)
 	trip(t, tested, wire.DescribeSecurityGroupUses, wire.DescribeSecurityGroupUsesCall)
 	trip(t, tested, wire.ReplaceSecurityGroup, wire.ReplaceSecurityGroupCall)
+	trip(t, tested, wire.SelectResources, wire.SelectResourcesCall)
+	trip(t, tested, wire.DescribeResourceValues, wire.DescribeResourceValuesCall)
+	trip(t, tested, wire.SearchResources, wire.SearchResourcesCall)
 	for name, op := range wire.Operations {
 		if op.Service == &wire.Sallyport && !tested[name] {
 			t.Errorf("%s is not tested", name)
@@ -129,8 +132,10 @@ func trip[In, Out any](t *testing.T, tested map[string]bool, op wire.Op[In, Out]
 	in, out := new(In), new(Out)
 	new(filler).fill(reflect.ValueOf(in).Elem())
 	new(filler).fill(reflect.ValueOf(out).Elem())
-	if role := reflect.ValueOf(in).Elem().FieldByName("Role"); role.IsValid() { // an enum
-		role.Set(reflect.ValueOf(new("reader")))
+	for name, value := range map[string]string{"Role": "reader", "ResourceType": "vpc", "Operation": "or"} { // enums
+		if field := reflect.ValueOf(in).Elem().FieldByName(name); field.IsValid() {
+			field.Set(reflect.ValueOf(&value))
+		}
 	}
 	form, err := wire.ParseForm("", call.Form(in).Encode())
 	if err != nil {
