@@ -44,11 +44,10 @@ type Agent struct {
 	ready  sync.Once
 }
 
-// How often what only grows or expires is looked at.
 const (
-	sweepInterval    = 5 * time.Second
-	countersInterval = 5 * time.Second
-	labRetry         = time.Second
+	// How often what only grows or expires is looked at: first the connections, then what was counted of them.
+	sweepInterval = 5 * time.Second
+	labRetry      = time.Second
 )
 
 // New returns an Agent that has started nothing.
@@ -259,9 +258,8 @@ func bind(ctx context.Context, socket *local.Client, device string, eni vpc.Inte
 }
 
 func (a *Agent) housekeep(ctx context.Context) error {
-	sweep, counters := time.NewTicker(sweepInterval), time.NewTicker(countersInterval)
+	sweep := time.NewTicker(sweepInterval)
 	defer sweep.Stop()
-	defer counters.Stop()
 	report := func() {
 		if err := a.reportCounters(); err != nil {
 			a.log.Error("read counters", "err", err)
@@ -278,7 +276,6 @@ func (a *Agent) housekeep(ctx context.Context) error {
 			} else if n > 0 {
 				a.log.Debug("connections expired", "count", n)
 			}
-		case <-counters.C:
 			report()
 		}
 	}

@@ -16,12 +16,14 @@ func (a *Agent) reportCounters() error {
 	if err != nil {
 		return err
 	}
-	a.feed.ReportCounters(counters(counts, rules, a.datapath.RecentDrops()))
+	a.feed.ReportCounters(counters(counts, rules, a.datapath.OpenConnections(), a.datapath.RecentDrops()))
 	return nil
 }
 
 // counters puts together what the feed says of each interface.
-func counters(counts []datapath.Counts, rules []datapath.RuleCount, drops []datapath.DropSample) feed.Counters {
+func counters(
+	counts []datapath.Counts, rules []datapath.RuleCount, open map[vpc.InterfaceID]map[uint32]uint64, drops []datapath.DropSample,
+) feed.Counters {
 	all := feed.Counters{}
 	change := func(id vpc.InterfaceID, f func(*feed.ENICounters)) {
 		e := all[id]
@@ -43,6 +45,9 @@ func counters(counts []datapath.Counts, rules []datapath.RuleCount, drops []data
 				Packets: r.Packets, Bytes: r.Bytes, Connections: r.Connections, First: r.First, Last: r.Last,
 			}
 		})
+	}
+	for id, rules := range open {
+		change(id, func(e *feed.ENICounters) { e.Open = rules })
 	}
 	for _, d := range drops {
 		change(d.ENI, func(e *feed.ENICounters) {

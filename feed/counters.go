@@ -17,12 +17,13 @@ import (
 // with the machine and with each binding. The empty id stands for devices without an interface.
 type Counters map[vpc.InterfaceID]ENICounters
 
-// ENICounters is what was counted at one interface. Values only grow.
+// ENICounters is what was counted at one interface. Values only grow, but for Open.
 type ENICounters struct {
 	Directions [2]DirectionCounters   // by ruleset.Direction
 	Rules      map[uint32]RuleCounter // by number, those that had a packet; 0, of the empty id: those without a counter of their own
 	Drops      []DropSample           // the latest, the newest first
 	LostEvents uint64                 // that Drops lacks, since there were too many
+	Open       map[uint32]uint64      // connections that there are, by the number of the rule that admitted them; nil: not counted yet
 }
 
 // DirectionCounters is the packets of one direction.
@@ -53,7 +54,7 @@ type DropSample struct {
 
 // Bounds of one report, which an agent is far below.
 const (
-	maxRuleCounters = 1 << 17 // of one host
+	maxRuleCounters = 1 << 17 // of one host, and as many rules with open connections
 	maxDropSamples  = 1 << 8  // of one interface
 )
 
@@ -62,7 +63,7 @@ func countersToPB(c Counters) *feedpb.Counters {
 	for _, id := range slices.Sorted(maps.Keys(c)) {
 		e := c[id]
 		p := &feedpb.ENICounters{
-			Eni: string(id), LostEvents: e.LostEvents,
+			Eni: string(id), LostEvents: e.LostEvents, Open: e.Open, OpenKnown: e.Open != nil,
 			Ingress: dirCountersToPB(e.Directions[ruleset.Ingress]), Egress: dirCountersToPB(e.Directions[ruleset.Egress]),
 		}
 		for _, number := range slices.Sorted(maps.Keys(e.Rules)) {
@@ -106,7 +107,7 @@ func dirCountersToPB(d DirectionCounters) *feedpb.DirectionCounters {
 // countersFromPB keeps reasons that this program has no name for: the agent may be newer.
 func countersFromPB(p *feedpb.Counters) (Counters, error) {
 	c := make(Counters, len(p.GetEnis()))
-	rules := 0
+	rules, open := 0, 0
 	for _, e := range p.GetEnis() {
 		id := vpc.InterfaceID(e.GetEni())
 		if _, ok := c[id]; ok {
@@ -114,6 +115,9 @@ func countersFromPB(p *feedpb.Counters) (Counters, error) {
 		}
 		if rules += len(e.GetRules()); rules > maxRuleCounters {
 			return nil, fmt.Errorf("counters of %d rules", rules)
+		}
+		if open += len(e.GetOpen()); open > maxRuleCounters {
+			return nil, fmt.Errorf("open connections of %d rules", open)
 		}
 		counters, err := eniCountersFromPB(e)
 		if err != nil {
@@ -126,6 +130,12 @@ func countersFromPB(p *feedpb.Counters) (Counters, error) {
 
 func eniCountersFromPB(p *feedpb.ENICounters) (e ENICounters, err error) {
 	e.LostEvents = p.GetLostEvents()
+	if p.GetOpenKnown() {
+		e.Open = maps.Clone(p.GetOpen())
+		if e.Open == nil {
+			e.Open = map[uint32]uint64{}
+		}
+	}
 	for d, from := range map[ruleset.Direction]*feedpb.DirectionCounters{ruleset.Ingress: p.GetIngress(), ruleset.Egress: p.GetEgress()} {
 		if e.Directions[d], err = dirCountersFromPB(from); err != nil {
 			return e, err

@@ -739,7 +739,8 @@ func TestGuests(t *testing.T) {
 	w.wait("the agent sees it", func() bool { return !a.Connected() })
 	a.ReportCounters(feed.Counters{})
 	w.serve(w.addr)
-	w.wait("all reports are there", func() bool { return w.feed.Counters("h1") != nil }) // counters come last
+	counters := func() feed.Counters { c, _ := w.feed.Counters("h1"); return c }
+	w.wait("all reports are there", func() bool { return counters() != nil }) // counters come last
 	if got := w.state().Instance(id).State; got != vpc.Pending {
 		t.Errorf("a late report made the guest %v", got)
 	}
@@ -771,8 +772,10 @@ func TestReportsSurviveReconnect(t *testing.T) {
 				{Reason: ruleset.ReasonARP, Count: 1, Last: at},
 			},
 			LostEvents: 9,
+			Open:       map[uint32]uint64{4: 2, 0: 1},
 		},
-		"": {Rules: map[uint32]feed.RuleCounter{0: {Packets: 1, First: at, Last: at}}},
+		eniDB: {Open: map[uint32]uint64{}},
+		"":    {Rules: map[uint32]feed.RuleCounter{0: {Packets: 1, First: at, Last: at}}},
 	}
 	a.ReportCounters(counted)
 	if err := a.Bind(feed.Binding{ENI: eniWeb, Device: "tap1"}); err != nil {
@@ -784,9 +787,13 @@ func TestReportsSurviveReconnect(t *testing.T) {
 	a.Unbind(eniDB)
 	w.serve(w.addr)
 	w.wait("the guest is running", func() bool { return w.state().Instance(id).State == vpc.Running })
-	w.wait("the counters are there", func() bool { return w.feed.Counters("h1") != nil })
-	if got := w.feed.Counters("h1"); fmt.Sprint(got) != fmt.Sprint(counted) {
+	w.wait("the counters are there", func() bool { c, _ := w.feed.Counters("h1"); return c != nil })
+	got, reported := w.feed.Counters("h1")
+	if fmt.Sprint(got) != fmt.Sprint(counted) {
 		t.Errorf("counters: got %v, want %v", got, counted)
+	}
+	if ago := time.Since(reported); ago < 0 || ago > time.Minute {
+		t.Errorf("the counters were reported at %v", reported)
 	}
 	a.wantBound(feed.BindingResult{ENI: eniWeb, Device: "tap1"})
 	if b := w.state().NetworkInterface(eniDB).Binding; b != nil {

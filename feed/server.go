@@ -49,8 +49,10 @@ type Server struct {
 
 	askTimeout time.Duration
 
-	mu    sync.Mutex
-	hosts map[vpc.HostID]*host // every host that was seen since the start
+	mu      sync.Mutex
+	hosts   map[vpc.HostID]*host // every host that was seen since the start
+	known   timeline             // of what any stream has seen
+	changed chan struct{}        // nil: nobody waits
 }
 
 // host is what the server knows of one. Server.mu guards it.
@@ -59,6 +61,9 @@ type host struct {
 	revision int64   // in force
 	problem  string  // why a newer one is not; empty: none known
 	counters Counters
+	reported time.Time // when it sent them
+
+	confirmed timeline // since it connected
 }
 
 // NewServer returns a Server that does nothing yet.
@@ -133,14 +138,14 @@ func (s *Server) InForce(id vpc.HostID) (revision int64, connected bool, problem
 	return h.revision, h.stream != nil, h.problem
 }
 
-// Counters returns what a host last reported; nil: nothing yet. The caller must not change it.
-func (s *Server) Counters(id vpc.HostID) Counters {
+// Counters returns what a host last reported, and when; nil: nothing yet. The caller must not change it.
+func (s *Server) Counters(id vpc.HostID) (Counters, time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if h := s.hosts[id]; h != nil {
-		return h.counters
+		return h.counters, h.reported
 	}
-	return nil
+	return nil, time.Time{}
 }
 
 // service keeps the wire's types out of Server's methods.
@@ -206,7 +211,9 @@ func (s *Server) enter(st *stream, revision int64) {
 		s.hosts[st.host] = h
 	}
 	old := h.stream
-	h.stream, h.revision, h.problem = st, revision, ""
+	h.stream, h.revision, h.problem, h.confirmed = st, revision, "", timeline{}
+	h.confirmed.reached(revision, keepConfirmed)
+	s.tell()
 	s.mu.Unlock()
 	if old != nil {
 		old.replace()
@@ -218,6 +225,7 @@ func (s *Server) leave(st *stream) {
 	defer s.mu.Unlock()
 	if h := s.hosts[st.host]; h.stream == st {
 		h.stream = nil
+		s.tell()
 	}
 }
 

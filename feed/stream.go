@@ -118,6 +118,7 @@ func (st *stream) run(ctx context.Context, h *hello) error {
 	if err != nil {
 		return err
 	}
+	st.server.knows(state.Revision())
 	st.have = h.have
 	switch {
 	case h.revision == 0:
@@ -166,6 +167,7 @@ func (st *stream) run(ctx context.Context, h *hello) error {
 				continue // never back to what a read has overtaken
 			}
 			state, st.due = s, true
+			st.server.knows(s.Revision())
 		case a := <-st.questions.asking:
 			if m := st.questions.send(a); m != nil {
 				if err := st.rpc.Send(m); err != nil {
@@ -247,7 +249,7 @@ func (st *stream) handle(ctx context.Context, m *feedpb.FromAgent) error {
 		if err != nil {
 			return &malformedError{err}
 		}
-		st.server.note(st, func(h *host) { h.counters = c })
+		st.server.note(st, func(h *host) { h.counters, h.reported = c, time.Now().UTC() })
 		return nil
 	case *feedpb.FromAgent_Answer:
 		return st.questions.answered(m.Answer)
@@ -271,7 +273,7 @@ func (st *stream) push(s *vpc.State) error {
 	}
 	if d == nil {
 		st.retry = 0
-		st.server.note(st, func(h *host) { h.revision, h.problem = s.Revision(), "" })
+		st.server.inForce(st, s.Revision(), "")
 		return nil
 	}
 	st.nonce++
@@ -298,7 +300,7 @@ func (st *stream) ack(a *feedpb.Ack) error {
 		st.retry = min(max(2*st.retry, firstRetry), lastRetry)
 		st.again = time.After(st.retry)
 		st.log.Warn("revision not in force", "revision", d.GetRevision(), "err", problem)
-		st.server.note(st, func(h *host) { h.problem = problem })
+		st.server.note(st, func(h *host) { h.problem = problem; st.server.tell() })
 		return nil
 	}
 	if a.GetRevision() != d.GetRevision() {
@@ -306,7 +308,7 @@ func (st *stream) ack(a *feedpb.Ack) error {
 	}
 	st.have, st.snapshot = st.then, false
 	st.sent, st.then, st.retry, st.due = nil, nil, 0, true // the State may have gone on meanwhile
-	st.server.note(st, func(h *host) { h.revision, h.problem = d.GetRevision(), "" })
+	st.server.inForce(st, d.GetRevision(), "")
 	return nil
 }
 

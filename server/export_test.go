@@ -1,6 +1,15 @@
 package server
 
-import "time"
+import (
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// ResolveProxies shows a handler the address of a client as a server with these trusted proxies does.
+func ResolveProxies(trusted []netip.Prefix, next http.Handler) http.Handler {
+	return proxies(trusted).resolve(next)
+}
 
 // SetLimits makes a server give up on slow clients sooner than anybody would want to.
 func (s *Server) SetLimits(wait time.Duration, bodies int64) {

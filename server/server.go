@@ -53,6 +53,9 @@ type Config struct {
 	// HTTP, on loopback addresses alone unless InsecureHTTP is set.
 	TLSCert, TLSKey string
 	InsecureHTTP    bool
+	// TrustedProxies are before the API: what they say in X-Forwarded-For of where a request came from is
+	// believed, and nobody else.
+	TrustedProxies []netip.Prefix
 	// MetricsListen is host:port for Prometheus, and on loopback for Go's profiles; empty: neither.
 	MetricsListen string
 	// LocalAgent is the host id for which pki/agent.crt is issued and renewed; empty: none.
@@ -269,6 +272,7 @@ func (s *Server) serve(ctx context.Context, on listeners, certificate *certifica
 	handler, err := ec2api.New(ec2api.Config{
 		Store: s.store, Enforcement: fd, Hosts: fd, Verify: iam.NewAttempts(verifier.Verify).Verify, Log: log, Env: env,
 		Caller: keys.Caller, Authorize: iam.Authorize, Keys: keys, Audit: records, Observe: m.observe,
+		LocalHost: s.conf.LocalAgent, Stopping: ctx.Done(),
 	})
 	if err != nil {
 		return err
@@ -279,7 +283,7 @@ func (s *Server) serve(ctx context.Context, on listeners, certificate *certifica
 	g.Go(func() error { return records.Run(recording) })
 	g.Go(func() error {
 		defer stopRecords() // last: requests on their way still write
-		return s.serveAPI(ctx, on.api, newBodies(s.limits.bodies).limit(handler), certificate)
+		return s.serveAPI(ctx, on.api, proxies(s.conf.TrustedProxies).resolve(newBodies(s.limits.bodies).limit(handler)), certificate)
 	})
 	g.Go(func() error { return fd.Serve(ctx, on.feed) })
 	if on.metrics != nil {

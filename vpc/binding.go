@@ -1,5 +1,7 @@
 package vpc
 
+import "slices"
+
 // RegisterHost records a host when its agent connects, or that it now runs lab guests, or no longer.
 func (s *State) RegisterHost(_ Env, h Host) (Change, error) {
 	if h.ID == "" {
@@ -145,19 +147,59 @@ func (d *draft) freeDeviceIndex(id InstanceID) int {
 	return len(used)
 }
 
-// EnforcementQuery selects interfaces: those with the ids, or all that a device carries.
+// EnforcementQuery selects interfaces: those with the ids, and of those that a device carries the ones
+// whose filter a change of one of the groups or prefix lists concerns. An empty query selects all that a
+// device carries.
 type EnforcementQuery struct {
-	IDs  []InterfaceID
-	Page Page
+	IDs         []InterfaceID
+	Groups      []GroupID
+	PrefixLists []PrefixListID
+	Page        Page
 }
 
 // Enforced returns all the interfaces of the query, those of them that are on the page, in order of
 // creation, and the token of the next page. An unknown id fails the whole call.
 func (s *State) Enforced(q EnforcementQuery) (all, shown []*NetworkInterface, next string, err error) {
-	bound := func(e *NetworkInterface) bool { return e.Binding != nil || len(q.IDs) > 0 }
-	all, err = asked(q.IDs, s.NetworkInterfaces(), s.findInterface, bound)
-	if err != nil {
-		return nil, nil, "", err
+	fail := func(err error) ([]*NetworkInterface, []*NetworkInterface, string, error) { return nil, nil, "", err }
+	concerned := map[InterfaceID]bool{}
+	for _, id := range q.IDs {
+		if _, err := s.findInterface(id); err != nil {
+			return fail(err)
+		}
+		concerned[id] = true
+	}
+	carried := func(groups ...*SecurityGroup) {
+		for _, g := range groups {
+			for e := range s.InterfacesOfGroup(g.ID) {
+				if e.Binding != nil {
+					concerned[e.ID] = true
+				}
+			}
+		}
+	}
+	for _, id := range q.Groups {
+		g, err := s.findGroup(id)
+		if err != nil {
+			return fail(err)
+		}
+		carried(g)
+		carried(slices.Collect(s.GroupsReferencing(id))...)
+	}
+	for _, id := range q.PrefixLists {
+		if _, err := s.findPrefixList(id); err != nil {
+			return fail(err)
+		}
+		carried(slices.Collect(s.GroupsNamingPrefixList(id))...)
+	}
+	if len(q.IDs)+len(q.Groups)+len(q.PrefixLists) == 0 {
+		for e := range s.NetworkInterfaces() {
+			if e.Binding != nil {
+				all = append(all, e)
+			}
+		}
+	}
+	for id := range concerned {
+		all = append(all, s.NetworkInterface(id))
 	}
 	shown, next, err = paginate(all, "enforcement", func(e *NetworkInterface) string { return createdKey(e.Created, e.ID) }, q.Page)
 	return all, shown, next, err

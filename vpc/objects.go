@@ -304,6 +304,10 @@ type Host struct {
 	Lab bool // it runs lab guests
 }
 
+// LabOutside are the addresses, IPv4 and IPv6, under which lab guests see their host.
+// Source: RFC 5737 (TEST-NET-2), RFC 3849.
+var LabOutside = [2]netip.Addr{netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("2001:db8:ffff::1")}
+
 // User is a person or program that calls the API, with access keys of its own.
 type User struct {
 	Name     string // admin

@@ -211,10 +211,6 @@ func (d *Datapath) visit(slot uint32, which whichMap, f func(visited) error) err
 
 func (v visited) export() Connection {
 	k, c := v.key, v.connection
-	first := c.By[0]
-	if c.Flags&guestConnectionFlagCONNECTION_BY_GUEST != 0 {
-		first = c.By[1]
-	}
 	return Connection{
 		Protocol: k.Protocol,
 		Local:    fromAddress(k.Family, k.Local), Remote: fromAddress(k.Family, k.Remote),
@@ -224,10 +220,18 @@ func (v visited) export() Connection {
 		Untracked:   c.Flags&guestConnectionFlagCONNECTION_UNTRACKED != 0,
 		Observed:    c.Flags&guestConnectionFlagCONNECTION_OBSERVED != 0,
 		Closing:     c.Flags&(flagFins|guestConnectionFlagCONNECTION_RST) != 0,
-		Rule:        first.Rule, Revision: int64(c.Revision),
+		Rule:        v.admittedBy(), Revision: int64(c.Revision),
 		Created: v.time(c.Created), Seen: v.time(c.Seen),
 		Packets: c.Packets, Bytes: c.Bytes,
 	}
+}
+
+// admittedBy returns the number of the rule that let the first packet through; 0: none did.
+func (v visited) admittedBy() uint32 {
+	if v.connection.Flags&guestConnectionFlagCONNECTION_BY_GUEST != 0 {
+		return v.connection.By[1].Rule
+	}
+	return v.connection.By[0].Rule
 }
 
 // time is when the programs' clock said ticks.

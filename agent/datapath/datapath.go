@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
 )
 
 // DefaultPins is where maps and links are pinned.
@@ -89,10 +90,11 @@ type Datapath struct {
 	lists      *listIndex
 	rules      *rulePlaces
 	recent     recent
-	slots      map[uint32]Attachment // of every device
-	devices    map[int]device        // by ifindex
-	private    map[uint32]private    // by slot, of those that carry an ENI
-	hz         uint32                // jiffies per second
+	open       map[vpc.InterfaceID]map[uint32]uint64 // connections by rule, as the last Sweep saw them; nil: none did
+	slots      map[uint32]Attachment                 // of every device
+	devices    map[int]device                        // by ifindex
+	private    map[uint32]private                    // by slot, of those that carry an ENI
+	hz         uint32                                // jiffies per second
 	timeouts   guestTimeouts
 	// In jiffies, each instant read from the clock once: an Apply that changes nothing shall write nothing.
 	observations map[time.Time]uint64

@@ -4,26 +4,35 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/vpc"
 )
 
 // Sweep reclaims connections that are past their timeout and returns how many there were. Packets
 // see such a connection as absent anyway, so that nothing but memory depends on when Sweep runs:
-// every few seconds will do. It also ends the last Apply, if no other has come since.
+// every few seconds will do. It also ends the last Apply, if no other has come since, and counts for
+// OpenConnections.
 func (d *Datapath) Sweep() (int, error) {
-	slots, err := d.beginSweep()
+	enis, err := d.beginSweep()
 	if err != nil {
 		return 0, err
 	}
 	swept := 0
-	for _, slot := range slots {
+	open := map[vpc.InterfaceID]map[uint32]uint64{}
+	for _, slot := range slices.Sorted(maps.Keys(enis)) {
+		rules := map[uint32]uint64{}
 		for _, which := range []whichMap{established, halfOpen} {
 			if err := d.visit(slot, which, func(v visited) error {
 				if !v.expired(v.key, v.connection) {
+					if !v.isVoid() {
+						rules[v.admittedBy()]++
+					}
 					return nil
 				}
 				gone, err := v.takeOut()
@@ -35,12 +44,35 @@ func (d *Datapath) Sweep() (int, error) {
 				return swept, fmt.Errorf("sweep: %w", err)
 			}
 		}
+		open[enis[slot]] = rules
 	}
+	d.counted(open, enis)
 	return swept, d.freeRuleCounters()
 }
 
-// beginSweep settles what is pending and returns the slots that have connections.
-func (d *Datapath) beginSweep() ([]uint32, error) {
+// counted keeps what Sweep has counted, of slots that have the same ENI as when it began.
+func (d *Datapath) counted(open map[vpc.InterfaceID]map[uint32]uint64, enis map[uint32]vpc.InterfaceID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for slot, eni := range enis {
+		if d.slots[slot].ENI != eni {
+			delete(open, eni)
+		}
+	}
+	d.open = open
+}
+
+// OpenConnections returns how many connections each ENI had when Sweep last looked: what Connections
+// lists, by the rule that let the first packet through; 0: none did, it observes. It is nil before the
+// first Sweep, and lacks an ENI that was attached since.
+func (d *Datapath) OpenConnections() map[vpc.InterfaceID]map[uint32]uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.open
+}
+
+// beginSweep settles what is pending and returns the slots that have connections, with their ENIs.
+func (d *Datapath) beginSweep() (map[uint32]vpc.InterfaceID, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.settle(); err != nil {
@@ -51,12 +83,11 @@ func (d *Datapath) beginSweep() ([]uint32, error) {
 			return nil, err
 		}
 	}
-	var slots []uint32
+	enis := map[uint32]vpc.InterfaceID{}
 	for slot := range d.private {
-		slots = append(slots, slot)
+		enis[slot] = d.slots[slot].ENI
 	}
-	slices.Sort(slots)
-	return slots, nil
+	return enis, nil
 }
 
 // takeOut removes an expired connection. Where a packet has opened it anew between the look and the

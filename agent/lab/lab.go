@@ -19,10 +19,9 @@ import (
 )
 
 // Outside is the host as lab guests see it: addresses of its own, on lo.
-// Source: RFC 5737 (TEST-NET-2), RFC 3849.
 var Outside = []netip.Prefix{
-	netip.MustParsePrefix("198.51.100.1/32"),
-	netip.MustParsePrefix("2001:db8:ffff::1/128"),
+	netip.PrefixFrom(vpc.LabOutside[0], 32),
+	netip.PrefixFrom(vpc.LabOutside[1], 128),
 }
 
 // Guest is a lab guest as it should be.

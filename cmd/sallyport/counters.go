@@ -62,7 +62,7 @@ its interface, and with the machine.`,
 }
 
 func ruleCounterTable(out *wire.DescribeRuleCountersResult) table {
-	t := table{{"RULE", "GROUP", "DIRECTION", "PACKETS", "BYTES", "CONNECTIONS", "FIRST", "LAST", "INTERFACES"}}
+	t := table{{"RULE", "GROUP", "DIRECTION", "PACKETS", "BYTES", "CONNECTIONS", "NOW", "FIRST", "LAST", "INTERFACES"}}
 	for _, r := range out.RuleCounters {
 		unknown := 0
 		for _, e := range r.Interfaces {
@@ -76,7 +76,7 @@ func ruleCounterTable(out *wire.DescribeRuleCountersResult) table {
 		}
 		t = append(t, []string{
 			wire.Value(r.SecurityGroupRuleId), wire.Value(r.GroupId), wire.Value(r.Direction),
-			fmt.Sprint(wire.Value(r.Packets)), fmt.Sprint(wire.Value(r.Bytes)), fmt.Sprint(wire.Value(r.Connections)),
+			fmt.Sprint(wire.Value(r.Packets)), fmt.Sprint(wire.Value(r.Bytes)), fmt.Sprint(wire.Value(r.Connections)), number(r.ConnectionsNow),
 			when(r.FirstHit), when(r.LastHit), interfaces,
 		})
 	}
@@ -84,17 +84,25 @@ func ruleCounterTable(out *wire.DescribeRuleCountersResult) table {
 }
 
 func ruleInterfaceTable(out *wire.DescribeRuleCountersResult) table {
-	t := table{{"RULE", "ENI", "HOST", "PACKETS", "BYTES", "CONNECTIONS", "FIRST", "LAST", "MESSAGE"}}
+	t := table{{"RULE", "ENI", "HOST", "PACKETS", "BYTES", "CONNECTIONS", "NOW", "FIRST", "LAST", "MESSAGE"}}
 	for _, r := range out.RuleCounters {
 		for _, e := range r.Interfaces {
 			t = append(t, []string{
 				wire.Value(r.SecurityGroupRuleId), wire.Value(e.NetworkInterfaceId), cmp.Or(wire.Value(e.HostId), "-"),
-				fmt.Sprint(wire.Value(e.Packets)), fmt.Sprint(wire.Value(e.Bytes)), fmt.Sprint(wire.Value(e.Connections)),
+				fmt.Sprint(wire.Value(e.Packets)), fmt.Sprint(wire.Value(e.Bytes)), fmt.Sprint(wire.Value(e.Connections)), number(e.ConnectionsNow),
 				when(e.FirstHit), when(e.LastHit), wire.Value(e.Message),
 			})
 		}
 	}
 	return t
+}
+
+// number is - where it is not known.
+func number(n *int64) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprint(*n)
 }
 
 func dropsCommand() *cobra.Command {

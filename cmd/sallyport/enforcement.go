@@ -61,33 +61,37 @@ everything that was written so far. The exit code is 0 if it is in force on all 
 func enforcement(
 	ctx context.Context, c *apiClient, in *wire.DescribeEnforcementRequest, wait bool,
 ) (*wire.DescribeEnforcementResult, error) {
-	for {
-		out, err := do(ctx, c, wire.DescribeEnforcementCall, in)
-		if err != nil || !wait || wire.Value(out.InForce) {
-			return out, err
-		}
+	out, err := do(ctx, c, wire.DescribeEnforcementCall, in)
+	deadline, _ := ctx.Deadline()
+	for err == nil && wait && !wire.Value(out.InForce) && time.Now().Before(deadline) {
 		in.Revision = out.Revision
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return out, nil
-			}
-			return nil, ctx.Err()
+		// In whole seconds, so the answer may come a second late: then what was there before counts.
+		in.WaitTimeSeconds = new(int32(min(time.Until(deadline)/time.Second+1, longestWait)))
+		next, nextErr := do(ctx, c, wire.DescribeEnforcementCall, in)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return out, nil
 		}
+		out, err = next, nextErr
 	}
+	return out, err
 }
+
+const longestWait = 20 // seconds of one call
 
 func printEnforcement(cmd *cobra.Command, out *wire.DescribeEnforcementResult) error {
 	if asJSON(cmd) {
 		return printJSON(cmd, out)
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ENI\tHOST\tDEVICE\tSTATE\tREVISION\tIN FORCE\tMESSAGE")
+	fmt.Fprintln(w, "ENI\tHOST\tDEVICE\tSTATE\tREVISION\tIN FORCE\tTOOK\tMESSAGE")
 	for _, e := range out.Enforcements {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%t\t%s\n",
+		took := "-"
+		if ms := e.TookMilliseconds; ms != nil {
+			took = fmt.Sprintf("%d ms", *ms)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%t\t%s\t%s\n",
 			wire.Value(e.NetworkInterfaceId), wire.Value(e.HostId), wire.Value(e.Device), wire.Value(e.BoundState),
-			wire.Value(e.RevisionInForce), wire.Value(e.InForce), wire.Value(e.Message))
+			wire.Value(e.RevisionInForce), wire.Value(e.InForce), took, wire.Value(e.Message))
 	}
 	return w.Flush()
 }

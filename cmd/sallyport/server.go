@@ -72,6 +72,7 @@ state is in an etcd that it runs itself, or in the cluster that --endpoints name
 	f.String("tls-cert", "", "`file` (PEM) with the API's certificate; read again when it changes")
 	f.String("tls-key", "", "`file` (PEM) with its key")
 	f.Bool("insecure-http", false, "serve the API without TLS on an address that is not loopback")
+	f.StringSlice("trusted-proxies", nil, "`addresses` or blocks of reverse proxies before the API, whose X-Forwarded-For is believed")
 	f.String("metrics-listen", "", "`address` for Prometheus (/metrics) and, on loopback, Go's profiles (/debug/pprof/); without it there are neither")
 	f.String("local-agent", string(d.LocalAgent), "host `name` for which pki/agent.crt is issued")
 	configFlags(cmd)
@@ -95,6 +96,17 @@ func readServer(cmd *cobra.Command, c *server.Config) (err error) {
 	cidr, _ := f.GetString("default-vpc-cidr")
 	if c.DefaultVPCCIDR, err = netip.ParsePrefix(cidr); err != nil {
 		return fmt.Errorf("--default-vpc-cidr %q: want a block such as 172.31.0.0/16", cidr)
+	}
+	proxies, _ := f.GetStringSlice("trusted-proxies")
+	for _, p := range proxies {
+		block, err := netip.ParsePrefix(p)
+		if a, aErr := netip.ParseAddr(p); aErr == nil {
+			block, err = a.Prefix(a.BitLen())
+		}
+		if err != nil || block != block.Masked() || block.Addr().Is4In6() {
+			return fmt.Errorf("--trusted-proxies %q: want an address or a block such as 192.0.2.0/28", p)
+		}
+		c.TrustedProxies = append(c.TrustedProxies, block)
 	}
 	_, err = server.New(*c)
 	return err

@@ -755,9 +755,11 @@ type ENICounters struct {
 	Eni           string                 `protobuf:"bytes,1,opt,name=eni,proto3" json:"eni,omitempty"` // empty: devices without one, and the rules that found no counter of their own
 	Ingress       *DirectionCounters     `protobuf:"bytes,3,opt,name=ingress,proto3" json:"ingress,omitempty"`
 	Egress        *DirectionCounters     `protobuf:"bytes,4,opt,name=egress,proto3" json:"egress,omitempty"`
-	Rules         []*RuleCounters        `protobuf:"bytes,5,rep,name=rules,proto3" json:"rules,omitempty"`                              // those that had a packet
-	Drops         []*DropSample          `protobuf:"bytes,6,rep,name=drops,proto3" json:"drops,omitempty"`                              // the latest, the newest first
-	LostEvents    uint64                 `protobuf:"varint,7,opt,name=lost_events,json=lostEvents,proto3" json:"lost_events,omitempty"` // that drops lacks
+	Rules         []*RuleCounters        `protobuf:"bytes,5,rep,name=rules,proto3" json:"rules,omitempty"`                                                                           // those that had a packet
+	Drops         []*DropSample          `protobuf:"bytes,6,rep,name=drops,proto3" json:"drops,omitempty"`                                                                           // the latest, the newest first
+	LostEvents    uint64                 `protobuf:"varint,7,opt,name=lost_events,json=lostEvents,proto3" json:"lost_events,omitempty"`                                              // that drops lacks
+	Open          map[uint32]uint64      `protobuf:"bytes,8,rep,name=open,proto3" json:"open,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // connections that there are, by the number of the rule that admitted them
+	OpenKnown     bool                   `protobuf:"varint,9,opt,name=open_known,json=openKnown,proto3" json:"open_known,omitempty"`                                                 // they were counted
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -832,6 +834,20 @@ func (x *ENICounters) GetLostEvents() uint64 {
 		return x.LostEvents
 	}
 	return 0
+}
+
+func (x *ENICounters) GetOpen() map[uint32]uint64 {
+	if x != nil {
+		return x.Open
+	}
+	return nil
+}
+
+func (x *ENICounters) GetOpenKnown() bool {
+	if x != nil {
+		return x.OpenKnown
+	}
+	return false
 }
 
 type DirectionCounters struct {
@@ -2863,7 +2879,7 @@ type Guest_Interface struct {
 
 func (x *Guest_Interface) Reset() {
 	*x = Guest_Interface{}
-	mi := &file_feed_proto_msgTypes[34]
+	mi := &file_feed_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2875,7 +2891,7 @@ func (x *Guest_Interface) String() string {
 func (*Guest_Interface) ProtoMessage() {}
 
 func (x *Guest_Interface) ProtoReflect() protoreflect.Message {
-	mi := &file_feed_proto_msgTypes[34]
+	mi := &file_feed_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2992,7 +3008,7 @@ const file_feed_proto_rawDesc = "" +
 	"\x05state\x18\x02 \x01(\x0e2\x1d.sallyport.feed.v1.GuestStateR\x05state\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\">\n" +
 	"\bCounters\x122\n" +
-	"\x04enis\x18\x01 \x03(\v2\x1e.sallyport.feed.v1.ENICountersR\x04enis\"\xb0\x02\n" +
+	"\x04enis\x18\x01 \x03(\v2\x1e.sallyport.feed.v1.ENICountersR\x04enis\"\xc6\x03\n" +
 	"\vENICounters\x12\x10\n" +
 	"\x03eni\x18\x01 \x01(\tR\x03eni\x12>\n" +
 	"\aingress\x18\x03 \x01(\v2$.sallyport.feed.v1.DirectionCountersR\aingress\x12<\n" +
@@ -3000,7 +3016,13 @@ const file_feed_proto_rawDesc = "" +
 	"\x05rules\x18\x05 \x03(\v2\x1f.sallyport.feed.v1.RuleCountersR\x05rules\x123\n" +
 	"\x05drops\x18\x06 \x03(\v2\x1d.sallyport.feed.v1.DropSampleR\x05drops\x12\x1f\n" +
 	"\vlost_events\x18\a \x01(\x04R\n" +
-	"lostEventsJ\x04\b\x02\x10\x03\"\xb5\x02\n" +
+	"lostEvents\x12<\n" +
+	"\x04open\x18\b \x03(\v2(.sallyport.feed.v1.ENICounters.OpenEntryR\x04open\x12\x1d\n" +
+	"\n" +
+	"open_known\x18\t \x01(\bR\topenKnown\x1a7\n" +
+	"\tOpenEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\rR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01J\x04\b\x02\x10\x03\"\xb5\x02\n" +
 	"\x11DirectionCounters\x12K\n" +
 	"\apackets\x18\x01 \x03(\v21.sallyport.feed.v1.DirectionCounters.PacketsEntryR\apackets\x12B\n" +
 	"\x04last\x18\x02 \x03(\v2..sallyport.feed.v1.DirectionCounters.LastEntryR\x04last\x12\x1a\n" +
@@ -3234,7 +3256,7 @@ func file_feed_proto_rawDescGZIP() []byte {
 }
 
 var file_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_feed_proto_goTypes = []any{
 	(GuestState)(0),             // 0: sallyport.feed.v1.GuestState
 	(ResourceType)(0),           // 1: sallyport.feed.v1.ResourceType
@@ -3272,10 +3294,11 @@ var file_feed_proto_goTypes = []any{
 	(*Flow)(nil),                // 33: sallyport.feed.v1.Flow
 	(*Connection)(nil),          // 34: sallyport.feed.v1.Connection
 	(*Verdict)(nil),             // 35: sallyport.feed.v1.Verdict
-	nil,                         // 36: sallyport.feed.v1.DirectionCounters.PacketsEntry
-	nil,                         // 37: sallyport.feed.v1.DirectionCounters.LastEntry
-	(*Guest_Interface)(nil),     // 38: sallyport.feed.v1.Guest.Interface
-	nil,                         // 39: sallyport.feed.v1.Answer.CutEntry
+	nil,                         // 36: sallyport.feed.v1.ENICounters.OpenEntry
+	nil,                         // 37: sallyport.feed.v1.DirectionCounters.PacketsEntry
+	nil,                         // 38: sallyport.feed.v1.DirectionCounters.LastEntry
+	(*Guest_Interface)(nil),     // 39: sallyport.feed.v1.Guest.Interface
+	nil,                         // 40: sallyport.feed.v1.Answer.CutEntry
 }
 var file_feed_proto_depIdxs = []int32{
 	5,  // 0: sallyport.feed.v1.FromAgent.hello:type_name -> sallyport.feed.v1.Hello
@@ -3293,54 +3316,55 @@ var file_feed_proto_depIdxs = []int32{
 	12, // 12: sallyport.feed.v1.ENICounters.egress:type_name -> sallyport.feed.v1.DirectionCounters
 	13, // 13: sallyport.feed.v1.ENICounters.rules:type_name -> sallyport.feed.v1.RuleCounters
 	14, // 14: sallyport.feed.v1.ENICounters.drops:type_name -> sallyport.feed.v1.DropSample
-	36, // 15: sallyport.feed.v1.DirectionCounters.packets:type_name -> sallyport.feed.v1.DirectionCounters.PacketsEntry
-	37, // 16: sallyport.feed.v1.DirectionCounters.last:type_name -> sallyport.feed.v1.DirectionCounters.LastEntry
-	3,  // 17: sallyport.feed.v1.DropSample.direction:type_name -> sallyport.feed.v1.Direction
-	16, // 18: sallyport.feed.v1.FromServer.delta:type_name -> sallyport.feed.v1.Delta
-	26, // 19: sallyport.feed.v1.FromServer.binding:type_name -> sallyport.feed.v1.BindingResult
-	27, // 20: sallyport.feed.v1.FromServer.ask:type_name -> sallyport.feed.v1.Ask
-	18, // 21: sallyport.feed.v1.Delta.changed:type_name -> sallyport.feed.v1.Resource
-	17, // 22: sallyport.feed.v1.Delta.removed:type_name -> sallyport.feed.v1.ResourceName
-	1,  // 23: sallyport.feed.v1.ResourceName.type:type_name -> sallyport.feed.v1.ResourceType
-	19, // 24: sallyport.feed.v1.Resource.eni:type_name -> sallyport.feed.v1.ENI
-	20, // 25: sallyport.feed.v1.Resource.group:type_name -> sallyport.feed.v1.Group
-	23, // 26: sallyport.feed.v1.Resource.member:type_name -> sallyport.feed.v1.Member
-	25, // 27: sallyport.feed.v1.Resource.guest:type_name -> sallyport.feed.v1.Guest
-	24, // 28: sallyport.feed.v1.Resource.prefix_list:type_name -> sallyport.feed.v1.PrefixList
-	22, // 29: sallyport.feed.v1.ENI.prefixes:type_name -> sallyport.feed.v1.Prefix
-	21, // 30: sallyport.feed.v1.Group.rules:type_name -> sallyport.feed.v1.Rule
-	22, // 31: sallyport.feed.v1.Rule.cidr:type_name -> sallyport.feed.v1.Prefix
-	22, // 32: sallyport.feed.v1.Member.prefixes:type_name -> sallyport.feed.v1.Prefix
-	22, // 33: sallyport.feed.v1.PrefixList.entries:type_name -> sallyport.feed.v1.Prefix
-	38, // 34: sallyport.feed.v1.Guest.interfaces:type_name -> sallyport.feed.v1.Guest.Interface
-	28, // 35: sallyport.feed.v1.Ask.connections:type_name -> sallyport.feed.v1.ConnectionsQuestion
-	29, // 36: sallyport.feed.v1.Ask.cut:type_name -> sallyport.feed.v1.Selection
-	31, // 37: sallyport.feed.v1.Ask.probe:type_name -> sallyport.feed.v1.Probe
-	29, // 38: sallyport.feed.v1.ConnectionsQuestion.selection:type_name -> sallyport.feed.v1.Selection
-	33, // 39: sallyport.feed.v1.ConnectionsQuestion.after:type_name -> sallyport.feed.v1.Flow
-	22, // 40: sallyport.feed.v1.Selection.remotes:type_name -> sallyport.feed.v1.Prefix
-	30, // 41: sallyport.feed.v1.Selection.local_ports:type_name -> sallyport.feed.v1.Ports
-	30, // 42: sallyport.feed.v1.Selection.remote_ports:type_name -> sallyport.feed.v1.Ports
-	2,  // 43: sallyport.feed.v1.Selection.states:type_name -> sallyport.feed.v1.ConnectionState
-	3,  // 44: sallyport.feed.v1.Selection.directions:type_name -> sallyport.feed.v1.Direction
-	3,  // 45: sallyport.feed.v1.Probe.direction:type_name -> sallyport.feed.v1.Direction
-	34, // 46: sallyport.feed.v1.Answer.connections:type_name -> sallyport.feed.v1.Connection
-	39, // 47: sallyport.feed.v1.Answer.cut:type_name -> sallyport.feed.v1.Answer.CutEntry
-	35, // 48: sallyport.feed.v1.Answer.verdict:type_name -> sallyport.feed.v1.Verdict
-	3,  // 49: sallyport.feed.v1.Flow.first:type_name -> sallyport.feed.v1.Direction
-	33, // 50: sallyport.feed.v1.Connection.flow:type_name -> sallyport.feed.v1.Flow
-	2,  // 51: sallyport.feed.v1.Connection.state:type_name -> sallyport.feed.v1.ConnectionState
-	35, // 52: sallyport.feed.v1.Connection.today:type_name -> sallyport.feed.v1.Verdict
-	22, // 53: sallyport.feed.v1.Guest.Interface.addresses:type_name -> sallyport.feed.v1.Prefix
-	22, // 54: sallyport.feed.v1.Guest.Interface.subnet_routers:type_name -> sallyport.feed.v1.Prefix
-	22, // 55: sallyport.feed.v1.Guest.Interface.vpc_cidrs:type_name -> sallyport.feed.v1.Prefix
-	4,  // 56: sallyport.feed.v1.Feed.Stream:input_type -> sallyport.feed.v1.FromAgent
-	15, // 57: sallyport.feed.v1.Feed.Stream:output_type -> sallyport.feed.v1.FromServer
-	57, // [57:58] is the sub-list for method output_type
-	56, // [56:57] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	36, // 15: sallyport.feed.v1.ENICounters.open:type_name -> sallyport.feed.v1.ENICounters.OpenEntry
+	37, // 16: sallyport.feed.v1.DirectionCounters.packets:type_name -> sallyport.feed.v1.DirectionCounters.PacketsEntry
+	38, // 17: sallyport.feed.v1.DirectionCounters.last:type_name -> sallyport.feed.v1.DirectionCounters.LastEntry
+	3,  // 18: sallyport.feed.v1.DropSample.direction:type_name -> sallyport.feed.v1.Direction
+	16, // 19: sallyport.feed.v1.FromServer.delta:type_name -> sallyport.feed.v1.Delta
+	26, // 20: sallyport.feed.v1.FromServer.binding:type_name -> sallyport.feed.v1.BindingResult
+	27, // 21: sallyport.feed.v1.FromServer.ask:type_name -> sallyport.feed.v1.Ask
+	18, // 22: sallyport.feed.v1.Delta.changed:type_name -> sallyport.feed.v1.Resource
+	17, // 23: sallyport.feed.v1.Delta.removed:type_name -> sallyport.feed.v1.ResourceName
+	1,  // 24: sallyport.feed.v1.ResourceName.type:type_name -> sallyport.feed.v1.ResourceType
+	19, // 25: sallyport.feed.v1.Resource.eni:type_name -> sallyport.feed.v1.ENI
+	20, // 26: sallyport.feed.v1.Resource.group:type_name -> sallyport.feed.v1.Group
+	23, // 27: sallyport.feed.v1.Resource.member:type_name -> sallyport.feed.v1.Member
+	25, // 28: sallyport.feed.v1.Resource.guest:type_name -> sallyport.feed.v1.Guest
+	24, // 29: sallyport.feed.v1.Resource.prefix_list:type_name -> sallyport.feed.v1.PrefixList
+	22, // 30: sallyport.feed.v1.ENI.prefixes:type_name -> sallyport.feed.v1.Prefix
+	21, // 31: sallyport.feed.v1.Group.rules:type_name -> sallyport.feed.v1.Rule
+	22, // 32: sallyport.feed.v1.Rule.cidr:type_name -> sallyport.feed.v1.Prefix
+	22, // 33: sallyport.feed.v1.Member.prefixes:type_name -> sallyport.feed.v1.Prefix
+	22, // 34: sallyport.feed.v1.PrefixList.entries:type_name -> sallyport.feed.v1.Prefix
+	39, // 35: sallyport.feed.v1.Guest.interfaces:type_name -> sallyport.feed.v1.Guest.Interface
+	28, // 36: sallyport.feed.v1.Ask.connections:type_name -> sallyport.feed.v1.ConnectionsQuestion
+	29, // 37: sallyport.feed.v1.Ask.cut:type_name -> sallyport.feed.v1.Selection
+	31, // 38: sallyport.feed.v1.Ask.probe:type_name -> sallyport.feed.v1.Probe
+	29, // 39: sallyport.feed.v1.ConnectionsQuestion.selection:type_name -> sallyport.feed.v1.Selection
+	33, // 40: sallyport.feed.v1.ConnectionsQuestion.after:type_name -> sallyport.feed.v1.Flow
+	22, // 41: sallyport.feed.v1.Selection.remotes:type_name -> sallyport.feed.v1.Prefix
+	30, // 42: sallyport.feed.v1.Selection.local_ports:type_name -> sallyport.feed.v1.Ports
+	30, // 43: sallyport.feed.v1.Selection.remote_ports:type_name -> sallyport.feed.v1.Ports
+	2,  // 44: sallyport.feed.v1.Selection.states:type_name -> sallyport.feed.v1.ConnectionState
+	3,  // 45: sallyport.feed.v1.Selection.directions:type_name -> sallyport.feed.v1.Direction
+	3,  // 46: sallyport.feed.v1.Probe.direction:type_name -> sallyport.feed.v1.Direction
+	34, // 47: sallyport.feed.v1.Answer.connections:type_name -> sallyport.feed.v1.Connection
+	40, // 48: sallyport.feed.v1.Answer.cut:type_name -> sallyport.feed.v1.Answer.CutEntry
+	35, // 49: sallyport.feed.v1.Answer.verdict:type_name -> sallyport.feed.v1.Verdict
+	3,  // 50: sallyport.feed.v1.Flow.first:type_name -> sallyport.feed.v1.Direction
+	33, // 51: sallyport.feed.v1.Connection.flow:type_name -> sallyport.feed.v1.Flow
+	2,  // 52: sallyport.feed.v1.Connection.state:type_name -> sallyport.feed.v1.ConnectionState
+	35, // 53: sallyport.feed.v1.Connection.today:type_name -> sallyport.feed.v1.Verdict
+	22, // 54: sallyport.feed.v1.Guest.Interface.addresses:type_name -> sallyport.feed.v1.Prefix
+	22, // 55: sallyport.feed.v1.Guest.Interface.subnet_routers:type_name -> sallyport.feed.v1.Prefix
+	22, // 56: sallyport.feed.v1.Guest.Interface.vpc_cidrs:type_name -> sallyport.feed.v1.Prefix
+	4,  // 57: sallyport.feed.v1.Feed.Stream:input_type -> sallyport.feed.v1.FromAgent
+	15, // 58: sallyport.feed.v1.Feed.Stream:output_type -> sallyport.feed.v1.FromServer
+	58, // [58:59] is the sub-list for method output_type
+	57, // [57:58] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_feed_proto_init() }
@@ -3380,7 +3404,7 @@ func file_feed_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_feed_proto_rawDesc), len(file_feed_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

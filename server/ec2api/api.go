@@ -41,8 +41,13 @@ type Enforcement interface {
 	// InForce returns the newest revision that a host has in force, whether the host is connected
 	// now, and what it reports as wrong, "" if nothing.
 	InForce(vpc.HostID) (revision int64, connected bool, problem string)
-	// Counters returns what a host last said that it counted; nil: nothing to this server.
-	Counters(vpc.HostID) feed.Counters
+	// Took returns how long it took from when this server knew a revision until a host had confirmed
+	// it; false: it has not, or that is not known.
+	Took(id vpc.HostID, revision int64) (time.Duration, bool)
+	// Changed returns a channel that is closed when what InForce says of any host changes.
+	Changed() <-chan struct{}
+	// Counters returns what a host last said that it counted, and when; nil: nothing to this server.
+	Counters(vpc.HostID) (feed.Counters, time.Time)
 }
 
 // Hosts can be asked what only they know.
@@ -59,7 +64,7 @@ type Keys interface {
 	NewSession(c vpc.Caller, tokenBytes int) (key vpc.AccessKey, secret, token string)
 }
 
-// Config is what the API needs. All but Audit, Observe, Env and RequestID are required.
+// Config is what the API needs. All but Audit, LocalHost, Stopping, Observe, Env and RequestID are required.
 type Config struct {
 	Store       Store
 	Enforcement Enforcement
@@ -73,6 +78,10 @@ type Config struct {
 	Keys      Keys
 	Audit     Audit // nil: none is kept
 	Log       *slog.Logger
+	// LocalHost is the host that the server runs on; empty: it is none.
+	LocalHost vpc.HostID
+	// Stopping is closed when the server is to end: what waits is answered. nil: never.
+	Stopping <-chan struct{}
 	// Observe is told of every answer: code is "" for success, op nil if none was found. nil: nothing.
 	Observe func(op *wire.Operation, code string, took time.Duration)
 
@@ -120,6 +129,7 @@ func New(c Config) (http.Handler, error) {
 	a.imageActions()
 	a.tagActions()
 	a.enforcementActions()
+	a.callerAddressActions()
 	a.observationActions()
 	a.counterActions()
 	a.resourceActions()
@@ -169,6 +179,8 @@ type call struct {
 	env       vpc.Env
 	requestID string
 	host      string // by which the client called
+	remote    string // from where, with the port
+	forwarded bool   // on the way from there, somebody says, the request came through a proxy
 	service   *wire.Service
 	identity  sigv4.Identity
 	caller    vpc.Caller
@@ -247,7 +259,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	start := time.Now()
 	c := &call{
-		api: a, ctx: r.Context(), env: a.Env(), requestID: a.RequestID(), host: r.Host, service: &wire.EC2,
+		api: a, ctx: r.Context(), env: a.Env(), requestID: a.RequestID(), host: r.Host, remote: r.RemoteAddr,
+		forwarded: r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "", service: &wire.EC2,
 	}
 	body, err := c.serve(w, r)
 	status, code := http.StatusOK, ""

@@ -3,6 +3,7 @@ package ec2api
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/feed"
 	"github.com/sallyport/sallyport/ruleset"
@@ -44,6 +45,8 @@ func describeRuleCounters(
 
 func ruleCounter(r vpc.CountedRule, seen reports) wire.RuleCounter {
 	var total feed.RuleCounter
+	var open *uint64
+	var oldest time.Time
 	w := wire.RuleCounter{SecurityGroupRuleId: text(r.Rule.ID), GroupId: text(r.Group.ID), Direction: new("ingress")}
 	if r.Rule.Egress {
 		w.Direction = new("egress")
@@ -57,8 +60,19 @@ func ruleCounter(r vpc.CountedRule, seen reports) wire.RuleCounter {
 		w.Interfaces = append(w.Interfaces, wire.RuleCounterInterface{
 			NetworkInterfaceId: text(e.ID), HostId: report.id, Message: text(report.message),
 			Packets: count(n.Packets), Bytes: count(n.Bytes), Connections: count(n.Connections),
-			FirstHit: moment(n.First), LastHit: moment(n.Last),
+			FirstHit: moment(n.First), LastHit: moment(n.Last), AsOf: moment(report.at),
 		})
+		if report.counters.Open != nil {
+			now := report.counters.Open[r.Rule.Number]
+			w.Interfaces[len(w.Interfaces)-1].ConnectionsNow = count(now)
+			if open == nil {
+				open = new(uint64)
+			}
+			*open += now
+		}
+		if !report.at.IsZero() && (oldest.IsZero() || report.at.Before(oldest)) {
+			oldest = report.at
+		}
 		total.Packets += n.Packets
 		total.Bytes += n.Bytes
 		total.Connections += n.Connections
@@ -70,7 +84,10 @@ func ruleCounter(r vpc.CountedRule, seen reports) wire.RuleCounter {
 		}
 	}
 	w.Packets, w.Bytes, w.Connections = count(total.Packets), count(total.Bytes), count(total.Connections)
-	w.FirstHit, w.LastHit = moment(total.First), moment(total.Last)
+	w.FirstHit, w.LastHit, w.AsOf = moment(total.First), moment(total.Last), moment(oldest)
+	if open != nil {
+		w.ConnectionsNow = count(*open)
+	}
 	return w
 }
 
@@ -142,6 +159,7 @@ func interfaceDrops(e *vpc.NetworkInterface, r report) wire.InterfaceDrops {
 // report is what a host last said of an interface, and why there is nothing, or not all.
 type report struct {
 	host     feed.Counters
+	at       time.Time
 	id       *string // of the host; nil: no device carries the interface
 	counters feed.ENICounters
 	message  string
@@ -162,7 +180,8 @@ func (rs reports) of(e *vpc.NetworkInterface) report {
 	r, known := rs.hosts[e.Binding.Host]
 	if !known {
 		_, connected, _ := rs.c.Enforcement.InForce(e.Binding.Host)
-		r = report{host: rs.c.Enforcement.Counters(e.Binding.Host), id: text(e.Binding.Host)}
+		r = report{id: text(e.Binding.Host)}
+		r.host, r.at = rs.c.Enforcement.Counters(e.Binding.Host)
 		switch {
 		case !connected && r.host == nil:
 			r.message = "The host is not connected. What it counts is not known here."

@@ -119,6 +119,7 @@ func newEndpointOf(t testing.TB, stores []*store.Store, wrap func(ec2api.Store) 
 		api, err := ec2api.New(ec2api.Config{
 			Store:       wrap(st),
 			Enforcement: e.hosts,
+			LocalHost:   "host-here",
 			Hosts:       e.asked,
 			Verify:      verifier.Verify,
 			Caller:      func(id vpc.AccessKeyID) vpc.Caller { return e.state().Caller(id) },
@@ -282,10 +283,20 @@ type host struct {
 	revision  int64
 	connected bool
 	problem   string
+	took      time.Duration // 0: not known
 	counters  feed.Counters
+	reported  time.Time
 }
 
-func (h hosts) Counters(id vpc.HostID) feed.Counters { return h[id].counters }
+func (h hosts) Counters(id vpc.HostID) (feed.Counters, time.Time) {
+	return h[id].counters, h[id].reported
+}
+
+func (h hosts) Changed() <-chan struct{} { return nil }
+
+func (h hosts) Took(id vpc.HostID, revision int64) (time.Duration, bool) {
+	return h[id].took, h[id].took != 0 && h[id].revision >= revision
+}
 
 func (h hosts) InForce(id vpc.HostID) (revision int64, connected bool, problem string) {
 	return h[id].revision, h[id].connected, h[id].problem

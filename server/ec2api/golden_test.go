@@ -166,9 +166,19 @@ func (e *endpoint) happen(text string) error {
 				if _, err := fmt.Sscan(arg[1], &behind); err != nil {
 					e.t.Fatalf("in-force %s: %v", arg[1], err)
 				}
-				e.hosts[vpc.HostID(arg[0])] = host{s.Revision() - behind, true, strings.TrimSpace(strings.Join(arg[2:], " ")), e.hosts[vpc.HostID(arg[0])].counters}
+				h := e.hosts[vpc.HostID(arg[0])]
+				h.revision, h.connected, h.problem = s.Revision()-behind, true, strings.TrimSpace(strings.Join(arg[2:], " "))
+				e.hosts[vpc.HostID(arg[0])] = h
+			case "took":
+				h := e.hosts[vpc.HostID(arg[0])]
+				var err error
+				if h.took, err = time.ParseDuration(arg[1]); err != nil {
+					e.t.Fatal(err)
+				}
+				e.hosts[vpc.HostID(arg[0])] = h
 			case "disconnected":
-				e.hosts[vpc.HostID(arg[0])] = host{counters: e.hosts[vpc.HostID(arg[0])].counters}
+				h := e.hosts[vpc.HostID(arg[0])]
+				e.hosts[vpc.HostID(arg[0])] = host{counters: h.counters, reported: h.reported}
 			case "connection", "verdict", "silent":
 				if err := e.asked.learn(words[0], strings.Fields(line)[1:]); err != nil {
 					e.t.Fatalf("%s: %v", line, err)
@@ -241,6 +251,12 @@ func (e *endpoint) counted(id vpc.HostID, words []string) {
 		d.Packets[reason(words[2])], d.Last[reason(words[2])] = number(3), now
 	case "observed":
 		counters.Directions[direction(words[1])].Observed = number(2)
+	case "open":
+		counters.Open = maps.Clone(counters.Open)
+		if counters.Open == nil {
+			counters.Open = map[uint32]uint64{}
+		}
+		counters.Open[uint32(number(1))] = number(2)
 	case "untold":
 		counters.LostEvents = number(1)
 	case "sample":
@@ -253,7 +269,7 @@ func (e *endpoint) counted(id vpc.HostID, words []string) {
 	default:
 		e.t.Fatalf("counted %q", words)
 	}
-	h.counters[eni] = counters
+	h.counters[eni], h.reported = counters, now
 	e.hosts[id] = h
 }
 

@@ -34,7 +34,10 @@ var administrator = aws.Credentials{AccessKeyID: "AKIAIOSFODNN7ADMIN00", SecretA
 type nowhere struct{}
 
 func (nowhere) InForce(vpc.HostID) (int64, bool, string) { return 0, false, "" }
-func (nowhere) Counters(vpc.HostID) feed.Counters        { return nil }
+func (nowhere) Changed() <-chan struct{}                 { return nil }
+
+func (nowhere) Took(vpc.HostID, int64) (time.Duration, bool)   { return 0, false }
+func (nowhere) Counters(vpc.HostID) (feed.Counters, time.Time) { return nil, time.Time{} }
 
 func (nowhere) Ask(context.Context, vpc.HostID, inquiry.Question) (inquiry.Answer, error) {
 	return inquiry.Answer{}, errors.New("no host is connected")

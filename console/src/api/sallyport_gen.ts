@@ -23,11 +23,16 @@ export interface Operations {
   DescribeAccessKeys: { request: DescribeAccessKeysRequest; result: DescribeAccessKeysResult };
   /** What calls changed, newest first, as this server's audit log has it. */
   DescribeAuditRecords: { request: DescribeAuditRecordsRequest; result: DescribeAuditRecordsResult };
+  /** By which addresses guests would see the caller. */
+  DescribeCallerAddress: { request: DescribeCallerAddressRequest; result: DescribeCallerAddressResult };
   /** Which connections hosts have, and whether today's rules would still let them. */
   DescribeConnections: { request: DescribeConnectionsRequest; result: DescribeConnectionsResult };
   /** What was dropped at interfaces, by direction and reason, and which packets were lately, as the hosts last said. */
   DescribeDrops: { request: DescribeDropsRequest; result: DescribeDropsResult };
-  /** Is a revision in force on these interfaces? */
+  /**
+   * Is a revision in force on these interfaces, and on those that a change of these groups or prefix lists concerns?
+   * None named: on all that a device carries.
+   */
   DescribeEnforcement: { request: DescribeEnforcementRequest; result: DescribeEnforcementResult };
   /** What observes now: the interfaces and groups that were named, or all. */
   DescribeObservations: { request: DescribeObservationsRequest; result: DescribeObservationsResult };
@@ -36,8 +41,8 @@ export interface Operations {
   /** Which values a property has, for completion, in their order: those that hold a text, up to so many. */
   DescribeResourceValues: { request: DescribeResourceValuesRequest; result: DescribeResourceValuesResult };
   /**
-   * What rules have let through, per rule and interface that it is in force on, as the hosts last said. A rule that
-   * had no packet is there with zeros.
+   * What rules have let through, per rule and interface that it is in force on, as the hosts last said: they do so every
+   * five seconds. A rule that had no packet is there with zeros.
    */
   DescribeRuleCounters: { request: DescribeRuleCountersRequest; result: DescribeRuleCountersResult };
   /** What uses each group, and what stands in the way of its delete. */
@@ -358,6 +363,16 @@ export interface DescribeAuditRecordsResult {
   NextToken?: string | undefined;
 }
 
+export type DescribeCallerAddressRequest = Record<string, never>;
+
+export interface DescribeCallerAddressResult {
+  /** Absent: not known. */
+  Ipv4Address?: string | undefined;
+  Ipv6Address?: string | undefined;
+  /** Why an address is not known, or what stands between. */
+  Message?: string | undefined;
+}
+
 export interface DescribeConnectionsRequest {
   /** direction, local-port, protocol, remote-cidr, remote-port, rule-number, state */
   Filters?: Filter[] | undefined;
@@ -395,17 +410,31 @@ export interface DescribeEnforcementRequest {
   MaxResults?: number | undefined;
   NetworkInterfaceIds?: string[] | undefined;
   NextToken?: string | undefined;
+  /** Interfaces that a device carries, with a group that has a rule with one of them. */
+  PrefixListIds?: string[] | undefined;
   /** Absent or 0: the newest. */
   Revision?: number | undefined;
+  /** Interfaces that a device carries, with one of them or a group that has a rule with one of them. */
+  SecurityGroupIds?: string[] | undefined;
+  /** The answer comes as soon as the revision is in force on all of them, and after so long at any rate. */
+  WaitTimeSeconds?: number | undefined;
 }
 
 export interface DescribeEnforcementResult {
   Enforcements: Enforcement[];
   /** On all of them. */
   InForce?: boolean | undefined;
+  /** On so many of them, whatever is on this page. */
+  InForceCount?: number | undefined;
+  InterfaceCount?: number | undefined;
   NextToken?: string | undefined;
   /** The one that was asked for. */
   Revision?: number | undefined;
+  /**
+   * From when this server knew the revision until the last host had confirmed it. Absent: one has not; or it is not
+   * known (any more), since this server or the host's connection to it is younger, or much has been written since.
+   */
+  TookMilliseconds?: number | undefined;
 }
 
 export interface DescribeObservationsRequest {
@@ -542,6 +571,8 @@ export interface Enforcement {
   Message?: string | undefined;
   NetworkInterfaceId?: string | undefined;
   RevisionInForce?: number | undefined;
+  /** As of the whole answer. Absent, too: the device came to carry the interface later. */
+  TookMilliseconds?: number | undefined;
 }
 
 export interface ExplainReachabilityRequest {
@@ -939,9 +970,13 @@ export interface ResourceValue {
 
 /** What one rule has let through, on all interfaces that carry its group together. */
 export interface RuleCounter {
+  /** The oldest of the hosts' reports. Absent: there is none. */
+  AsOf?: Date | undefined;
   Bytes?: number | undefined;
   /** Flows that began. */
   Connections?: number | undefined;
+  /** Flows that it let in or out and that have not ended. Absent: no host has said so. */
+  ConnectionsNow?: number | undefined;
   Direction?: string | undefined;
   /** Absent: it had no packet. */
   FirstHit?: Date | undefined;
@@ -954,8 +989,11 @@ export interface RuleCounter {
 }
 
 export interface RuleCounterInterface {
+  /** When its host said so. Absent: it has not. */
+  AsOf?: Date | undefined;
   Bytes?: number | undefined;
   Connections?: number | undefined;
+  ConnectionsNow?: number | undefined;
   FirstHit?: Date | undefined;
   HostId?: string | undefined;
   LastHit?: Date | undefined;
@@ -1437,6 +1475,13 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['AuditRecords', '[]AuditRecord', '', 'auditRecordSet'],
     ['NextToken', 's', '', 'nextToken'],
   ],
+  DescribeCallerAddressRequest: [
+  ],
+  DescribeCallerAddressResult: [
+    ['Ipv4Address', 's', '', 'ipv4Address'],
+    ['Ipv6Address', 's', '', 'ipv6Address'],
+    ['Message', 's', '', 'message'],
+  ],
   DescribeConnectionsRequest: [
     ['Filters', '[]Filter', 'Filter', ''],
     ['MaxResults', 'n', 'MaxResults', ''],
@@ -1466,13 +1511,19 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['MaxResults', 'n', 'MaxResults', ''],
     ['NetworkInterfaceIds', '[]s', 'NetworkInterfaceId', ''],
     ['NextToken', 's', 'NextToken', ''],
+    ['PrefixListIds', '[]s', 'PrefixListId', ''],
     ['Revision', 'n', 'Revision', ''],
+    ['SecurityGroupIds', '[]s', 'SecurityGroupId', ''],
+    ['WaitTimeSeconds', 'n', 'WaitTimeSeconds', ''],
   ],
   DescribeEnforcementResult: [
     ['Enforcements', '[]Enforcement', '', 'enforcementSet'],
     ['InForce', 'b', '', 'inForce'],
+    ['InForceCount', 'n', '', 'inForceCount'],
+    ['InterfaceCount', 'n', '', 'interfaceCount'],
     ['NextToken', 's', '', 'nextToken'],
     ['Revision', 'n', '', 'revision'],
+    ['TookMilliseconds', 'n', '', 'tookMilliseconds'],
   ],
   DescribeObservationsRequest: [
     ['GroupIds', '[]s', 'GroupId', ''],
@@ -1571,6 +1622,7 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['Message', 's', '', 'message'],
     ['NetworkInterfaceId', 's', '', 'networkInterfaceId'],
     ['RevisionInForce', 'n', '', 'revisionInForce'],
+    ['TookMilliseconds', 'n', '', 'tookMilliseconds'],
   ],
   ExplainReachabilityRequest: [
     ['Confirm', 'b', 'Confirm', ''],
@@ -1892,8 +1944,10 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['Value', 's', '', 'value'],
   ],
   RuleCounter: [
+    ['AsOf', 't', '', 'asOf'],
     ['Bytes', 'n', '', 'bytes'],
     ['Connections', 'n', '', 'connections'],
+    ['ConnectionsNow', 'n', '', 'connectionsNow'],
     ['Direction', 's', '', 'direction'],
     ['FirstHit', 't', '', 'firstHit'],
     ['GroupId', 's', '', 'groupId'],
@@ -1903,8 +1957,10 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['SecurityGroupRuleId', 's', '', 'securityGroupRuleId'],
   ],
   RuleCounterInterface: [
+    ['AsOf', 't', '', 'asOf'],
     ['Bytes', 'n', '', 'bytes'],
     ['Connections', 'n', '', 'connections'],
+    ['ConnectionsNow', 'n', '', 'connectionsNow'],
     ['FirstHit', 't', '', 'firstHit'],
     ['HostId', 's', '', 'hostId'],
     ['LastHit', 't', '', 'lastHit'],

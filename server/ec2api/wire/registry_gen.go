@@ -57,6 +57,7 @@ var Operations = map[string]*Operation{
 	"DescribeAccountAttributes":                  DescribeAccountAttributes.Operation,
 	"DescribeAuditRecords":                       DescribeAuditRecords.Operation,
 	"DescribeAvailabilityZones":                  DescribeAvailabilityZones.Operation,
+	"DescribeCallerAddress":                      DescribeCallerAddress.Operation,
 	"DescribeConnections":                        DescribeConnections.Operation,
 	"DescribeDrops":                              DescribeDrops.Operation,
 	"DescribeEnforcement":                        DescribeEnforcement.Operation,

@@ -4,7 +4,8 @@ package wire
 
 import "time"
 
-// DescribeEnforcement is an action of Sallyport. Is a revision in force on these interfaces?
+// DescribeEnforcement is an action of Sallyport. Is a revision in force on these interfaces, and on those that a change of these groups or prefix lists concerns?
+// None named: on all that a device carries.
 var DescribeEnforcement = newOp(&Sallyport, "DescribeEnforcement", (*DescribeEnforcementRequest).decode, (*DescribeEnforcementResult).encode)
 
 // DescribeEnforcementCall is the caller's side of [DescribeEnforcement].
@@ -122,8 +123,8 @@ var DescribeObservations = newOp(&Sallyport, "DescribeObservations", (*DescribeO
 // DescribeObservationsCall is the caller's side of [DescribeObservations].
 var DescribeObservationsCall = Call[DescribeObservationsRequest, DescribeObservationsResult]{DescribeObservations.Operation, (*DescribeObservationsRequest).write, (*DescribeObservationsResult).parse}
 
-// DescribeRuleCounters is an action of Sallyport. What rules have let through, per rule and interface that it is in force on, as the hosts last said. A rule that
-// had no packet is there with zeros.
+// DescribeRuleCounters is an action of Sallyport. What rules have let through, per rule and interface that it is in force on, as the hosts last said: they do so every
+// five seconds. A rule that had no packet is there with zeros.
 var DescribeRuleCounters = newOp(&Sallyport, "DescribeRuleCounters", (*DescribeRuleCountersRequest).decode, (*DescribeRuleCountersResult).encode)
 
 // DescribeRuleCountersCall is the caller's side of [DescribeRuleCounters].
@@ -198,6 +199,12 @@ func (v *ReplaceSecurityGroupRequest) IsDryRun() bool { return Value(v.DryRun) }
 
 // IsPreview reports whether the caller only wants to know what would be done.
 func (v *ReplaceSecurityGroupRequest) IsPreview() bool { return Value(v.Preview) }
+
+// DescribeCallerAddress is an action of Sallyport. By which addresses guests would see the caller.
+var DescribeCallerAddress = newOp(&Sallyport, "DescribeCallerAddress", (*DescribeCallerAddressRequest).decode, (*DescribeCallerAddressResult).encode)
+
+// DescribeCallerAddressCall is the caller's side of [DescribeCallerAddress].
+var DescribeCallerAddressCall = Call[DescribeCallerAddressRequest, DescribeCallerAddressResult]{DescribeCallerAddress.Operation, (*DescribeCallerAddressRequest).write, (*DescribeCallerAddressResult).parse}
 
 // AccessKey: AccessKey is a key or, with Expires, a session, without its secret.
 type AccessKey struct {
@@ -1056,6 +1063,48 @@ func (v *DescribeAuditRecordsResult) parse(p *parser, e *element) {
 	}
 }
 
+// DescribeCallerAddressRequest is the request of [DescribeCallerAddress].
+type DescribeCallerAddressRequest struct {
+}
+
+func (v *DescribeCallerAddressRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		d.other(&n.kids[i])
+	}
+}
+
+func (v *DescribeCallerAddressRequest) write(w *formWriter) {
+}
+
+// DescribeCallerAddressResult is the result of [DescribeCallerAddress].
+type DescribeCallerAddressResult struct {
+	// Absent: not known.
+	Ipv4Address *string
+	Ipv6Address *string
+	// Why an address is not known, or what stands between.
+	Message *string
+}
+
+func (v *DescribeCallerAddressResult) encode(b []byte) []byte {
+	b = putString(b, "ipv4Address", v.Ipv4Address)
+	b = putString(b, "ipv6Address", v.Ipv6Address)
+	b = putString(b, "message", v.Message)
+	return b
+}
+
+func (v *DescribeCallerAddressResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "ipv4Address":
+			v.Ipv4Address = p.string(k)
+		case "ipv6Address":
+			v.Ipv6Address = p.string(k)
+		case "message":
+			v.Message = p.string(k)
+		}
+	}
+}
+
 // DescribeConnectionsRequest is the request of [DescribeConnections].
 type DescribeConnectionsRequest struct {
 	// direction, local-port, protocol, remote-cidr, remote-port, rule-number, state
@@ -1197,8 +1246,14 @@ type DescribeEnforcementRequest struct {
 	MaxResults          *int32   // 5 to 1000
 	NetworkInterfaceIds []string // NetworkInterfaceId in a request
 	NextToken           *string
+	// Interfaces that a device carries, with a group that has a rule with one of them.
+	PrefixListIds []string // PrefixListId in a request
 	// Absent or 0: the newest.
 	Revision *int64
+	// Interfaces that a device carries, with one of them or a group that has a rule with one of them.
+	SecurityGroupIds []string // SecurityGroupId in a request
+	// The answer comes as soon as the revision is in force on all of them, and after so long at any rate.
+	WaitTimeSeconds *int32 // 0 to 20
 }
 
 func (v *DescribeEnforcementRequest) decode(d *decoder, n *node) {
@@ -1211,8 +1266,14 @@ func (v *DescribeEnforcementRequest) decode(d *decoder, n *node) {
 			v.NetworkInterfaceIds = values(d, k, (*decoder).string)
 		case "NextToken":
 			v.NextToken = d.string(k)
+		case "PrefixListId":
+			v.PrefixListIds = values(d, k, (*decoder).string)
 		case "Revision":
 			v.Revision = d.long(k)
+		case "SecurityGroupId":
+			v.SecurityGroupIds = values(d, k, (*decoder).string)
+		case "WaitTimeSeconds":
+			v.WaitTimeSeconds = within(d, k, d.int(k), 0, 20)
 		default:
 			d.other(k)
 		}
@@ -1223,24 +1284,36 @@ func (v *DescribeEnforcementRequest) write(w *formWriter) {
 	w.int("MaxResults", v.MaxResults)
 	writeValues(w, "NetworkInterfaceId", v.NetworkInterfaceIds, (*formWriter).string)
 	w.string("NextToken", v.NextToken)
+	writeValues(w, "PrefixListId", v.PrefixListIds, (*formWriter).string)
 	w.long("Revision", v.Revision)
+	writeValues(w, "SecurityGroupId", v.SecurityGroupIds, (*formWriter).string)
+	w.int("WaitTimeSeconds", v.WaitTimeSeconds)
 }
 
 // DescribeEnforcementResult is the result of [DescribeEnforcement].
 type DescribeEnforcementResult struct {
 	Enforcements []Enforcement // nil is answered as empty
 	// On all of them.
-	InForce   *bool
-	NextToken *string
+	InForce *bool
+	// On so many of them, whatever is on this page.
+	InForceCount   *int32
+	InterfaceCount *int32
+	NextToken      *string
 	// The one that was asked for.
 	Revision *int64
+	// From when this server knew the revision until the last host had confirmed it. Absent: one has not; or it is not
+	// known (any more), since this server or the host's connection to it is younger, or much has been written since.
+	TookMilliseconds *int64
 }
 
 func (v *DescribeEnforcementResult) encode(b []byte) []byte {
 	b = putObjects(b, "enforcementSet", "item", orEmpty(v.Enforcements), (*Enforcement).encode)
 	b = putBool(b, "inForce", v.InForce)
+	b = putNumber(b, "inForceCount", v.InForceCount)
+	b = putNumber(b, "interfaceCount", v.InterfaceCount)
 	b = putString(b, "nextToken", v.NextToken)
 	b = putNumber(b, "revision", v.Revision)
+	b = putNumber(b, "tookMilliseconds", v.TookMilliseconds)
 	return b
 }
 
@@ -1251,10 +1324,16 @@ func (v *DescribeEnforcementResult) parse(p *parser, e *element) {
 			v.Enforcements = parseObjects(p, k, (*Enforcement).parse)
 		case "inForce":
 			v.InForce = p.bool(k)
+		case "inForceCount":
+			v.InForceCount = p.int(k)
+		case "interfaceCount":
+			v.InterfaceCount = p.int(k)
 		case "nextToken":
 			v.NextToken = p.string(k)
 		case "revision":
 			v.Revision = p.long(k)
+		case "tookMilliseconds":
+			v.TookMilliseconds = p.long(k)
 		}
 	}
 }
@@ -1706,6 +1785,8 @@ type Enforcement struct {
 	Message            *string
 	NetworkInterfaceId *string
 	RevisionInForce    *int64
+	// As of the whole answer. Absent, too: the device came to carry the interface later.
+	TookMilliseconds *int64
 }
 
 func (v *Enforcement) encode(b []byte) []byte {
@@ -1716,6 +1797,7 @@ func (v *Enforcement) encode(b []byte) []byte {
 	b = putString(b, "message", v.Message)
 	b = putString(b, "networkInterfaceId", v.NetworkInterfaceId)
 	b = putNumber(b, "revisionInForce", v.RevisionInForce)
+	b = putNumber(b, "tookMilliseconds", v.TookMilliseconds)
 	return b
 }
 
@@ -1736,6 +1818,8 @@ func (v *Enforcement) parse(p *parser, e *element) {
 			v.NetworkInterfaceId = p.string(k)
 		case "revisionInForce":
 			v.RevisionInForce = p.long(k)
+		case "tookMilliseconds":
+			v.TookMilliseconds = p.long(k)
 		}
 	}
 }
@@ -2446,10 +2530,14 @@ func (v *ReplacementProblem) parse(p *parser, e *element) {
 
 // RuleCounter: What one rule has let through, on all interfaces that carry its group together.
 type RuleCounter struct {
+	// The oldest of the hosts' reports. Absent: there is none.
+	AsOf  *time.Time
 	Bytes *int64
 	// Flows that began.
 	Connections *int64
-	Direction   *string
+	// Flows that it let in or out and that have not ended. Absent: no host has said so.
+	ConnectionsNow *int64
+	Direction      *string
 	// Absent: it had no packet.
 	FirstHit *time.Time
 	GroupId  *string
@@ -2461,8 +2549,10 @@ type RuleCounter struct {
 }
 
 func (v *RuleCounter) encode(b []byte) []byte {
+	b = putTime(b, "asOf", v.AsOf)
 	b = putNumber(b, "bytes", v.Bytes)
 	b = putNumber(b, "connections", v.Connections)
+	b = putNumber(b, "connectionsNow", v.ConnectionsNow)
 	b = putString(b, "direction", v.Direction)
 	b = putTime(b, "firstHit", v.FirstHit)
 	b = putString(b, "groupId", v.GroupId)
@@ -2476,10 +2566,14 @@ func (v *RuleCounter) encode(b []byte) []byte {
 func (v *RuleCounter) parse(p *parser, e *element) {
 	for _, k := range e.kids {
 		switch k.name {
+		case "asOf":
+			v.AsOf = p.time(k)
 		case "bytes":
 			v.Bytes = p.long(k)
 		case "connections":
 			v.Connections = p.long(k)
+		case "connectionsNow":
+			v.ConnectionsNow = p.long(k)
 		case "direction":
 			v.Direction = p.string(k)
 		case "firstHit":
@@ -2499,11 +2593,14 @@ func (v *RuleCounter) parse(p *parser, e *element) {
 }
 
 type RuleCounterInterface struct {
-	Bytes       *int64
-	Connections *int64
-	FirstHit    *time.Time
-	HostId      *string
-	LastHit     *time.Time
+	// When its host said so. Absent: it has not.
+	AsOf           *time.Time
+	Bytes          *int64
+	Connections    *int64
+	ConnectionsNow *int64
+	FirstHit       *time.Time
+	HostId         *string
+	LastHit        *time.Time
 	// Why there is nothing, or not all.
 	Message            *string
 	NetworkInterfaceId *string
@@ -2511,8 +2608,10 @@ type RuleCounterInterface struct {
 }
 
 func (v *RuleCounterInterface) encode(b []byte) []byte {
+	b = putTime(b, "asOf", v.AsOf)
 	b = putNumber(b, "bytes", v.Bytes)
 	b = putNumber(b, "connections", v.Connections)
+	b = putNumber(b, "connectionsNow", v.ConnectionsNow)
 	b = putTime(b, "firstHit", v.FirstHit)
 	b = putString(b, "hostId", v.HostId)
 	b = putTime(b, "lastHit", v.LastHit)
@@ -2525,10 +2624,14 @@ func (v *RuleCounterInterface) encode(b []byte) []byte {
 func (v *RuleCounterInterface) parse(p *parser, e *element) {
 	for _, k := range e.kids {
 		switch k.name {
+		case "asOf":
+			v.AsOf = p.time(k)
 		case "bytes":
 			v.Bytes = p.long(k)
 		case "connections":
 			v.Connections = p.long(k)
+		case "connectionsNow":
+			v.ConnectionsNow = p.long(k)
 		case "firstHit":
 			v.FirstHit = p.time(k)
 		case "hostId":

@@ -119,6 +119,7 @@ func TestCall(t *testing.T) {
 	trip(t, tested, wire.SelectResources, wire.SelectResourcesCall)
 	trip(t, tested, wire.DescribeResourceValues, wire.DescribeResourceValuesCall)
 	trip(t, tested, wire.SearchResources, wire.SearchResourcesCall)
+	trip(t, tested, wire.DescribeCallerAddress, wire.DescribeCallerAddressCall)
 	for name, op := range wire.Operations {
 		if op.Service == &wire.Sallyport && !tested[name] {
 			t.Errorf("%s is not tested", name)
@@ -136,6 +137,9 @@ func trip[In, Out any](t *testing.T, tested map[string]bool, op wire.Op[In, Out]
 		if field := reflect.ValueOf(in).Elem().FieldByName(name); field.IsValid() {
 			field.Set(reflect.ValueOf(&value))
 		}
+	}
+	if wait := reflect.ValueOf(in).Elem().FieldByName("WaitTimeSeconds"); wait.IsValid() { // 20 at most
+		wait.Set(reflect.ValueOf(new(int32(7))))
 	}
 	form, err := wire.ParseForm("", call.Form(in).Encode())
 	if err != nil {
