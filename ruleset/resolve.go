@@ -109,7 +109,7 @@ func resolveGroup(g *vpc.SecurityGroup) Group {
 	rules := make([]vpc.Rule, len(g.Rules))
 	for i, r := range g.Rules {
 		// What no packet can depend on makes no Delta; whether a peer is stale shows in the members.
-		r.Description, r.Tags, r.First, r.PeerVPC, r.Peering = "", nil, 0, "", ""
+		r.Description, r.Changed, r.Tags, r.First, r.PeerVPC, r.Peering = "", 0, nil, 0, "", ""
 		rules[i] = r
 	}
 	return Group{ID: g.ID, Rules: rules}

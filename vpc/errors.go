@@ -89,6 +89,7 @@ const (
 	CodeRulesPerSecurityGroupLimitExceeded     Code = "RulesPerSecurityGroupLimitExceeded"
 	CodeInvalidPrefixListIDNotFound            Code = "InvalidPrefixListID.NotFound"
 	CodeInvalidPrefixListIDMalformed           Code = "InvalidPrefixListId.Malformed"
+	CodeSecurityGroupRevisionMismatch          Code = "SecurityGroupRevisionMismatch" // ours, after PrefixListVersionMismatch
 	CodePrefixListVersionMismatch              Code = "PrefixListVersionMismatch"
 	CodePrefixListMaxEntriesExceeded           Code = "PrefixListMaxEntriesExceeded"
 	CodeInvalidPrefixListModification          Code = "InvalidPrefixListModification"

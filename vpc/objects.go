@@ -86,6 +86,7 @@ type Rule struct {
 	PeerVPC     VPCID     `json:",omitempty"` // of Peer.Group, if it is not the group's own
 	Peering     PeeringID `json:",omitempty"` // that joined it when the rule was made; "": an association did
 	Description string    `json:",omitempty"`
+	Changed     int64     `json:",omitempty"` // since it was made: no State before this revision shows it as it is, tags aside
 	Tags        Tags      `json:",omitempty"`
 }
 

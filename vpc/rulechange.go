@@ -25,81 +25,8 @@ func (s *State) ModifySecurityGroupRules(group GroupID, updates []RuleUpdate) (C
 	if len(updates) == 0 {
 		return Change{}, errMissing("SecurityGroupRule")
 	}
-	g := *old
-	g.Rules = slices.Clone(old.Rules)
-	asked := map[RuleID]bool{}
-	var other []int // in g.Rules: they allow something else now
-	for _, u := range updates {
-		n, err := g.ruleWithID(u.Rule)
-		if err != nil {
-			return Change{}, err
-		}
-		if asked[u.Rule] {
-			return Change{}, errRuleTwice(u.Rule)
-		}
-		asked[u.Rule] = true
-		was := old.Rules[n]
-		now, err := s.replacement(old, was, u)
-		if err != nil {
-			return Change{}, err
-		}
-		if now.identity() != was.identity() {
-			other = append(other, n)
-			g.EgressModified = g.EgressModified || was.Egress
-		}
-		g.Rules[n] = now
-	}
-	seen := map[identity]bool{}
-	for _, r := range g.Rules {
-		if seen[r.identity()] {
-			return Change{}, errDuplicateRule(r)
-		}
-		seen[r.identity()] = true
-	}
-	for _, egress := range []bool{false, true} {
-		if err := s.underRuleQuota(old.Rules, g.Rules, egress); err != nil {
-			return Change{}, err
-		}
-	}
-	d := s.draft()
-	if len(other) > 0 {
-		next, err := d.takeNumbers(len(other))
-		if err != nil {
-			return Change{}, err
-		}
-		for i, n := range other {
-			g.Rules[n].First, g.Rules[n].Number = g.Rules[n].order(), next+uint32(i)
-		}
-	}
-	d.put(&g)
-	return d.change(), nil
-}
-
-// replacement returns the rule that is to stand in the place of one of the group's.
-func (s *State) replacement(g *SecurityGroup, was Rule, u RuleUpdate) (Rule, error) {
-	given := u.peers()
-	switch {
-	case len(given) == 0:
-		return Rule{}, Errorf(CodeMissingParameter,
-			"The request must contain exactly one of: cidrIp, cidrIpv6, prefixListId, or referencedGroupId")
-	case len(given) > 1:
-		return Rule{}, Errorf(CodeInvalidParameterCombination,
-			"Only one of cidrIp, cidrIpv6, prefixListId, or referencedGroupId can be specified")
-	}
-	protocol, from, to, err := (Permission{Protocol: u.Protocol, From: u.From, To: u.To}).ports()
-	if err != nil {
-		return Rule{}, err
-	}
-	if kind := was.Peer.kind(); given[0] != kind {
-		return Rule{}, Errorf(CodeInvalidParameterValue,
-			"Invalid rule type for security group rule '%s'. You may not specify %s for an existing %s rule.",
-			was.ID, given[0].parameter, kind.words)
-	}
-	now := was
-	now.Protocol, now.From, now.To, now.PeerVPC, now.Peering = protocol, from, to, "", ""
-	return s.rule(now, PermissionPeer{
-		IPv4: u.IPv4, IPv6: u.IPv6, PrefixList: u.PrefixList, Group: u.Group, Description: u.Description,
-	}, resolve{group: g, egress: was.Egress, mustExist: true, described: true})
+	_, change, err := s.draft().editRules(Env{}, old, RuleEdit{Modify: updates})
+	return change, err
 }
 
 // peerKind is a kind of peer: the parameter that gives it, and what EC2 calls such a rule.
@@ -178,7 +105,7 @@ func (s *State) UpdateSecurityGroupRuleDescriptions(in NewDescriptions) (Change,
 	changed := false
 	for i, r := range g.Rules {
 		if text, ok := texts[r.ID]; ok && text != r.Description {
-			g.Rules[i].Description, changed = text, true
+			g.Rules[i].Description, g.Rules[i].Changed, changed = text, s.revision+1, true
 		}
 	}
 	if !changed {

@@ -25,34 +25,48 @@ type NewSecurityGroup struct {
 
 // CreateSecurityGroup makes a group without ingress rules and with EC2's default egress rules.
 func (s *State) CreateSecurityGroup(env Env, in NewSecurityGroup) (*SecurityGroup, Change, error) {
-	tags, err := specifiedTags(in.TagSpecifications, "security-group")
-	if err != nil {
-		return nil, Change{}, err
-	}
-	name, err := validGroupName(in.Name)
-	if err != nil {
-		return nil, Change{}, err
-	}
-	if err := validGroupText("GroupDescription", "description", in.Description); err != nil {
-		return nil, Change{}, err
-	}
-	v, err := s.vpcOrDefault(in.VPC)
-	if err != nil {
-		return nil, Change{}, err
-	}
-	if s.GroupNamed(v.ID, name) != nil {
-		return nil, Change{}, Errorf(CodeInvalidGroupDuplicate,
-			"The security group '%s' already exists for VPC '%s'", name, v.ID)
-	}
-	if s.Count(KindSecurityGroup) >= s.Quota(SecurityGroupsPerRegion) {
-		return nil, Change{}, errTooManyGroups()
+	parts := s.checkNewGroup(in)
+	if len(parts.problems) > 0 {
+		return nil, Change{}, parts.problems[0].Err
 	}
 	d := s.draft()
-	g, err := d.newGroup(env, v, name, in.Description, tags["security-group"])
+	g, err := d.newGroup(env, parts.vpc, parts.name, in.Description, parts.tags)
 	if err != nil {
 		return nil, Change{}, err
 	}
 	return g, d.change(), nil
+}
+
+// newGroupParts is what a new group is made of, or all that is wrong with it.
+type newGroupParts struct {
+	name     string
+	vpc      *VPC // nil: there is no such
+	tags     Tags
+	problems []RuleProblem
+}
+
+func (s *State) checkNewGroup(in NewSecurityGroup) (out newGroupParts) {
+	problem := func(member string, err error) {
+		if err != nil {
+			out.problems = append(out.problems, RuleProblem{Member: member, Err: err})
+		}
+	}
+	tags, err := specifiedTags(in.TagSpecifications, "security-group")
+	problem("TagSpecification", err)
+	out.tags = tags["security-group"]
+	out.name, err = validGroupName(in.Name)
+	problem("GroupName", err)
+	problem("Description", validGroupText("GroupDescription", "description", in.Description))
+	out.vpc, err = s.vpcOrDefault(in.VPC)
+	problem("VpcId", err)
+	if out.vpc != nil && out.name != "" && s.GroupNamed(out.vpc.ID, out.name) != nil {
+		problem("GroupName", Errorf(CodeInvalidGroupDuplicate,
+			"The security group '%s' already exists for VPC '%s'", out.name, out.vpc.ID))
+	}
+	if s.Count(KindSecurityGroup) >= s.Quota(SecurityGroupsPerRegion) {
+		problem("", errTooManyGroups())
+	}
+	return out
 }
 
 func errTooManyGroups() *Error {
@@ -61,18 +75,8 @@ func errTooManyGroups() *Error {
 
 // newGroup puts a group with the default egress rules: everything, in the families that the VPC has.
 func (d *draft) newGroup(env Env, v *VPC, name, description string, tags Tags) (*SecurityGroup, error) {
-	g := &SecurityGroup{
-		ID:          GroupID(env.ID("sg")),
-		VPC:         v.ID,
-		Created:     env.Now,
-		Name:        name,
-		Description: description,
-		Tags:        tags,
-	}
-	rules := []Rule{{Egress: true, Protocol: AllProtocols, From: -1, To: -1, Peer: Peer{CIDR: anyIPv4}}}
-	if len(v.IPv6CIDRs) > 0 {
-		rules = append(rules, Rule{Egress: true, Protocol: AllProtocols, From: -1, To: -1, Peer: Peer{CIDR: anyIPv6}})
-	}
+	g := d.bareGroup(env, v, name, description, tags)
+	rules := defaultRules(v)
 	if name == defaultGroupName {
 		rules = append(rules, Rule{Protocol: AllProtocols, From: -1, To: -1, Peer: Peer{Group: g.ID}})
 	}
@@ -82,6 +86,27 @@ func (d *draft) newGroup(env Env, v *VPC, name, description string, tags Tags) (
 	g.Rules = rules
 	d.put(g)
 	return g, nil
+}
+
+// bareGroup returns a group without rules.
+func (d *draft) bareGroup(env Env, v *VPC, name, description string, tags Tags) *SecurityGroup {
+	return &SecurityGroup{
+		ID:          GroupID(env.ID("sg")),
+		VPC:         v.ID,
+		Created:     env.Now,
+		Name:        name,
+		Description: description,
+		Tags:        tags,
+	}
+}
+
+// defaultRules are the egress rules of a new group.
+func defaultRules(v *VPC) []Rule {
+	rules := []Rule{{Egress: true, Protocol: AllProtocols, From: -1, To: -1, Peer: Peer{CIDR: anyIPv4}}}
+	if len(v.IPv6CIDRs) > 0 {
+		rules = append(rules, Rule{Egress: true, Protocol: AllProtocols, From: -1, To: -1, Peer: Peer{CIDR: anyIPv6}})
+	}
+	return rules
 }
 
 // addIPv6Egress gives the groups of a VPC that just got an IPv6 block the ::/0 egress rule that new

@@ -121,6 +121,7 @@ func New(c Config) (http.Handler, error) {
 	a.securityGroupActions()
 	a.securityGroupRuleActions()
 	a.securityGroupUseActions()
+	a.ruleEditActions()
 	a.vpcActions()
 	a.classicLinkActions()
 	a.subnetActions()

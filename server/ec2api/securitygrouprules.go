@@ -119,8 +119,15 @@ func revoke(c *call, in vpc.OldRules) (
 func modifySecurityGroupRules(
 	c *call, in *wire.ModifySecurityGroupRulesRequest,
 ) (*wire.ModifySecurityGroupRulesResult, error) {
-	var updates []vpc.RuleUpdate
-	for _, u := range in.SecurityGroupRules {
+	updates := ruleUpdates(in.SecurityGroupRules)
+	err := c.update(func(s *vpc.State) (vpc.Change, error) {
+		return s.ModifySecurityGroupRules(vpc.GroupID(wire.Value(in.GroupId)), updates)
+	})
+	return &wire.ModifySecurityGroupRulesResult{Return: new(true)}, err
+}
+
+func ruleUpdates(in []wire.SecurityGroupRuleUpdate) (updates []vpc.RuleUpdate) {
+	for _, u := range in {
 		to := u.SecurityGroupRule
 		if to == nil {
 			to = new(wire.SecurityGroupRuleRequest)
@@ -134,10 +141,7 @@ func modifySecurityGroupRules(
 			Description: wire.Value(to.Description),
 		})
 	}
-	err := c.update(func(s *vpc.State) (vpc.Change, error) {
-		return s.ModifySecurityGroupRules(vpc.GroupID(wire.Value(in.GroupId)), updates)
-	})
-	return &wire.ModifySecurityGroupRulesResult{Return: new(true)}, err
+	return updates
 }
 
 func updateDescriptionsIngress(
