@@ -1110,6 +1110,8 @@ export interface SecurityGroupRuleWarning {
   Message?: string | undefined;
   /** Absent: the edit does not name the rule. */
   Row?: string | undefined;
+  /** Absent: the rule is new. */
+  SecurityGroupRuleId?: string | undefined;
 }
 
 export interface SecurityGroupUseInterface {
@@ -2049,6 +2051,7 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['Level', 's', '', 'level'],
     ['Message', 's', '', 'message'],
     ['Row', 's', '', 'row'],
+    ['SecurityGroupRuleId', 's', '', 'securityGroupRuleId'],
   ],
   SecurityGroupUseInterface: [
     ['BoundState', 's', '', 'boundState'],

@@ -2774,12 +2774,15 @@ type SecurityGroupRuleWarning struct {
 	Message *string
 	// Absent: the edit does not name the rule.
 	Row *string
+	// Absent: the rule is new.
+	SecurityGroupRuleId *string
 }
 
 func (v *SecurityGroupRuleWarning) encode(b []byte) []byte {
 	b = putString(b, "level", v.Level)
 	b = putString(b, "message", v.Message)
 	b = putString(b, "row", v.Row)
+	b = putString(b, "securityGroupRuleId", v.SecurityGroupRuleId)
 	return b
 }
 
@@ -2792,6 +2795,8 @@ func (v *SecurityGroupRuleWarning) parse(p *parser, e *element) {
 			v.Message = p.string(k)
 		case "row":
 			v.Row = p.string(k)
+		case "securityGroupRuleId":
+			v.SecurityGroupRuleId = p.string(k)
 		}
 	}
 }
