@@ -1,3 +1,5 @@
+import { I18nProvider } from "@cloudscape-design/components/i18n";
+import messages from "@cloudscape-design/components/i18n/messages/all.en";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { lazy, Suspense, type ComponentType } from "react";
 import { HashRouter, Navigate, Route, Routes } from "react-router";
@@ -16,27 +18,29 @@ const routes = pages.map(([path, load]) => [path, lazy(load)] as const);
 
 export function App() {
   return (
-    <QueryClientProvider client={queryClient}>
-      <PreferencesProvider>
-        <SessionProvider>
-          <HashRouter>
-            <SessionGate>
-              <NotificationsProvider>
-                <TopBar />
-                <Suspense fallback={<LoadingPage />}>
-                  <Routes>
-                    <Route path="/" element={<Navigate to="/SecurityGroups" replace />} />
-                    {routes.map(([path, Page]) => (
-                      <Route key={path} path={path} element={<Page />} />
-                    ))}
-                    <Route path="*" element={<NotFoundPage />} />
-                  </Routes>
-                </Suspense>
-              </NotificationsProvider>
-            </SessionGate>
-          </HashRouter>
-        </SessionProvider>
-      </PreferencesProvider>
-    </QueryClientProvider>
+    <I18nProvider locale="en" messages={[messages]}>
+      <QueryClientProvider client={queryClient}>
+        <PreferencesProvider>
+          <SessionProvider>
+            <HashRouter>
+              <SessionGate>
+                <NotificationsProvider>
+                  <TopBar />
+                  <Suspense fallback={<LoadingPage />}>
+                    <Routes>
+                      <Route path="/" element={<Navigate to="/SecurityGroups" replace />} />
+                      {routes.map(([path, Page]) => (
+                        <Route key={path} path={path} element={<Page />} />
+                      ))}
+                      <Route path="*" element={<NotFoundPage />} />
+                    </Routes>
+                  </Suspense>
+                </NotificationsProvider>
+              </SessionGate>
+            </HashRouter>
+          </SessionProvider>
+        </PreferencesProvider>
+      </QueryClientProvider>
+    </I18nProvider>
   );
 }

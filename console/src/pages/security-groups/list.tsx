@@ -1,16 +1,16 @@
 import { DescribeSecurityGroupsCommand, type SecurityGroup } from "@aws-sdk/client-ec2";
 import { useState } from "react";
 import { send } from "../../api/ec2";
-import { ResourceTable, type Selection } from "../../components/resource-table";
+import { ResourceTable } from "../../components/resource-table";
 import { Page } from "../../shell/page";
 import { text } from "../../text/security-groups";
 import { columns } from "./columns";
 
-async function select(wanted: Selection) {
-  const { output } = await send(new DescribeSecurityGroupsCommand({}));
-  const all = output.SecurityGroups ?? [];
-  return { items: all.slice(wanted.offset, wanted.offset + wanted.limit), matched: all.length, total: all.length };
+async function describe(ids: string[]) {
+  return (await send(new DescribeSecurityGroupsCommand({ GroupIds: ids }))).output.SecurityGroups ?? [];
 }
+
+const idOf = (g: SecurityGroup) => g.GroupId!;
 
 export default function SecurityGroupsPage() {
   const [selected, setSelected] = useState<SecurityGroup[]>([]);
@@ -20,9 +20,10 @@ export default function SecurityGroupsPage() {
         name="SecurityGroups"
         title={text.title}
         columns={columns}
-        idOf={(g) => g.GroupId!}
+        type="security-group"
+        describe={describe}
+        idOf={idOf}
         labelOf={(g) => g.GroupName!}
-        select={select}
         selected={selected}
         onSelect={setSelected}
         empty={text.title}
