@@ -16,6 +16,7 @@ const pages: [path: string, load: () => Promise<{ default: ComponentType }>][] =
 ];
 const routes = pages.map(([path, load]) => [path, lazy(load)] as const);
 
+// Cloudscape's own English names what a screen reader would find without one: buttons that close, toggles, icons.
 export function App() {
   return (
     <I18nProvider locale="en" messages={[messages]}>
