@@ -56,7 +56,7 @@ as_user :=
 as_root := sudo env PATH="$$PATH" $(if $(CI),CI=$(CI))
 root_test :=
 # go test builds as the user and starts each test binary through this.
-exec_root = sudo env PATH=$(PATH) $(if $(CI),CI=$(CI)) $(if $(SOAK),SOAK=$(SOAK))
+exec_root = sudo env PATH=$(PATH) $(if $(CI),CI=$(CI)) $(if $(SOAK),SOAK=$(SOAK)) $(if $(SCREENSHOTS),SCREENSHOTS=$(SCREENSHOTS))
 else ifneq ($(BUILD_USER),)
 home := $(shell getent passwd $(BUILD_USER) | cut -d: -f6)
 setpriv := setpriv --reuid=$(BUILD_USER) --regid=$(shell id -g $(BUILD_USER)) --init-groups
@@ -289,6 +289,16 @@ test-e2e: need-root build console ## commands and the whole product with real cl
 	@echo "==> the whole product, as root"
 	@packages=$$($(as_user) go list ./cmd/... ./e2e/... | grep -v '/e2e/clients$$'); \
 	$(root_test) go test -count=1 -timeout 20m -p 1 -v $(test_exec) $$packages
+
+# The browser tests take them as they go.
+.PHONY: screenshots
+screenshots: export SCREENSHOTS := $(CURDIR)/.cache/screenshots
+screenshots: need-root build console ## make the pictures of docs/console.md again, as root
+	$(call install,$(ROOT_TEST_PACKAGES) $(CHROMIUM_PACKAGES))
+	@echo "==> screenshots"
+	@$(as_root) rm -rf $(SCREENSHOTS); $(as_user) mkdir -p $(SCREENSHOTS) docs/images
+	@$(root_test) go test -count=1 -run '^TestConsole$$' $(test_exec) ./e2e
+	@$(as_user) cp --no-preserve=mode $(SCREENSHOTS)/*.png docs/images
 
 # The tests that honour SOAK=1 run long; RUN is a pattern of go test -run for one of them.
 .PHONY: soak
