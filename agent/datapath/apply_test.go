@@ -30,6 +30,7 @@ func groupView(named vpc.GroupID, members map[string][]vpc.GroupID) *ruleset.Vie
 
 // TestApplyAgain: what is in force already is not written again, not even by the next agent.
 func TestApplyAgain(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	v := groupView(sgB, map[string][]vpc.GroupID{"10.0.0.50": {sgB}, "10.0.0.51": {sgB, sgC}, "10.0.0.52": {sgC}})
@@ -63,6 +64,7 @@ func TestApplyAgain(t *testing.T) {
 
 // TestApplyLeavesNothing: whatever was in force before, the maps hold what a fresh host would.
 func TestApplyLeavesNothing(t *testing.T) {
+	t.Parallel()
 	views := map[string]func() *ruleset.View{
 		"none":  func() *ruleset.View { return view() },
 		"cidrs": func() *ruleset.View { return view(append(allowAll(), rule(false, vpc.TCP, 1, 9, "10.0.0.0/8"))...) },
@@ -116,6 +118,7 @@ func TestApplyLeavesNothing(t *testing.T) {
 
 // TestApplyFails: what does not fit changes nothing and leaves nothing behind.
 func TestApplyFails(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	good := groupView(sgB, map[string][]vpc.GroupID{"10.0.0.50": {sgB}})
@@ -160,6 +163,7 @@ func TestApplyFails(t *testing.T) {
 
 // TestApplyFull fails in each map that can be full, in the middle of a change.
 func TestApplyFull(t *testing.T) {
+	t.Parallel()
 	good := func() *ruleset.View {
 		return groupView(sgB, map[string][]vpc.GroupID{"10.0.0.50": {sgB}, "10.0.0.51": {sgC}})
 	}
@@ -224,6 +228,7 @@ func portsOf(t *ruleset.Table) []ruleset.Interval {
 
 // TestSearch holds the search of the programs against the slow one, for every size of a block.
 func TestSearch(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	for _, n := range []int{1, 2, 3, 4, 5, 7, 8, 9, 60, 127, 1000, 1023, 1024, 1025, datapath.MaxBlock - 1, datapath.MaxBlock} {

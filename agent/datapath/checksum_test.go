@@ -15,6 +15,7 @@ import (
 // TestUnwrittenChecksum: a checksum that a guest leaves to be written is written where the protocol has
 // it, or the packet is dropped. The far end is a device that has to be given whole frames.
 func TestUnwrittenChecksum(t *testing.T) {
+	t.Parallel()
 	w := newWire(t, datapath.Options{}.WithExcuses())
 	w.apply(hostileView(hostiletest.Rules()))
 	tap := &netlink.Tuntap{

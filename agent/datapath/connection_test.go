@@ -31,6 +31,7 @@ func (h *host) play(steps ...step) {
 
 // TestConnections plays what a connection of each kind opens, and what it does not.
 func TestConnections(t *testing.T) {
+	t.Parallel()
 	const in, out = ruleset.Ingress, ruleset.Egress
 	inbound := rule(false, vpc.AllProtocols, -1, -1, "0.0.0.0/0")
 	inbound6 := rule(false, vpc.AllProtocols, -1, -1, "::/0")
@@ -144,6 +145,7 @@ func TestConnections(t *testing.T) {
 
 // TestClosing: what comes after the end, or amid it, and what does not bring it about.
 func TestClosing(t *testing.T) {
+	t.Parallel()
 	const in, out = ruleset.Ingress, ruleset.Egress
 	const short, long = 100 * time.Millisecond, time.Hour
 	web := tcp(remote4, own4, 4000, 80, syn)
@@ -268,6 +270,7 @@ func TestClosing(t *testing.T) {
 // TestSYNAmid: a SYN amid an established connection may be another's, whose end nobody saw here. It
 // passes if today's rules let it, and whatever they say the connection lives on.
 func TestSYNAmid(t *testing.T) {
+	t.Parallel()
 	const in, out = ruleset.Ingress, ruleset.Egress
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
@@ -298,6 +301,7 @@ func TestSYNAmid(t *testing.T) {
 
 // TestConnectionEntry says what an entry records.
 func TestConnectionEntry(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	v := view(rule(false, vpc.TCP, 80, 80, "198.51.100.0/24"))
@@ -333,6 +337,7 @@ func TestConnectionEntry(t *testing.T) {
 
 // TestTimeouts: past its timeout an entry is absent for the packet path itself, before any sweep.
 func TestTimeouts(t *testing.T) {
+	t.Parallel()
 	const in, out = ruleset.Ingress, ruleset.Egress
 	const short, long = 100 * time.Millisecond, time.Hour
 	say := func(f frame, flags uint8) frame { f.flags = flags; return f }
@@ -430,6 +435,7 @@ func clock(t testing.TB, d *datapath.Datapath) uint64 {
 
 // TestExpiredIsReopened: an entry past its timeout does not hide the one that the rules open anew.
 func TestExpiredIsReopened(t *testing.T) {
+	t.Parallel()
 	const short = 100 * time.Millisecond
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
@@ -455,6 +461,7 @@ func TestExpiredIsReopened(t *testing.T) {
 
 // TestFlood: half-open connections displace half-open ones, and never one that is established.
 func TestFlood(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{MaxHalfOpen: 1024, MaxConnections: 128})
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.AllProtocols, -1, -1, "0.0.0.0/0")))
@@ -508,6 +515,7 @@ func TestFlood(t *testing.T) {
 
 // TestDetachCuts: connections end with the ENI's attachment, and only its own.
 func TestDetachCuts(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	h.attach(eniB)

@@ -48,6 +48,7 @@ func size(f frame) int { return len(f.bytes()) - 14 }
 // TestRuleCounts: a rule counts what it lets through and what belongs to the connections that it
 // opened, on each ENI apart, until that is detached.
 func TestRuleCounts(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	h.attach(eniB)
@@ -100,6 +101,7 @@ func TestRuleCounts(t *testing.T) {
 
 // TestRuleCountsSegments: a packet that the kernel has yet to cut counts as what it will be.
 func TestRuleCountsSegments(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.TCP, 80, 80, "198.51.100.0/24")))
@@ -131,6 +133,7 @@ func TestRuleCountsSegments(t *testing.T) {
 // TestRuleCountersFreed: the counter of a rule that is gone stays while a connection counts there, and
 // serves another rule, from zero, after that.
 func TestRuleCountersFreed(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{}.WithTestClock().WithSizes(map[string]uint32{"rule_slots": 3, "rule_counts": 3}))
 	h.attach(eniA)
 	web, dns := rule(false, vpc.TCP, 80, 80, "198.51.100.0/24"), rule(false, vpc.UDP, 53, 53, "198.51.100.0/24")
@@ -180,6 +183,7 @@ func TestRuleCountersFreed(t *testing.T) {
 
 // TestRuleCountersFull: what finds no room is counted together, and said once.
 func TestRuleCountersFull(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	h := newHost(t, datapath.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}.WithTestClock().
 		WithSizes(map[string]uint32{"rule_slots": 2, "rule_counts": 2}))
@@ -250,6 +254,7 @@ func sameLines(a, b []string) bool {
 
 // TestRecentDrops: what is dropped can be told by its far side, port and reason.
 func TestRecentDrops(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))
@@ -282,6 +287,7 @@ func TestRecentDrops(t *testing.T) {
 
 // TestRecentDropsBounded: a scan pushes out the oldest, and never grows what is kept.
 func TestRecentDropsBounded(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	h.apply(view())
@@ -300,6 +306,7 @@ func TestRecentDropsBounded(t *testing.T) {
 // TestPromise11Events: a flood of drops at one ENI makes so many events and no more, and takes none
 // from another.
 func TestPromise11Events(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	h.attach(eniB)
@@ -339,6 +346,7 @@ func TestPromise11Events(t *testing.T) {
 
 // TestObservedCounts: what passes because the ENI observes is no drop, and is told of once per flow.
 func TestObservedCounts(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	v := view()
@@ -374,6 +382,7 @@ func TestObservedCounts(t *testing.T) {
 
 // TestUntrackedCounts: each direction of an untracked flow counts for its own rule.
 func TestUntrackedCounts(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0"), rule(true, vpc.AllProtocols, -1, -1, "0.0.0.0/0")))

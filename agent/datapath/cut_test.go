@@ -16,6 +16,7 @@ import (
 
 // TestConnectionsOf: what an ENI has open, and nobody else's.
 func TestConnectionsOf(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	h.attach(eniB)
@@ -81,6 +82,7 @@ func TestConnectionsOf(t *testing.T) {
 
 // TestCut: the connections that are chosen end, half-open or established, and no others.
 func TestCut(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.AllProtocols, -1, -1, "0.0.0.0/0")))
@@ -122,6 +124,7 @@ func TestCut(t *testing.T) {
 
 // TestCutIsNotTurnedRound: what a server may send anyway does not begin its client's connection anew.
 func TestCutIsNotTurnedRound(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	everything := rule(true, vpc.AllProtocols, -1, -1, "0.0.0.0/0")

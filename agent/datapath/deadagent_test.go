@@ -72,6 +72,7 @@ func (w ends) arrives(f frame) bool {
 // TestDeadAgent: with an agent that is dead for longer than a timeout, what comes back on a connection
 // that is past it is dropped, and new connections are made and answered. Of each timeout.
 func TestDeadAgent(t *testing.T) {
+	t.Parallel()
 	const timeout = 2 * time.Second
 	egress := rule(true, vpc.AllProtocols, -1, -1, "10.0.0.0/24")
 	ingress := rule(false, vpc.AllProtocols, -1, -1, "10.0.0.0/24")

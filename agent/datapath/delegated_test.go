@@ -28,6 +28,7 @@ func delegatedView() *ruleset.View {
 // TestDelegatedPrefixes: every address of a delegated prefix is the ENI's own, and its neighbours
 // are not; in the same way such an address is its member's.
 func TestDelegatedPrefixes(t *testing.T) {
+	t.Parallel()
 	a := netip.MustParseAddr
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
@@ -105,6 +106,7 @@ func TestDelegatedPrefixes(t *testing.T) {
 // TestDelegatedElsewhere: in another domain than the members' two, the same addresses are nobody's;
 // and what is the ENI's own by its prefix is nobody else's on the wire.
 func TestDelegatedElsewhere(t *testing.T) {
+	t.Parallel()
 	for domain, want := range map[vpc.VPCID]ruleset.Reason{
 		dom: ruleset.ReasonRule, "vpc-00000000000000002": ruleset.ReasonRule, "vpc-00000000000000003": ruleset.ReasonNoRule,
 	} {
@@ -124,6 +126,7 @@ func TestDelegatedElsewhere(t *testing.T) {
 
 // TestDelegatedSizes: what the programs could not find is refused, and the last good rules stand.
 func TestDelegatedSizes(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	h.apply(delegatedView())

@@ -17,6 +17,7 @@ import (
 // TestFragments: the first fragment is judged, the others follow it, and nothing that was judged can be
 // exchanged afterwards.
 func TestFragments(t *testing.T) {
+	t.Parallel()
 	const in, out = ruleset.Ingress, ruleset.Egress
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
@@ -107,6 +108,7 @@ func TestFragments(t *testing.T) {
 // TestFragmentHeaders: in IPv6 the protocol's header is the first thing in the first fragment, whole. Were
 // there options before it, another first fragment without them would let a later one stand on it.
 func TestFragmentHeaders(t *testing.T) {
+	t.Parallel()
 	const in, no = ruleset.Ingress, ruleset.ReasonFragment
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
@@ -131,6 +133,7 @@ func TestFragmentHeaders(t *testing.T) {
 // TestFragmentsAfterAChange: fragments of what is allowed before and after a change pass it, those of
 // what a rule no longer allows do not, and a tracked connection's go on.
 func TestFragmentsAfterAChange(t *testing.T) {
+	t.Parallel()
 	const in = ruleset.Ingress
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
@@ -149,6 +152,7 @@ func TestFragmentsAfterAChange(t *testing.T) {
 
 // TestFragmentsOfUntrackedFlows are let through by the rules of the moment.
 func TestFragmentsOfUntrackedFlows(t *testing.T) {
+	t.Parallel()
 	const in = ruleset.Ingress
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
@@ -164,6 +168,7 @@ func TestFragmentsOfUntrackedFlows(t *testing.T) {
 
 // TestFragmentsObserved pass as their first one did, as long as that is observed.
 func TestFragmentsObserved(t *testing.T) {
+	t.Parallel()
 	const in = ruleset.Ingress
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)

@@ -20,6 +20,7 @@ import (
 // TestHostileTricks plays every trick on veths. With the filter nothing of one comes out at the far side,
 // whatever an observer there counts; without the one check that it is meant for, all of it does.
 func TestHostileTricks(t *testing.T) {
+	t.Parallel()
 	tricks := hostiletest.Tricks()
 	if len(tricks) < 60 {
 		t.Errorf("there are %d tricks, want at least 60", len(tricks))

@@ -14,6 +14,7 @@ import (
 
 // TestICMPErrors: an error passes if it goes to the sender of a packet of a connection that is there.
 func TestICMPErrors(t *testing.T) {
+	t.Parallel()
 	const in, out, whole = ruleset.Ingress, ruleset.Egress, 1000
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
@@ -118,6 +119,7 @@ func TestICMPErrors(t *testing.T) {
 
 // TestICMPErrorNamesTheRule of the connection that it is about.
 func TestICMPErrorNamesTheRule(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.TCP, 22, 22, "198.51.100.0/24"), rule(true, vpc.TCP, 443, 443, "198.51.100.0/24")))
@@ -131,6 +133,7 @@ func TestICMPErrorNamesTheRule(t *testing.T) {
 
 // TestICMPErrorsOfUntrackedFlows: the rules decide about the packet that is quoted, in its direction.
 func TestICMPErrorsOfUntrackedFlows(t *testing.T) {
+	t.Parallel()
 	const in, out, ok, no = ruleset.Ingress, ruleset.Egress, ruleset.ReasonRule, ruleset.ReasonICMPError
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
@@ -172,6 +175,7 @@ func TestICMPErrorsOfUntrackedFlows(t *testing.T) {
 // TestICMPErrorsForOthers: a guest that routes gets and sends errors about what it forwards, and one
 // with a delegated prefix about all addresses in it.
 func TestICMPErrorsForOthers(t *testing.T) {
+	t.Parallel()
 	const in, out, whole = ruleset.Ingress, ruleset.Egress, 1000
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)

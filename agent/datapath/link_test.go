@@ -14,6 +14,7 @@ import (
 // TestLinkCarriesNothing: what passes without a rule takes no data along, and goes no further than
 // the link.
 func TestLinkCarriesNothing(t *testing.T) {
+	t.Parallel()
 	const in, out = ruleset.Ingress, ruleset.Egress
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
@@ -116,6 +117,7 @@ func TestLinkCarriesNothing(t *testing.T) {
 
 // TestImpossibleAddresses: no rule lets a packet go where none can go, or come whence none can come.
 func TestImpossibleAddresses(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	h.apply(view(allowAll()...))
@@ -146,6 +148,7 @@ func TestImpossibleAddresses(t *testing.T) {
 
 // TestIPv4Options: a source route would lead past the address that was judged.
 func TestIPv4Options(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	h.apply(view(allowAll()...))

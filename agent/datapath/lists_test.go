@@ -58,6 +58,7 @@ func (h *host) agree(what string, v *ruleset.View, addrs []netip.Addr) {
 // TestLists leads the programs through random lists, one edit after another, some by the next agent
 // and some after an agent that died in the middle, and compares them with the evaluator.
 func TestLists(t *testing.T) {
+	t.Parallel()
 	cidrs := []string{
 		"0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/16", "10.0.0.0/24", "10.0.0.48/28", "10.0.0.50/32", "10.0.0.51/32", "198.51.100.0/24",
 		"198.51.100.7/32", "128.0.0.0/1", "::/0", "fd00::/8", "fd00:1:2:100::/64", "fd00:1:2:100::50/128", "2001:db8::/32",
@@ -121,6 +122,7 @@ func (h *host) viewOr(v *ruleset.View) *ruleset.View {
 // TestListsAreStoredOnce: a list costs its entries, however many tables name it, and an edit what it
 // changes. The mistake that this sees is a copy in each table.
 func TestListsAreStoredOnce(t *testing.T) {
+	t.Parallel()
 	const tables, entries = 60, 1000
 	views := func(copied bool, edit string) *ruleset.View {
 		list := make([]string, 0, entries)
@@ -169,6 +171,7 @@ func TestListsAreStoredOnce(t *testing.T) {
 // TestListsNeverHalf: while entries come and go, longer ones under shorter ones, no packet is dropped
 // that all revisions pass, and none passes that all drop.
 func TestListsNeverHalf(t *testing.T) {
+	t.Parallel()
 	views := []*ruleset.View{
 		listView(map[vpc.PrefixListID][]string{"pl-1": {"10.0.0.0/24"}, "pl-2": {"10.0.0.51/32"}}, "pl-1"),
 		listView(map[vpc.PrefixListID][]string{"pl-1": {"10.0.0.50/32"}, "pl-2": {"10.0.0.0/16"}}, "pl-1"),

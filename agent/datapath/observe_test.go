@@ -29,6 +29,7 @@ func (h *host) wantVerdict(d ruleset.Direction, f frame, want ruleset.Verdict) {
 
 // TestObserve: what no rule allows passes until a moment, and not a packet of it after that.
 func TestObserve(t *testing.T) {
+	t.Parallel()
 	const in, out = ruleset.Ingress, ruleset.Egress
 	h := newHost(t, datapath.Options{MaxConnections: 16}.WithTestClock())
 	h.attach(eniA)
@@ -103,6 +104,7 @@ func TestObserve(t *testing.T) {
 // TestObserveIsNotTurnedRound: when an observation ends, what the guest may send to everybody does not
 // begin anew, as its own, what somebody else began.
 func TestObserveIsNotTurnedRound(t *testing.T) {
+	t.Parallel()
 	const in, out = ruleset.Ingress, ruleset.Egress
 	outbound := rule(true, vpc.AllProtocols, -1, -1, "0.0.0.0/0")
 	for name, before := range map[string]*ruleset.View{
@@ -146,6 +148,7 @@ func TestObserveIsNotTurnedRound(t *testing.T) {
 
 // TestObserveWritesOnce: a moment is translated once, by whatever agent.
 func TestObserveWritesOnce(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	for name, until := range map[string]time.Time{

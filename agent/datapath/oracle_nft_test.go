@@ -22,6 +22,7 @@ import (
 // TestSecondOpinion: nftables with conntrack, told the same rules, lets the same packets of TCP, UDP and
 // echo through, of connections that stand, begin or may not begin.
 func TestSecondOpinion(t *testing.T) {
+	t.Parallel()
 	ours, theirs := newRouter(t), newRouter(t)
 	ours.do(func() { must(t, ours.d.Attach(ours.devices[eniA], "g0", eniA)) })
 	passed, dropped := map[string]int{}, map[string]int{}

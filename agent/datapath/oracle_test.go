@@ -31,6 +31,7 @@ const leastCovered = 1000
 // sequences of packets that take each branch of the oracle leastCovered times. ORACLE_SEED and
 // ORACLE_DECISIONS say which and how many; SOAK=1 means 100 million.
 func TestOracle(t *testing.T) {
+	t.Parallel()
 	decisions, seed := 1_000_000, uint64(time.Now().UnixNano())>>10
 	if os.Getenv("SOAK") != "" {
 		decisions = 100_000_000

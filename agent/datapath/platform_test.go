@@ -14,6 +14,7 @@ import (
 
 // TestPlatformServices: what the operator declared passes without rules, exactly, and opens nothing.
 func TestPlatformServices(t *testing.T) {
+	t.Parallel()
 	const in, out, platform, dropped = ruleset.Ingress, ruleset.Egress, ruleset.ReasonPlatform, ruleset.ReasonLinkLocal
 	dns, dns6, metadata := netip.MustParseAddr("169.254.169.253"), netip.MustParseAddr("fd00:ec2::253"), netip.MustParseAddr("169.254.169.254")
 	resolver := netip.MustParseAddr("10.0.0.2")
@@ -69,6 +70,7 @@ func TestPlatformServices(t *testing.T) {
 
 // TestPlatformServiceMistakes are refused before anything is in force.
 func TestPlatformServiceMistakes(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]datapath.PlatformService{
 		"ICMP":       {Protocol: unix.IPPROTO_ICMP, Addr: netip.MustParseAddrPort("169.254.169.253:53")},
 		"port 0":     {Protocol: unix.IPPROTO_UDP, Addr: netip.MustParseAddrPort("169.254.169.253:0")},
@@ -85,6 +87,7 @@ func TestPlatformServiceMistakes(t *testing.T) {
 
 // TestLinkLocal: which fe80 addresses a guest may claim, and whose router advertisements it gets.
 func TestLinkLocal(t *testing.T) {
+	t.Parallel()
 	const in, out, link, no = ruleset.Ingress, ruleset.Egress, ruleset.ReasonLink, ruleset.ReasonND
 	private, router := netip.MustParseAddr("fe80::1234:5678:9abc:def0"), netip.MustParseAddr("fe80::1")
 	o := datapath.Options{Routers: []netip.Addr{router}}
@@ -134,6 +137,7 @@ func TestLinkLocal(t *testing.T) {
 
 // TestExtensionHeaders: what stands behind IPv6 extension headers is judged; what cannot be, is dropped.
 func TestExtensionHeaders(t *testing.T) {
+	t.Parallel()
 	const in, rule4, no, malformed = ruleset.Ingress, ruleset.ReasonRule, ruleset.ReasonExtensionHeader, ruleset.ReasonMalformed
 	const hop, routing, options, tcp6 = 0, 43, 60, unix.IPPROTO_TCP
 	h := newHost(t, datapath.Options{})

@@ -34,6 +34,7 @@ func (h *host) written() string {
 // TestProbe compares what probes say with the evaluator on random rules and packets, and wants nothing
 // of them to be left.
 func TestProbe(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	r := rand.New(rand.NewPCG(1, 7))
@@ -102,6 +103,7 @@ func TestProbe(t *testing.T) {
 
 // A probe is judged as if there were no connections, and a connection is as it was.
 func TestProbeIgnoresConnections(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.TCP, 22, 22, "0.0.0.0/0")))
@@ -124,6 +126,7 @@ func TestProbeIgnoresConnections(t *testing.T) {
 
 // Nothing is known of an ENI that no device carries.
 func TestProbeOfNobody(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	packet := ruleset.Packet{Src: own4, Dst: remote4, Protocol: unix.IPPROTO_TCP, DstPort: 80}

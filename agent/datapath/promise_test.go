@@ -17,6 +17,7 @@ import (
 // TestPromise01 closed by default: from Attach on nothing passes until tables are in force, and then
 // only what a rule allows.
 func TestPromise01ClosedByDefault(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	closed := func(when string) {
 		for _, f := range []frame{
@@ -45,6 +46,7 @@ func TestPromise01ClosedByDefault(t *testing.T) {
 // TestPromise04 stateful: what a tracked connection started may come back, whatever the rules say by
 // then; nothing else may.
 func TestPromise04Stateful(t *testing.T) {
+	t.Parallel()
 	open := view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0"), rule(false, vpc.TCP, 80, 80, "::/0"))
 	for name, change := range map[string]func(*host){
 		"nothing changed":    func(*host) {},
@@ -71,6 +73,7 @@ func TestPromise04Stateful(t *testing.T) {
 // TestPromise05 outside the guest: no frame that claims another's address leaves it, though every
 // rule is open. TestVerdicts has the whole table.
 func TestPromise05Spoofing(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	h.apply(view(allowAll()...))
@@ -90,6 +93,7 @@ func TestPromise05Spoofing(t *testing.T) {
 // TestPromise06 never half a change: while a member moves between groups, and the rules move with it,
 // no packet is dropped that both revisions pass, and none passes that both drop.
 func TestPromise06NeverHalf(t *testing.T) {
+	t.Parallel()
 	const member, stranger = "10.0.0.50", "10.0.0.51"
 	// In both views the member gets in, by different groups; the stranger by neither, though each
 	// half of a change would let it in: it is in the group that the other revision names.
@@ -129,6 +133,7 @@ func TestPromise06NeverHalf(t *testing.T) {
 // TestPromise07 stays up: with no agent at all the last tables are in force, connections live on, and
 // idle ones expire.
 func TestPromise07StaysUp(t *testing.T) {
+	t.Parallel()
 	const idle = 2 * time.Second
 	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) {
@@ -170,6 +175,7 @@ func TestPromise07StaysUp(t *testing.T) {
 // look-ups. What could grow is the search in a block, which has a fixed number of steps, and the
 // number of entries, which must be the sum of rules and members and never their product.
 func TestPromise10FlatCost(t *testing.T) {
+	t.Parallel()
 	member := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}) }
 	grow := func(rules, members int, named bool) (holds datapath.Leftovers) {
 		h := newHost(t, datapath.Options{})
@@ -219,6 +225,7 @@ func TestPromise10FlatCost(t *testing.T) {
 // TestPromise11 one guest cannot hurt another: whoever floods one ENI with connections, or fills it,
 // takes no room from another, nor from what the flooded one has established.
 func TestPromise11Connections(t *testing.T) {
+	t.Parallel()
 	const established, halfOpen = 64, 1024
 	h := newHost(t, datapath.Options{MaxConnections: established, MaxHalfOpen: halfOpen})
 	h.attach(eniA)

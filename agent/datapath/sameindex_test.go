@@ -25,6 +25,7 @@ func (h *host) another(name string) {
 // TestSameIndex: a device that has the index, and perhaps the name, of one that is gone never has its
 // rights, whether an agent was there or not.
 func TestSameIndex(t *testing.T) {
+	t.Parallel()
 	first := tcp(remote4, own4, 4000, 80, syn)
 	begin := func(t *testing.T, mode datapath.Mode) *host {
 		h := newHost(t, datapath.Options{Attach: mode})

@@ -141,6 +141,7 @@ func (e *engine) pass(f scenariotest.Flow, from, to scenariotest.End, p ruleset.
 }
 
 func TestScenarios(t *testing.T) {
+	t.Parallel()
 	e := &engine{host: newHost(t, datapath.Options{})}
 	results := scenariotest.Run(t, scenarios, e)
 	if err := scenariotest.Print(os.Stdout, results); err != nil {

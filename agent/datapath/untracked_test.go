@@ -36,6 +36,7 @@ func (h *host) handshake(f frame, want ruleset.Reason) (established frame) {
 // TestUntrackedEntry: an untracked flow has one entry with the rules of both directions, through all
 // changes that leave it untracked; it is never established.
 func TestUntrackedEntry(t *testing.T) {
+	t.Parallel()
 	for name, f := range map[string]frame{
 		"IPv4": tcp(remote4, own4, 4000, 80, syn),
 		"IPv6": tcp(remote6, own6, 4000, 80, syn),
@@ -103,6 +104,7 @@ func TestUntrackedEntry(t *testing.T) {
 // TestUntrackedQuota: untracked flows pass however many there are, need no room among the
 // established ones, and turn into tracked ones neither when they are displaced nor when they are not.
 func TestUntrackedQuota(t *testing.T) {
+	t.Parallel()
 	const many = 5000
 	h := newHost(t, datapath.Options{MaxHalfOpen: 1024, MaxConnections: 16})
 	h.attach(eniA)
@@ -138,6 +140,7 @@ func TestUntrackedQuota(t *testing.T) {
 // TestUntrackedEnds: a FIN or RST ends an untracked flow as it does a tracked one, and what is new on
 // its ports is.
 func TestUntrackedEnds(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	h.apply(openWeb())
@@ -165,6 +168,7 @@ func TestUntrackedEnds(t *testing.T) {
 // TestUntrackedEndStands: a change of the rules leaves an untracked flow that has ended its ten seconds,
 // whichever side speaks first after it.
 func TestUntrackedEndStands(t *testing.T) {
+	t.Parallel()
 	const in, out = ruleset.Ingress, ruleset.Egress
 	closes := func(f *frame) { f.flags = fin | ack }
 	resets := func(f *frame) { f.flags = rst | ack }
@@ -207,6 +211,7 @@ func TestUntrackedEndStands(t *testing.T) {
 // TestSweepWithoutView: while no View names an interface a sweep takes none of its connections, since nobody
 // knows their timeouts; it does again once one names it.
 func TestSweepWithoutView(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		rules *ruleset.View
@@ -244,6 +249,7 @@ func TestSweepWithoutView(t *testing.T) {
 // TestTimeoutsOfENI: an interface's own timeouts count, for connections that there are as well; what it
 // does not say is EC2's default.
 func TestTimeoutsOfENI(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{}.WithTestClock())
 	h.attach(eniA)
 	set := func(own ruleset.Timeouts) {

@@ -245,6 +245,7 @@ func (l *layout2) wantLayouts(want map[string]uint64) {
 // TestUpgrade moves two guests from layout 2 to ours under traffic, with agents that come and go
 // before the first Apply, and, the second time, four that die in the middle of that, each a step later.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) { upgrade(t, mode, false) })
 		t.Run(string(mode)+", deaths", func(t *testing.T) { upgrade(t, mode, true) })
@@ -304,6 +305,7 @@ func upgrade(t *testing.T, mode datapath.Mode, deaths bool) {
 
 // TestUpgradeWaits: while the older programs filter a device, what the agent does with it holds at once.
 func TestUpgradeWaits(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		do     func(l *layout2)
 		passes bool // from eniA's device, before the first Apply
@@ -348,6 +350,7 @@ func TestUpgradeWaits(t *testing.T) {
 // TestUpgradeBegunAgain: an upgrade is broken off before the first Apply, an agent of the older version
 // takes the devices back and gives them other slots or another ENI, and a second upgrade follows.
 func TestUpgradeBegunAgain(t *testing.T) {
+	t.Parallel()
 	const eniC = vpc.InterfaceID("eni-0000000000000000c")
 	for name, tt := range map[string]struct {
 		first, second vpc.InterfaceID // of the devices gapa and gapb, by then
@@ -440,6 +443,7 @@ func (l *layout2) wantCarried(counted uint64) {
 
 // TestLayout2Structs holds the structs of layout 2 against the types that its programs were made with.
 func TestLayout2Structs(t *testing.T) {
+	t.Parallel()
 	spec, err := ebpf.LoadCollectionSpec("testdata/layout2.o")
 	must(t, err)
 	for name, got := range datapath.Layout2Structs() {

@@ -17,6 +17,7 @@ import (
 
 // TestReasons holds the C enum and ruleset.Reason together, number by number and word by word.
 func TestReasons(t *testing.T) {
+	t.Parallel()
 	got, err := datapath.CEnum("reason")
 	must(t, err)
 	want := map[string]uint64{"REASON_NONE": 0, "REASONS": uint64(len(ruleset.Reasons()))}
@@ -31,6 +32,7 @@ func TestReasons(t *testing.T) {
 // TestVerdicts sends one packet of each kind through one gate. Rules allow everything, so that
 // whatever is dropped is dropped for another reason.
 func TestVerdicts(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	h.apply(view(allowAll()...))
@@ -216,6 +218,7 @@ func TestVerdicts(t *testing.T) {
 
 // TestNotForRules: with no rule at all the link layer works, and nothing else does.
 func TestNotForRules(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	h.apply(view())
@@ -242,6 +245,7 @@ func TestNotForRules(t *testing.T) {
 
 // TestOtherProtocols are allowed by number, in both families, and come back by addresses.
 func TestOtherProtocols(t *testing.T) {
+	t.Parallel()
 	const in, out = ruleset.Ingress, ruleset.Egress
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
@@ -264,6 +268,7 @@ func TestOtherProtocols(t *testing.T) {
 // TestSourceDestCheckOff: a guest that routes sends and receives what is not its own, still by rules
 // and from its MAC.
 func TestSourceDestCheckOff(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	v := view(rule(true, vpc.TCP, 80, 80, "0.0.0.0/0"), rule(false, vpc.TCP, 80, 80, "0.0.0.0/0"))
@@ -285,6 +290,7 @@ func TestSourceDestCheckOff(t *testing.T) {
 // TestUnbound: a device that is claimed and carries no ENI lets nothing through, neither does one
 // that is not attached at all.
 func TestUnbound(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach("")
 	h.apply(view(allowAll()...))
@@ -301,6 +307,7 @@ func TestUnbound(t *testing.T) {
 
 // TestCounters counts by reason, both directions together.
 func TestCounters(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))

@@ -23,6 +23,7 @@ import (
 // nothing of the filter at its tap, does what could switch one off, and then plays every trick: all come
 // out of the tap as long as it is not filtered, and none afterwards.
 func TestPromise05OwnKernel(t *testing.T) {
+	t.Parallel()
 	w := newVirtualWire(t)
 	tricks := hostiletest.Tricks()
 	w.unfiltered = true

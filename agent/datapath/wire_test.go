@@ -167,6 +167,7 @@ func isTimeout(err error) bool {
 
 // TestEndsOnTheWire: what real sides send to end a connection is believed, with data under way too.
 func TestEndsOnTheWire(t *testing.T) {
+	t.Parallel()
 	g := newGuest(t, datapath.Options{})
 	g.apply(view(rule(false, vpc.TCP, 80, 80, "10.0.0.0/24")))
 	closed := func() int {
@@ -200,6 +201,7 @@ func TestEndsOnTheWire(t *testing.T) {
 
 // TestOnTheWire lets real packets decide, with both ways to attach and both families.
 func TestOnTheWire(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) {
 			g := newGuest(t, datapath.Options{Attach: mode})
@@ -240,6 +242,7 @@ func TestOnTheWire(t *testing.T) {
 // TestFramesOnTheWire sends what PROG_TEST_RUN cannot: tags that the kernel takes out of the frame
 // before the program sees it, and packets that end in their IP header.
 func TestFramesOnTheWire(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) {
 			g := newGuest(t, datapath.Options{Attach: mode})
@@ -270,6 +273,7 @@ func TestFramesOnTheWire(t *testing.T) {
 // TestHeadersInFragments: a header that is not in the linear part of the kernel's buffer is read all
 // the same, and is no way around the filter.
 func TestHeadersInFragments(t *testing.T) {
+	t.Parallel()
 	g := newGuest(t, datapath.Options{})
 	for name, run := range map[string]func(func()){"g0": g.do, "g0p": g.inside} {
 		run(func() {
@@ -333,6 +337,7 @@ func (g *guest) wait(what string, is func() bool) {
 
 // TestTap: a tap is filtered as a veth is; the hypervisor's end is a file.
 func TestTap(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) {
 			g := &guest{host: newHost(t, datapath.Options{Attach: mode})}
