@@ -6,6 +6,7 @@ import {
 } from "@aws-sdk/client-ec2";
 import { queryOptions, type QueryKey } from "@tanstack/react-query";
 import { credentials, region } from "../session";
+import { actionOf } from "./action";
 
 /** Of a call that was answered: the result, and the revision of the state that it shows or made. */
 export interface Answer<Output> {
@@ -51,7 +52,7 @@ export async function send<In extends ServiceInputTypes, Out extends ServiceOutp
 
 /** query is what useQuery needs for a reading call: `useQuery(query(new DescribeVpcsCommand({})))`. */
 export function query<In extends ServiceInputTypes, Out extends ServiceOutputTypes>(command: Command<In, Out>) {
-  const key: QueryKey = [command.constructor.name, command.input];
+  const key: QueryKey = [actionOf(command), command.input];
   return queryOptions({ queryKey: key, queryFn: async () => (await send(command)).output });
 }
 
