@@ -13,6 +13,8 @@ import { TopBar } from "./shell/top-bar";
 // One line per page. Each is a chunk of its own, so that the first one is small.
 const pages: [path: string, load: () => Promise<{ default: ComponentType }>][] = [
   ["/SecurityGroups", () => import("./pages/security-groups/list")],
+  ["/Instances", () => import("./pages/instances/list")],
+  ["/Instances/:id", () => import("./pages/instances/detail")],
 ];
 const routes = pages.map(([path, load]) => [path, lazy(load)] as const);
 
