@@ -17,8 +17,11 @@ func (s *State) KeysOfUser(name string) iter.Seq[*AccessKey] {
 	return via(s, keysByUser, name, func(id string) *AccessKey { return s.AccessKey(AccessKeyID(id)) })
 }
 
-// Usable returns an access key if it signs requests: neither it nor its user nor, of a session, the
-// key that it was asked for with is disabled or gone. A session may have expired.
+// IsSession reports whether a key is that of a session, of the console or another one.
+func (k *AccessKey) IsSession() bool { return k.Parent != "" || k.Console != "" }
+
+// Usable returns an access key if it signs requests: neither it nor its user nor, of a session, what it
+// was asked for with is disabled or gone. A session may have expired.
 func (s *State) Usable(id AccessKeyID) *AccessKey {
 	k := s.AccessKey(id)
 	if k == nil || k.Disabled {
@@ -32,6 +35,11 @@ func (s *State) Usable(id AccessKeyID) *AccessKey {
 			return nil
 		}
 	}
+	if k.Console != "" {
+		if cs := s.ConsoleSession(k.Console); cs == nil || cs.User != k.User || s.consoleUser(cs.User, cs.Parent) == nil {
+			return nil
+		}
+	}
 	return k
 }
 
@@ -41,7 +49,7 @@ func (s *State) Caller(id AccessKeyID) Caller {
 	if k == nil {
 		return Caller{}
 	}
-	return Caller{User: k.User, Role: s.User(k.User).Role, Key: k.ID, Session: k.Parent != ""}
+	return Caller{User: k.User, Role: s.User(k.User).Role, Key: k.ID, Session: k.IsSession()}
 }
 
 // CreateAccessKey adds a key that was made for a user.
@@ -51,7 +59,7 @@ func (s *State) CreateAccessKey(env Env, key AccessKey) (*AccessKey, Change, err
 	}
 	n := 0
 	for k := range s.KeysOfUser(key.User) {
-		if k.Parent == "" {
+		if !k.IsSession() {
 			n++
 		}
 	}
@@ -84,7 +92,8 @@ func (s *State) CreateSession(env Env, key AccessKey, lifetime time.Duration) (*
 	return &key, d.change(), nil
 }
 
-// ModifyAccessKey disables or enables a key; a session is disabled for good or deleted.
+// ModifyAccessKey disables or enables a key; a session is disabled for good or deleted. Of a session of
+// the console it is the session that ends: it would get another key.
 func (s *State) ModifyAccessKey(id AccessKeyID, disabled bool) (Change, error) {
 	d := s.draft()
 	k, err := d.findKey(id)
@@ -93,6 +102,9 @@ func (s *State) ModifyAccessKey(id AccessKeyID, disabled bool) (Change, error) {
 	}
 	if k.Disabled == disabled {
 		return Change{}, nil
+	}
+	if k.Console != "" {
+		return s.EndConsoleSession(k.Console), nil
 	}
 	n := *k
 	n.Disabled = disabled
@@ -103,16 +115,30 @@ func (s *State) ModifyAccessKey(id AccessKeyID, disabled bool) (Change, error) {
 	return d.change(), nil
 }
 
-// DeleteAccessKey removes a key and the sessions that were asked for with it.
+// DeleteAccessKey removes a key and the sessions that were asked for with it. With a key of a session of the
+// console that session ends.
 func (s *State) DeleteAccessKey(id AccessKeyID) (Change, error) {
 	d := s.draft()
 	k, err := d.findKey(id)
 	if err != nil {
 		return Change{}, err
 	}
+	if k.Console != "" {
+		return s.EndConsoleSession(k.Console), nil
+	}
 	for _, session := range slices.Collect(s.KeysOfUser(k.User)) {
 		if session.Parent == id {
 			d.delete(session.Key())
+		}
+	}
+	for _, cs := range slices.Collect(s.consoleSessionsOf(k.User)) {
+		if cs.Parent == id {
+			d.endConsoleSession(cs.ID)
+		}
+	}
+	for _, t := range slices.Collect(s.signInTokensOf(k.User)) {
+		if t.Parent == id {
+			d.delete(t.Key())
 		}
 	}
 	d.delete(k.Key())
@@ -169,13 +195,20 @@ func (k *AccessKey) Ended(now time.Time) bool { return !k.Expires.IsZero() && !n
 // them as one write may take along.
 func (s *State) ForgetSessions(env Env, c Change) Change {
 	last, n := sessionEnd(env.Now.Add(-sessionKept)), 0
-	for end, id := range s.ascend(sessionsByEnd) {
-		if n++; end >= last || n > sessionsPerUser {
-			break
-		}
-		k := Key{KindAccessKey, id}
-		if !slices.Contains(c.Deletes, k) && !slices.ContainsFunc(c.Puts, func(o Object) bool { return o.Key() == k }) {
-			c.Deletes = append(c.Deletes, k)
+	for _, ended := range []struct {
+		index indexName
+		kind  Kind
+	}{
+		{sessionsByEnd, KindAccessKey}, {consoleSessionsByEnd, KindConsoleSession}, {signInTokensByEnd, KindSignInToken},
+	} {
+		for end, id := range s.ascend(ended.index) {
+			if n++; end >= last || n > sessionsPerUser {
+				break
+			}
+			k := Key{ended.kind, id}
+			if !slices.Contains(c.Deletes, k) && !slices.ContainsFunc(c.Puts, func(o Object) bool { return o.Key() == k }) {
+				c.Deletes = append(c.Deletes, k)
+			}
 		}
 	}
 	return c

@@ -24,6 +24,8 @@ type (
 	AccountID          string // 12 decimal digits; leading zeros count
 	HostID             string // the name in a host's certificate
 	AccessKeyID        string // AKIA…
+	ConsoleSessionID   string // SHA-256, in hex, of what the browser's cookie holds
+	SignInTokenID      string // SHA-256, in hex, of the token
 )
 
 // The parsers below return an *Error with the Malformed code of the type unless the text has the

@@ -26,6 +26,8 @@ func (p *PeeringConnection) Key() Key { return Key{KindPeering, string(p.ID)} }
 func (p *InsightsPath) Key() Key      { return Key{KindInsightsPath, string(p.ID)} }
 func (a *InsightsAnalysis) Key() Key  { return Key{KindInsightsAnalysis, string(a.ID)} }
 func (u *User) Key() Key              { return Key{KindUser, u.Name} }
+func (s *ConsoleSession) Key() Key    { return Key{KindConsoleSession, string(s.ID)} }
+func (t *SignInToken) Key() Key       { return Key{KindSignInToken, string(t.ID)} }
 
 // prefixListVersionID sorts by list, then by number.
 func prefixListVersionID(list PrefixListID, number int64) string {
@@ -55,7 +57,18 @@ func (k *AccessKey) indexed() []entry {
 	if !k.Expires.IsZero() {
 		es = append(es, entry{sessionsByEnd, sessionEnd(k.Expires)})
 	}
+	if k.Console != "" {
+		es = append(es, entry{keysByConsoleSession, string(k.Console)})
+	}
 	return es
+}
+
+func (s *ConsoleSession) indexed() []entry {
+	return []entry{{consoleSessionsByUser, s.User}, {consoleSessionsByEnd, sessionEnd(s.Expires)}}
+}
+
+func (t *SignInToken) indexed() []entry {
+	return []entry{{signInTokensByUser, t.User}, {signInTokensByEnd, sessionEnd(t.Expires)}}
 }
 
 // tokenEntry makes an object found by the ClientToken that it was made with, if there was one.

@@ -314,7 +314,8 @@ type User struct {
 	Name     string // admin
 	Created  time.Time
 	Role     Role
-	Disabled bool `json:",omitempty"` // none of its keys and sessions works
+	Disabled bool   `json:",omitempty"` // none of its keys and sessions works
+	Password []byte `json:",omitempty"` // for the console: its hash, encrypted as secrets are; nil: none
 }
 
 // Role says what a user may call.
@@ -337,6 +338,30 @@ type AccessKey struct {
 	Expires  time.Time   `json:",omitzero"`
 	Token    []byte      `json:",omitempty"` // SHA-256 of the session's token
 	Parent   AccessKeyID `json:",omitempty"` // that the session was asked for with: it ends with it
+
+	// Console is the session of the console that the key was made for, and ends with. Such a key has no
+	// Parent, and Expires.
+	Console ConsoleSessionID `json:",omitempty"`
+}
+
+// ConsoleSession is a browser in which a user is signed in to the console. It knows its session by a
+// cookie, and gets keys for a short time by it.
+type ConsoleSession struct {
+	ID      ConsoleSessionID
+	User    string
+	Created time.Time
+	Expires time.Time   // if it is not renewed before
+	Until   time.Time   // when it ends in any case
+	Parent  AccessKeyID `json:",omitempty"` // with which the token was made that began it: it ends with it
+}
+
+// SignInToken signs its user in to the console, once.
+type SignInToken struct {
+	ID      SignInTokenID
+	User    string
+	Created time.Time
+	Expires time.Time
+	Parent  AccessKeyID // that it was asked for with: it ends with it
 }
 
 // Installation is the one object that every State has.

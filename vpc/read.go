@@ -43,6 +43,14 @@ func (s *State) InsightsAnalysis(id InsightsAnalysisID) *InsightsAnalysis {
 
 func (s *State) User(name string) *User { return get[User](s, KindUser, name) }
 
+func (s *State) ConsoleSession(id ConsoleSessionID) *ConsoleSession {
+	return get[ConsoleSession](s, KindConsoleSession, string(id))
+}
+
+func (s *State) SignInToken(id SignInTokenID) *SignInToken {
+	return get[SignInToken](s, KindSignInToken, string(id))
+}
+
 func (s *State) PrefixLists() iter.Seq[*PrefixList] { return all[*PrefixList](s, KindPrefixList) }
 
 func (s *State) Peerings() iter.Seq[*PeeringConnection] {

@@ -29,6 +29,8 @@ const (
 	KindInsightsPath      Kind = "network-insights-path"
 	KindInsightsAnalysis  Kind = "network-insights-analysis"
 	KindUser              Kind = "user"
+	KindConsoleSession    Kind = "console-session"
+	KindSignInToken       Kind = "sign-in-token"
 )
 
 // Key is the identity of an object: its kind and its id.
@@ -39,7 +41,7 @@ type Key struct {
 
 // Object is one of *Installation, *VPC, *Subnet, *SecurityGroup, *NetworkInterface, *Instance,
 // *Host, *AccessKey, *PrefixList, *PrefixListVersion, *PeeringConnection, *InsightsPath,
-// *InsightsAnalysis and *User.
+// *InsightsAnalysis, *User, *ConsoleSession and *SignInToken.
 type Object interface {
 	Key() Key
 	// indexed returns the (index, value) pairs under which the object is found.
@@ -78,7 +80,14 @@ const (
 	analysesByPath      indexName = "path>analysis"
 	keysByUser          indexName = "user>access key"
 	sessionsByEnd       indexName = "end>access key" // value: see sessionEnd
-	byClientToken       indexName = "token>object"   // value: kind, "/", token
+
+	keysByConsoleSession  indexName = "console session>access key"
+	consoleSessionsByUser indexName = "user>console session"
+	consoleSessionsByEnd  indexName = "end>console session"
+	signInTokensByUser    indexName = "user>sign-in token"
+	signInTokensByEnd     indexName = "end>sign-in token"
+
+	byClientToken indexName = "token>object" // value: kind, "/", token
 )
 
 // State is everything the control plane knows, at one revision of the store. It is immutable and
@@ -294,6 +303,10 @@ func New(k Kind) (Object, error) {
 		return new(InsightsAnalysis), nil
 	case KindUser:
 		return new(User), nil
+	case KindConsoleSession:
+		return new(ConsoleSession), nil
+	case KindSignInToken:
+		return new(SignInToken), nil
 	default:
 		return nil, fmt.Errorf("unknown kind of object %q", k)
 	}

@@ -74,7 +74,8 @@ type UserChange struct {
 	Disabled *bool
 }
 
-// ModifyUser changes a user. Keys and sessions of one that is disabled do not work.
+// ModifyUser changes a user. Keys and sessions of one that is disabled do not work, and those of the
+// console have ended.
 func (s *State) ModifyUser(name string, in UserChange) (*User, Change, error) {
 	d := s.draft()
 	u, err := d.findUser(name)
@@ -94,10 +95,13 @@ func (s *State) ModifyUser(name string, in UserChange) (*User, Change, error) {
 	if in.Disabled != nil {
 		n.Disabled = *in.Disabled
 	}
-	if n == *u {
+	if n.Role == u.Role && n.Disabled == u.Disabled {
 		return u, Change{}, nil
 	}
 	d.put(&n)
+	if n.Disabled {
+		d.endConsole(name)
+	}
 	if err := d.keepAdministrator(); err != nil {
 		return nil, Change{}, err
 	}
@@ -114,6 +118,7 @@ func (s *State) DeleteUser(name string) (Change, error) {
 	for _, k := range slices.Collect(s.KeysOfUser(name)) {
 		d.delete(k.Key())
 	}
+	d.endConsole(name)
 	d.delete(u.Key())
 	if err := d.keepAdministrator(); err != nil {
 		return Change{}, err
@@ -136,7 +141,7 @@ func (d *draft) keepAdministrator() error {
 			continue
 		}
 		for k := range d.KeysOfUser(u.Name) {
-			if k.Parent == "" && !k.Disabled {
+			if !k.IsSession() && !k.Disabled {
 				return nil
 			}
 		}

@@ -57,11 +57,14 @@ type Hosts interface {
 	Ask(context.Context, vpc.HostID, inquiry.Question) (inquiry.Answer, error)
 }
 
-// Keys makes access keys and sessions, which are not stored yet, and their secrets.
+// Keys makes access keys, sessions and what else is kept secret; nothing of it is stored yet.
 type Keys interface {
 	NewKey(user string) (key vpc.AccessKey, secret string)
 	// NewSession makes a token of at least so many bytes, and at most three more.
 	NewSession(c vpc.Caller, tokenBytes int) (key vpc.AccessKey, secret, token string)
+	NewSignInToken(vpc.Caller) (stored vpc.SignInToken, token string)
+	// NewPassword seals a password; one that is too weak is refused with a *vpc.Error.
+	NewPassword(ctx context.Context, user, password string) (sealed []byte, err error)
 }
 
 // Config is what the API needs. All but Audit, LocalHost, Stopping, Observe, Env and RequestID are required.
@@ -254,9 +257,6 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, HEAD, POST")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		return
-	case r.Method != http.MethodPost && r.URL.RawQuery == "":
-		frontPage(w, r)
-		return
 	}
 	start := time.Now()
 	c := &call{
@@ -439,24 +439,4 @@ func (c *call) log(status int, err, writeErr error, took time.Duration) {
 		attrs = append(attrs, slog.Any("write_err", writeErr))
 	}
 	c.Log.LogAttrs(c.ctx, level, "api request", attrs...)
-}
-
-const frontPageText = `<!doctype html>
-<html lang="en">
-<title>Sallyport</title>
-<h1>Sallyport</h1>
-<p>This is an endpoint of the EC2 API for security groups. Point an AWS client at it:</p>
-<pre>aws ec2 describe-security-groups --endpoint-url http://127.0.0.1:4580</pre>
-<p><code>sallyport env</code> prints the settings that AWS clients need.</p>
-</html>
-`
-
-func frontPage(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	if r.Method != http.MethodHead {
-		_, _ = io.WriteString(w, frontPageText) // a client that is gone needs no answer
-	}
 }

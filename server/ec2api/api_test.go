@@ -107,15 +107,16 @@ func TestAnswerHeaders(t *testing.T) {
 	}
 }
 
-func TestFrontPage(t *testing.T) {
+// The console is beside the API, and is not its own to serve.
+func TestOtherPaths(t *testing.T) {
 	e := newEndpoint(t)
 	tests := []struct {
 		method, path string
 		status       int
 		text         string
 	}{
-		{http.MethodGet, "/", 200, "EC2 API"},
-		{http.MethodHead, "/", 200, ""},
+		{http.MethodGet, "/", 403, "<Code>MissingAuthenticationToken</Code>"},
+		{http.MethodHead, "/", 403, ""},
 		{http.MethodGet, "/favicon.ico", 404, ""},
 		{http.MethodPut, "/", 405, ""},
 	}

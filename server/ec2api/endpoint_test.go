@@ -261,7 +261,7 @@ func (l *auditLog) Ready() error { return cmp.Or(l.notReady, l.Log.Ready()) }
 func (l *auditLog) Write(r audit.Record) error { return cmp.Or(l.notWritten, l.Log.Write(r)) }
 
 // keyMaker counts keys and sessions. The secret of all of them is secret.
-type keyMaker struct{ keys, sessions atomic.Int64 }
+type keyMaker struct{ keys, sessions, tokens atomic.Int64 }
 
 func (m *keyMaker) NewKey(user string) (key vpc.AccessKey, _ string) {
 	return vpc.AccessKey{ID: vpc.AccessKeyID(fmt.Sprintf("AKIA%016d", m.keys.Add(1))), User: user, Sealed: []byte("sealed")}, secret
@@ -274,6 +274,18 @@ func (m *keyMaker) NewSession(c vpc.Caller, tokenBytes int) (key vpc.AccessKey, 
 	return vpc.AccessKey{
 		ID: vpc.AccessKeyID(fmt.Sprintf("ASIA%016d", n)), User: c.User, Parent: c.Key, Sealed: []byte("sealed"), Token: sum[:],
 	}, secret, token
+}
+
+func (m *keyMaker) NewSignInToken(c vpc.Caller) (vpc.SignInToken, string) {
+	n := m.tokens.Add(1)
+	return vpc.SignInToken{ID: vpc.SignInTokenID(fmt.Sprintf("hash-%d", n)), User: c.User, Parent: c.Key}, fmt.Sprintf("sign-in-%d", n)
+}
+
+func (m *keyMaker) NewPassword(_ context.Context, user, password string) ([]byte, error) {
+	if len(password) < 12 {
+		return nil, vpc.Errorf(vpc.CodeInvalidParameterValue, "The password is invalid.")
+	}
+	return []byte("sealed password of " + user), nil
 }
 
 // hosts says what hosts have in force, as a test set it.

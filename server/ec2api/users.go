@@ -2,6 +2,7 @@ package ec2api
 
 import (
 	"cmp"
+	"time"
 
 	"github.com/sallyport/sallyport/server/ec2api/wire"
 	"github.com/sallyport/sallyport/vpc"
@@ -16,6 +17,8 @@ func (a *api) userActions() {
 	handle(a, wire.DescribeAccessKeys, describeAccessKeys)
 	handle(a, wire.ModifyAccessKey, modifyAccessKey)
 	handle(a, wire.DeleteAccessKey, deleteAccessKey)
+	handle(a, wire.SetPassword, setPassword)
+	handle(a, wire.CreateSignInToken, createSignInToken)
 }
 
 // manage is update for users and keys, which a session may not change: it would outlive itself.
@@ -143,15 +146,60 @@ func deleteAccessKey(c *call, in *wire.DeleteAccessKeyRequest) (*wire.DeleteAcce
 	})
 }
 
+func setPassword(c *call, in *wire.SetPasswordRequest) (*wire.SetPasswordResult, error) {
+	name := cmp.Or(wire.Value(in.UserName), c.caller.User)
+	if _, err := c.ownOrAdministrator(&name); err != nil {
+		return nil, err
+	}
+	var sealed []byte
+	if in.Password != nil {
+		var err error
+		if sealed, err = c.Keys.NewPassword(c.ctx, name, string(*in.Password)); err != nil {
+			return nil, err
+		}
+	}
+	return &wire.SetPasswordResult{}, c.manage(func(s *vpc.State) (vpc.Change, error) {
+		return s.SetPassword(name, sealed)
+	})
+}
+
+// How long a sign-in token lasts, in seconds: also as long as whoever starts a server may take to turn to it.
+const (
+	minSignIn     = 60
+	maxSignIn     = 43_200
+	defaultSignIn = 900
+)
+
+func createSignInToken(c *call, in *wire.CreateSignInTokenRequest) (*wire.CreateSignInTokenResult, error) {
+	seconds := int32(defaultSignIn)
+	if in.DurationSeconds != nil {
+		seconds = *in.DurationSeconds
+	}
+	if seconds < minSignIn || seconds > maxSignIn {
+		return nil, vpc.Errorf(vpc.CodeInvalidParameterValue, "Value (%d) for parameter DurationSeconds is invalid. "+
+			"Expecting a number from %d to %d.", seconds, minSignIn, maxSignIn)
+	}
+	stored, secret := c.Keys.NewSignInToken(c.caller)
+	out := &wire.CreateSignInTokenResult{Token: new(wire.Secret(secret))}
+	return out, c.manage(func(s *vpc.State) (vpc.Change, error) {
+		t, change, err := s.CreateSignInToken(c.env, stored, time.Duration(seconds)*time.Second)
+		if err == nil {
+			out.Expiration = &t.Expires
+		}
+		return change, err
+	})
+}
+
 func user(s *vpc.State, u *vpc.User) *wire.User {
 	n := int32(0)
 	for k := range s.KeysOfUser(u.Name) {
-		if k.Parent == "" {
+		if !k.IsSession() {
 			n++
 		}
 	}
 	return &wire.User{
 		UserName: &u.Name, Created: &u.Created, Role: text(u.Role), Disabled: &u.Disabled, AccessKeys: &n,
+		HasPassword: new(len(u.Password) > 0),
 	}
 }
 
@@ -159,6 +207,9 @@ func accessKey(k *vpc.AccessKey) *wire.AccessKey {
 	w := &wire.AccessKey{AccessKeyId: text(k.ID), UserName: &k.User, Disabled: &k.Disabled, ParentKeyId: text(k.Parent)}
 	if !k.Created.IsZero() { // keys of the first versions do not know
 		w.Created = &k.Created
+	}
+	if k.Console != "" {
+		w.ConsoleSession = new(true)
 	}
 	if !k.Expires.IsZero() {
 		w.Expires = &k.Expires

@@ -153,8 +153,8 @@ func TestReader(t *testing.T) {
 	reader := e.key("ann", vpc.Reader)
 	before := e.state()
 	for name, op := range wire.Operations {
-		if op == wire.GetSessionToken.Operation {
-			continue
+		if op == wire.GetSessionToken.Operation || op == wire.CreateSignInToken.Operation || op == wire.SetPassword.Operation {
+			continue // of their own
 		}
 		a := e.callAs(reader, name)
 		if op.Changes() != (a.status == http.StatusForbidden) && !strings.Contains(a.body, "<Code>InvalidAction</Code>") && name != "DescribeAuditRecords" {

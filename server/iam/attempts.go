@@ -19,41 +19,37 @@ import (
 // How wrong credentials are slowed down. Each address, each access key, and each key at an address has
 // an allowance of failures of its own.
 const (
-	freeFailures   = 20  // that are answered at once
-	failuresPerSec = 2   // after that
-	maxWaiting     = 16  // answers that wait on account of one of them: half a second later each
-	maxAllWaiting  = 512 // answers that wait at all
-	maxWait        = maxWaiting * time.Second / failuresPerSec
+	freeFailures   = 20   // that are answered at once
+	failuresPerSec = 2    // after that
+	maxWaiting     = 16   // answers that wait on account of one of them: half a second later each
+	maxAllWaiting  = 512  // answers that wait at all
 	maxTallies     = 8192 // that are remembered; beyond it the one that was not needed for longest goes
+)
+
+// How wrong passwords are: there are fewer to try. Each address, each user, and each user at an address has
+// an allowance.
+const (
+	freePasswords    = 10
+	passwordInterval = 5 * time.Second // after that
+	maxPasswords     = 4               // answers that wait
 )
 
 // Attempts slows down who signs with wrong credentials again and again. What is signed well is never
 // slowed down, with one exception: while 16 answers about one key wait at one address, further requests
 // of that key from there are refused before they are looked at.
 type Attempts struct {
+	failures
 	verify func(*http.Request, []byte) (sigv4.Identity, error)
-
-	mu      sync.Mutex
-	tallies map[string]*list.Element // of *tally, by its name
-	recent  *list.List               // of them, the last one used in front
-	waiting int
-}
-
-// tally is what is remembered of an address, a key, or a key at an address.
-type tally struct {
-	name    string
-	allowed *rate.Limiter
-	waiting int
 }
 
 // NewAttempts wraps a verifier's method.
 func NewAttempts(verify func(*http.Request, []byte) (sigv4.Identity, error)) *Attempts {
-	return &Attempts{verify: verify, tallies: map[string]*list.Element{}, recent: list.New()}
+	return &Attempts{newFailures(freeFailures, time.Second/failuresPerSec, maxWaiting), verify}
 }
 
 // Verify verifies a request, and holds the answer back if it fails once too often.
 func (a *Attempts) Verify(r *http.Request, body []byte) (sigv4.Identity, error) {
-	source := sourceOf(r.RemoteAddr)
+	source := SourceOf(r.RemoteAddr)
 	key := sigv4.ClaimedKey(r)
 	if a.crowded("pair " + source + " " + key) {
 		return sigv4.Identity{}, errTooMany()
@@ -62,15 +58,91 @@ func (a *Attempts) Verify(r *http.Request, body []byte) (sigv4.Identity, error) 
 	if !isGuess(err) {
 		return id, err
 	}
-	wait, done, ok := a.fail("pair "+source+" "+key, "source "+source, "key "+key)
+	return sigv4.Identity{}, a.hold(r.Context(), err, "pair "+source+" "+key, "source "+source, "key "+key)
+}
+
+// SignIns slows down who guesses passwords. When the allowance of an address or a user is used up nothing is
+// looked at any more, not even the right password, from however many addresses they come: so their number is
+// bounded. A sign-in token lets a user in all the same.
+type SignIns struct{ failures }
+
+// NewSignIns returns one that has seen no failure.
+func NewSignIns() *SignIns {
+	return &SignIns{newFailures(freePasswords, passwordInterval, maxPasswords)}
+}
+
+// Names of allowances: of a source with a user, and of tokens from a source.
+func passwordNames(source, user string) []string {
+	return []string{"pair " + source + " " + user, "source " + source, "user " + user}
+}
+
+// MayTryPassword refuses with RequestLimitExceeded if a password of a user from a source is not looked at now.
+func (a *SignIns) MayTryPassword(source, user string) error {
+	return a.may(passwordNames(source, user)...)
+}
+
+// WrongPassword returns the error that says so, after the wait that is due.
+func (a *SignIns) WrongPassword(ctx context.Context, err error, source, user string) error {
+	return a.hold(ctx, err, passwordNames(source, user)...)
+}
+
+// MayTryToken refuses with RequestLimitExceeded if a token from a source is not looked at now.
+func (a *SignIns) MayTryToken(source string) error { return a.may("tokens " + source) }
+
+// WrongToken returns the error that says so, after the wait that is due.
+func (a *SignIns) WrongToken(ctx context.Context, err error, source string) error {
+	return a.hold(ctx, err, "tokens "+source)
+}
+
+// failures are counted by names, of which each has an allowance: so many at once, then one in an interval,
+// whose answers wait in a queue.
+type failures struct {
+	free     int
+	interval time.Duration
+	queue    int
+
+	mu      sync.Mutex
+	tallies map[string]*list.Element // of *tally, by its name
+	recent  *list.List               // of them, the last one used in front
+	waiting int
+}
+
+// tally is what is remembered of a name.
+type tally struct {
+	name    string
+	allowed *rate.Limiter
+	waiting int
+}
+
+func newFailures(free int, interval time.Duration, queue int) failures {
+	return failures{free: free, interval: interval, queue: queue, tallies: map[string]*list.Element{}, recent: list.New()}
+}
+
+// hold returns err after the wait that is due, or at once that there were too many.
+func (f *failures) hold(ctx context.Context, err error, names ...string) error {
+	wait, done, ok := f.fail(names...)
 	if !ok {
-		return sigv4.Identity{}, errTooMany()
+		return errTooMany()
 	}
 	defer done()
 	if wait > 0 {
-		sleep(r.Context(), wait)
+		sleep(ctx, wait)
 	}
-	return sigv4.Identity{}, err
+	return err
+}
+
+// may refuses if an answer about one of the names would find no place in its queue, also if those in it hung
+// up.
+func (f *failures) may(names ...string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	for _, name := range names {
+		if e := f.tallies[name]; e != nil && e.Value.(*tally).allowed.TokensAt(now)-1 < -float64(f.queue) {
+			return errTooMany()
+		}
+	}
+	return nil
 }
 
 func errTooMany() error {
@@ -83,8 +155,8 @@ func isGuess(err error) bool {
 	return ok && (e.Kind == sigv4.UnknownKey || e.Kind == sigv4.WrongSecret || e.Kind == sigv4.WrongToken)
 }
 
-// sourceOf returns the address of the other end: of IPv6 its /64, which is what one customer has.
-func sourceOf(remote string) string {
+// SourceOf returns the address of the other end: of IPv6 its /64, which is what one customer has.
+func SourceOf(remote string) string {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
 		return remote
@@ -100,22 +172,22 @@ func sourceOf(remote string) string {
 }
 
 // crowded reports whether as many answers wait on account of a name as may.
-func (a *Attempts) crowded(name string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	e := a.tallies[name]
-	return e != nil && e.Value.(*tally).waiting >= maxWaiting
+func (f *failures) crowded(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := f.tallies[name]
+	return e != nil && e.Value.(*tally).waiting >= f.queue
 }
 
 // fail counts a failure and returns how long its answer waits; done is called afterwards. ok is false if
 // no more may wait.
-func (a *Attempts) fail(names ...string) (wait time.Duration, done func(), ok bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	tallies, full := make([]*tally, len(names)), a.waiting >= maxAllWaiting
+func (f *failures) fail(names ...string) (wait time.Duration, done func(), ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	tallies, full := make([]*tally, len(names)), f.waiting >= maxAllWaiting
 	for i, name := range names {
-		tallies[i] = a.tally(name)
-		full = full || tallies[i].waiting >= maxWaiting
+		tallies[i] = f.tally(name)
+		full = full || tallies[i].waiting >= f.queue
 	}
 	if full {
 		return 0, nil, false
@@ -126,7 +198,7 @@ func (a *Attempts) fail(names ...string) (wait time.Duration, done func(), ok bo
 		reserved[i] = t.allowed.ReserveN(now, 1)
 		wait = max(wait, reserved[i].DelayFrom(now))
 	}
-	if wait > maxWait { // many hung up: their turns count as long as they last, but make no longer queue
+	if wait > time.Duration(f.queue)*f.interval { // many hung up: their turns count as long as they last, but make no longer queue
 		for _, r := range reserved {
 			r.CancelAt(now)
 		}
@@ -136,32 +208,32 @@ func (a *Attempts) fail(names ...string) (wait time.Duration, done func(), ok bo
 		return 0, func() {}, true
 	}
 	add := func(n int) {
-		a.waiting += n
+		f.waiting += n
 		for _, t := range tallies {
 			t.waiting += n
 		}
 	}
 	add(1)
 	return wait, func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		add(-1)
 	}, true
 }
 
 // tally returns what is remembered under a name. The caller holds mu.
-func (a *Attempts) tally(name string) *tally {
-	if e := a.tallies[name]; e != nil {
-		a.recent.MoveToFront(e)
+func (f *failures) tally(name string) *tally {
+	if e := f.tallies[name]; e != nil {
+		f.recent.MoveToFront(e)
 		return e.Value.(*tally)
 	}
-	if a.recent.Len() >= maxTallies {
-		oldest := a.recent.Back()
-		delete(a.tallies, oldest.Value.(*tally).name)
-		a.recent.Remove(oldest)
+	if f.recent.Len() >= maxTallies {
+		oldest := f.recent.Back()
+		delete(f.tallies, oldest.Value.(*tally).name)
+		f.recent.Remove(oldest)
 	}
-	t := &tally{name: name, allowed: rate.NewLimiter(failuresPerSec, freeFailures)}
-	a.tallies[name] = a.recent.PushFront(t)
+	t := &tally{name: name, allowed: rate.NewLimiter(rate.Every(f.interval), f.free)}
+	f.tallies[name] = f.recent.PushFront(t)
 	return t
 }
 

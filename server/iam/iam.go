@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
@@ -63,7 +64,10 @@ func Bootstrap(ctx context.Context, st Store, o Options) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := newKeys(st, seal)
+	k, err := newKeys(st, seal)
+	if err != nil {
+		return nil, err
+	}
 
 	file := filepath.Join(o.Dir, "credentials")
 	c, err := readCredentials(file)
@@ -129,10 +133,16 @@ type Keys struct {
 	store Store
 	seal  *seal
 	decoy *vpc.AccessKey // of nobody
+
+	decoyPassword []byte // of the user ""
 }
 
-func newKeys(st Store, s *seal) *Keys {
-	return &Keys{st, s, s.accessKey(newCredentials(), Administrator)}
+func newKeys(st Store, s *seal) (*Keys, error) {
+	password, err := s.password("", rand.Text())
+	if err != nil {
+		return nil, err
+	}
+	return &Keys{st, s, s.accessKey(newCredentials(), Administrator), password}, nil
 }
 
 // Lookup returns what an access key signs with. One that does not exist, or does not work, takes as
@@ -173,15 +183,52 @@ func (k *Keys) NewKey(user string) (key vpc.AccessKey, secret string) {
 // NewSession makes the access key of a session that was asked for with another key, its secret, and
 // its token of at least so many bytes. It is not stored yet.
 func (k *Keys) NewSession(caller vpc.Caller, tokenBytes int) (key vpc.AccessKey, secret, token string) {
+	key, secret, token = k.newSession(caller.User, tokenBytes)
+	key.Parent = caller.Key
+	return key, secret, token
+}
+
+// NewConsoleKey makes an access key for a session of the console, its secret and its token. It is not stored
+// yet.
+func (k *Keys) NewConsoleKey(user string) (key vpc.AccessKey, secret, token string) {
+	return k.newSession(user, 0)
+}
+
+func (k *Keys) newSession(user string, tokenBytes int) (key vpc.AccessKey, secret, token string) {
 	c := newCredentials()
 	c.ID = "ASIA" + c.ID[4:]
 	random := make([]byte, max(48, (tokenBytes+3)/4*3))
 	rand.Read(random)
 	token = base64.StdEncoding.EncodeToString(random)
 	sum := sha256.Sum256([]byte(token))
-	key = *k.seal.accessKey(c, caller.User)
-	key.Token, key.Parent = sum[:], caller.Key
+	key = *k.seal.accessKey(c, user)
+	key.Token = sum[:]
 	return key, c.Secret, token
+}
+
+// NewSignInToken makes a token that signs a caller in to the console. It is not stored yet.
+func (k *Keys) NewSignInToken(caller vpc.Caller) (stored vpc.SignInToken, token string) {
+	token = rand.Text() + rand.Text() // 260 bits
+	return vpc.SignInToken{ID: SignInTokenID(token), User: caller.User, Parent: caller.Key}, token
+}
+
+// NewConsoleSession makes what a browser knows its session by, and the session's id.
+func (k *Keys) NewConsoleSession() (id vpc.ConsoleSessionID, cookie string) {
+	cookie = rand.Text() + rand.Text()
+	return ConsoleSessionID(cookie), cookie
+}
+
+// SignInTokenID returns the id of a token: what is in the store signs nobody in.
+func SignInTokenID(token string) vpc.SignInTokenID { return vpc.SignInTokenID(hashed(token)) }
+
+// ConsoleSessionID returns the id of the session of a cookie: what is in the store is no cookie.
+func ConsoleSessionID(cookie string) vpc.ConsoleSessionID {
+	return vpc.ConsoleSessionID(hashed(cookie))
+}
+
+func hashed(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
 }
 
 // check opens every access key and returns the administrator's first one that works.
@@ -200,7 +247,8 @@ func (k *Keys) check(s *vpc.State) (credentials, error) {
 }
 
 // Authorize refuses with UnauthorizedOperation what a caller may not call: an administrator may call
-// everything, a reader what changes nothing. Who one is and a session of one's own need no right. What
+// everything, a reader what changes nothing. Who one is and a session of one's own need no right, and any
+// role lets its users sign in to the console and change their own passwords; for whom, the action checks. What
 // is not known, the role or the operation, is refused.
 func Authorize(c vpc.Caller, op *wire.Operation) error {
 	switch {
@@ -209,7 +257,7 @@ func Authorize(c vpc.Caller, op *wire.Operation) error {
 		return nil
 	case c.Role == vpc.Administrator:
 		return nil
-	case c.Role == vpc.Reader && !op.Changes():
+	case c.Role == vpc.Reader && (!op.Changes() || op == wire.CreateSignInToken.Operation || op == wire.SetPassword.Operation):
 		return nil
 	}
 	return vpc.Errorf(vpc.CodeUnauthorizedOperation, "You are not authorized to perform this operation.")

@@ -265,9 +265,10 @@ func TestAuthorize(t *testing.T) {
 	for _, op := range wire.Operations {
 		for role, want := range map[vpc.Role]bool{
 			vpc.Administrator: true,
-			vpc.Reader:        !op.Changes() || op == wire.GetSessionToken.Operation,
-			"":                op.Service == &wire.STS,
-			"Administrator":   op.Service == &wire.STS,
+			vpc.Reader: !op.Changes() || op == wire.GetSessionToken.Operation ||
+				op == wire.CreateSignInToken.Operation || op == wire.SetPassword.Operation,
+			"":              op.Service == &wire.STS,
+			"Administrator": op.Service == &wire.STS,
 		} {
 			err := iam.Authorize(vpc.Caller{User: "u", Role: role}, op)
 			if (err == nil) != want || err != nil && vpc.CodeOf(err) != vpc.CodeUnauthorizedOperation {

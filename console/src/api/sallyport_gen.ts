@@ -13,6 +13,8 @@ export interface Operations {
   CreateAccessKey: { request: CreateAccessKeyRequest; result: CreateAccessKeyResult };
   /** Makes a group that has these rules and no other, in one change. */
   CreateSecurityGroupWithRules: { request: CreateSecurityGroupWithRulesRequest; result: CreateSecurityGroupWithRulesResult };
+  /** Makes a token that signs the caller in to the console, once. The answer is the only one that shows it. */
+  CreateSignInToken: { request: CreateSignInTokenRequest; result: CreateSignInTokenResult };
   /** Makes a user: a person or program that calls the API with access keys of its own. */
   CreateUser: { request: CreateUserRequest; result: CreateUserResult };
   /** Ends connections: the next packet is judged as the first of a new one. */
@@ -76,11 +78,18 @@ export interface Operations {
    * with the ids says the rest. A property is what the type's Describe call can filter by, or one of docs/api.md.
    */
   SelectResources: { request: SelectResourcesRequest; result: SelectResourcesResult };
+  /**
+   * Gives a user another password for the console, or without Password none, and ends what the user is signed in
+   * with to it. Others' passwords are for administrators.
+   */
+  SetPassword: { request: SetPasswordRequest; result: SetPasswordResult };
 }
 
 /** AccessKey is a key or, with Expires, a session, without its secret. */
 export interface AccessKey {
   AccessKeyId?: string | undefined;
+  /** Of a session of the console, which ends with the key. */
+  ConsoleSession?: boolean | undefined;
   Created?: Date | undefined;
   Disabled?: boolean | undefined;
   Expires?: Date | undefined;
@@ -279,6 +288,17 @@ export interface CreateSecurityGroupWithRulesResult {
   SecurityGroupArn?: string | undefined;
   Tags: Tag[];
   Warnings: SecurityGroupRuleWarning[];
+}
+
+export interface CreateSignInTokenRequest {
+  DryRun?: boolean | undefined;
+  /** 60 to 43200; absent: 900. */
+  DurationSeconds?: number | undefined;
+}
+
+export interface CreateSignInTokenResult {
+  Expiration?: Date | undefined;
+  Token?: string | undefined;
 }
 
 export interface CreateUserRequest {
@@ -1193,6 +1213,15 @@ export interface SelectResourcesResult {
   TotalCount?: number | undefined;
 }
 
+export interface SetPasswordRequest {
+  DryRun?: boolean | undefined;
+  Password?: string | undefined;
+  /** Absent: the caller. */
+  UserName?: string | undefined;
+}
+
+export type SetPasswordResult = Record<string, never>;
+
 export interface Tag {
   Key?: string | undefined;
   Value?: string | undefined;
@@ -1223,6 +1252,8 @@ export interface User {
   AccessKeys?: number | undefined;
   Created?: Date | undefined;
   Disabled?: boolean | undefined;
+  /** For the console. */
+  HasPassword?: boolean | undefined;
   Role?: string | undefined;
   UserName?: string | undefined;
 }
@@ -1243,6 +1274,7 @@ export type Member = readonly [member: string, kind: string, form: string, xml: 
 export const shapes: Readonly<Record<string, readonly Member[]>> = {
   AccessKey: [
     ['AccessKeyId', 's', '', 'accessKeyId'],
+    ['ConsoleSession', 'b', '', 'consoleSession'],
     ['Created', 't', '', 'created'],
     ['Disabled', 'b', '', 'disabled'],
     ['Expires', 't', '', 'expires'],
@@ -1409,6 +1441,14 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['SecurityGroupArn', 's', '', 'securityGroupArn'],
     ['Tags', '[]Tag', '', 'tagSet'],
     ['Warnings', '[]SecurityGroupRuleWarning', '', 'warningSet'],
+  ],
+  CreateSignInTokenRequest: [
+    ['DryRun', 'b', 'DryRun', ''],
+    ['DurationSeconds', 'n', 'DurationSeconds', ''],
+  ],
+  CreateSignInTokenResult: [
+    ['Expiration', 't', '', 'expiration'],
+    ['Token', 's', '', 'token'],
   ],
   CreateUserRequest: [
     ['DryRun', 'b', 'DryRun', ''],
@@ -2108,6 +2148,13 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['Revision', 'n', '', 'revision'],
     ['TotalCount', 'n', '', 'totalCount'],
   ],
+  SetPasswordRequest: [
+    ['DryRun', 'b', 'DryRun', ''],
+    ['Password', 's', 'Password', ''],
+    ['UserName', 's', 'UserName', ''],
+  ],
+  SetPasswordResult: [
+  ],
   Tag: [
     ['Key', 's', 'Key', 'key'],
     ['Value', 's', 'Value', 'value'],
@@ -2134,6 +2181,7 @@ export const shapes: Readonly<Record<string, readonly Member[]>> = {
     ['AccessKeys', 'n', '', 'accessKeys'],
     ['Created', 't', '', 'created'],
     ['Disabled', 'b', '', 'disabled'],
+    ['HasPassword', 'b', '', 'hasPassword'],
     ['Role', 's', '', 'role'],
     ['UserName', 's', '', 'userName'],
   ],

@@ -83,6 +83,8 @@ func (w *formWriter) string(name string, v *string) {
 	}
 }
 
+func (w *formWriter) secret(name string, v *Secret) { w.string(name, (*string)(v)) }
+
 func (w *formWriter) bool(name string, v *bool) {
 	if v != nil {
 		w.put(name, strconv.FormatBool(*v))

@@ -101,6 +101,25 @@ var DeleteAccessKeyCall = Call[DeleteAccessKeyRequest, DeleteAccessKeyResult]{De
 // IsDryRun reports whether this is a rehearsal.
 func (v *DeleteAccessKeyRequest) IsDryRun() bool { return Value(v.DryRun) }
 
+// CreateSignInToken is an action of Sallyport. Makes a token that signs the caller in to the console, once. The answer is the only one that shows it.
+var CreateSignInToken = newOp(&Sallyport, "CreateSignInToken", (*CreateSignInTokenRequest).decode, (*CreateSignInTokenResult).encode)
+
+// CreateSignInTokenCall is the caller's side of [CreateSignInToken].
+var CreateSignInTokenCall = Call[CreateSignInTokenRequest, CreateSignInTokenResult]{CreateSignInToken.Operation, (*CreateSignInTokenRequest).write, (*CreateSignInTokenResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *CreateSignInTokenRequest) IsDryRun() bool { return Value(v.DryRun) }
+
+// SetPassword is an action of Sallyport. Gives a user another password for the console, or without Password none, and ends what the user is signed in
+// with to it. Others' passwords are for administrators.
+var SetPassword = newOp(&Sallyport, "SetPassword", (*SetPasswordRequest).decode, (*SetPasswordResult).encode)
+
+// SetPasswordCall is the caller's side of [SetPassword].
+var SetPasswordCall = Call[SetPasswordRequest, SetPasswordResult]{SetPassword.Operation, (*SetPasswordRequest).write, (*SetPasswordResult).parse}
+
+// IsDryRun reports whether this is a rehearsal.
+func (v *SetPasswordRequest) IsDryRun() bool { return Value(v.DryRun) }
+
 // DescribeAuditRecords is an action of Sallyport. What calls changed, newest first, as this server's audit log has it.
 var DescribeAuditRecords = newOp(&Sallyport, "DescribeAuditRecords", (*DescribeAuditRecordsRequest).decode, (*DescribeAuditRecordsResult).encode)
 
@@ -209,9 +228,11 @@ var DescribeCallerAddressCall = Call[DescribeCallerAddressRequest, DescribeCalle
 // AccessKey: AccessKey is a key or, with Expires, a session, without its secret.
 type AccessKey struct {
 	AccessKeyId *string
-	Created     *time.Time
-	Disabled    *bool
-	Expires     *time.Time
+	// Of a session of the console, which ends with the key.
+	ConsoleSession *bool
+	Created        *time.Time
+	Disabled       *bool
+	Expires        *time.Time
 	// The key that the session was asked for with.
 	ParentKeyId *string
 	UserName    *string
@@ -219,6 +240,7 @@ type AccessKey struct {
 
 func (v *AccessKey) encode(b []byte) []byte {
 	b = putString(b, "accessKeyId", v.AccessKeyId)
+	b = putBool(b, "consoleSession", v.ConsoleSession)
 	b = putTime(b, "created", v.Created)
 	b = putBool(b, "disabled", v.Disabled)
 	b = putTime(b, "expires", v.Expires)
@@ -232,6 +254,8 @@ func (v *AccessKey) parse(p *parser, e *element) {
 		switch k.name {
 		case "accessKeyId":
 			v.AccessKeyId = p.string(k)
+		case "consoleSession":
+			v.ConsoleSession = p.bool(k)
 		case "created":
 			v.Created = p.time(k)
 		case "disabled":
@@ -694,6 +718,55 @@ func (v *CreateSecurityGroupWithRulesResult) parse(p *parser, e *element) {
 			v.Tags = parseObjects(p, k, (*Tag).parse)
 		case "warningSet":
 			v.Warnings = parseObjects(p, k, (*SecurityGroupRuleWarning).parse)
+		}
+	}
+}
+
+// CreateSignInTokenRequest is the request of [CreateSignInToken].
+type CreateSignInTokenRequest struct {
+	DryRun *bool
+	// 60 to 43200; absent: 900.
+	DurationSeconds *int32
+}
+
+func (v *CreateSignInTokenRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "DurationSeconds":
+			v.DurationSeconds = d.int(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *CreateSignInTokenRequest) write(w *formWriter) {
+	w.bool("DryRun", v.DryRun)
+	w.int("DurationSeconds", v.DurationSeconds)
+}
+
+// CreateSignInTokenResult is the result of [CreateSignInToken].
+type CreateSignInTokenResult struct {
+	Expiration *time.Time
+	Token      *Secret
+}
+
+func (v *CreateSignInTokenResult) encode(b []byte) []byte {
+	b = putTime(b, "expiration", v.Expiration)
+	b = putSecret(b, "token", v.Token)
+	return b
+}
+
+func (v *CreateSignInTokenResult) parse(p *parser, e *element) {
+	for _, k := range e.kids {
+		switch k.name {
+		case "expiration":
+			v.Expiration = p.time(k)
+		case "token":
+			v.Token = p.secret(k)
 		}
 	}
 }
@@ -2955,6 +3028,45 @@ func (v *SecurityGroupUses) parse(p *parser, e *element) {
 	}
 }
 
+// SetPasswordRequest is the request of [SetPassword].
+type SetPasswordRequest struct {
+	DryRun   *bool
+	Password *Secret
+	// Absent: the caller.
+	UserName *string
+}
+
+func (v *SetPasswordRequest) decode(d *decoder, n *node) {
+	for i := range n.kids {
+		k := &n.kids[i]
+		switch k.name {
+		case "DryRun":
+			v.DryRun = d.bool(k)
+		case "Password":
+			v.Password = d.secret(k)
+		case "UserName":
+			v.UserName = d.string(k)
+		default:
+			d.other(k)
+		}
+	}
+}
+
+func (v *SetPasswordRequest) write(w *formWriter) {
+	w.bool("DryRun", v.DryRun)
+	w.secret("Password", v.Password)
+	w.string("UserName", v.UserName)
+}
+
+// SetPasswordResult is the result of [SetPassword].
+type SetPasswordResult struct {
+}
+
+func (*SetPasswordResult) encode(b []byte) []byte { return append(b, "<return>true</return>"...) }
+
+func (v *SetPasswordResult) parse(p *parser, e *element) {
+}
+
 type UnansweredHost struct {
 	HostId              *string
 	Message             *string
@@ -2985,14 +3097,17 @@ type User struct {
 	AccessKeys *int32
 	Created    *time.Time
 	Disabled   *bool
-	Role       *string
-	UserName   *string
+	// For the console.
+	HasPassword *bool
+	Role        *string
+	UserName    *string
 }
 
 func (v *User) encode(b []byte) []byte {
 	b = putNumber(b, "accessKeys", v.AccessKeys)
 	b = putTime(b, "created", v.Created)
 	b = putBool(b, "disabled", v.Disabled)
+	b = putBool(b, "hasPassword", v.HasPassword)
 	b = putString(b, "role", v.Role)
 	b = putString(b, "userName", v.UserName)
 	return b
@@ -3007,6 +3122,8 @@ func (v *User) parse(p *parser, e *element) {
 			v.Created = p.time(k)
 		case "disabled":
 			v.Disabled = p.bool(k)
+		case "hasPassword":
+			v.HasPassword = p.bool(k)
 		case "role":
 			v.Role = p.string(k)
 		case "userName":
