@@ -18,9 +18,11 @@
 //	      gen               makes them from the files *.api
 //	    sigv4             checks a Signature Version 4; knows nothing of etcd or HTTP routing
 //	  audit             the log of what calls changed: JSON lines, rotated
-//	  iam               accounts, access keys, who may call which action
+//	  iam               accounts, access keys, passwords, who may call which action
+//	  signin            POST and DELETE /session: who is signed in to the console
 //	  store             state in etcd, embedded or external: Read, Update, Watch
 //	    storetest         a real store in a temporary directory
+//	console           the web console (React, TypeScript); console.go embeds and serves what is built of it
 //	agent             the host agent put together: Config, New, Run
 //	  lab               lab guests: network namespaces, bridges, user data
 //	  datapath          loads and attaches the eBPF programs, keeps maps equal to tables, reads events

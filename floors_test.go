@@ -51,6 +51,7 @@ var floors = []floor{
 	{"agent/local", own("feed", "agent/lab", "agent/datapath"), "local is the socket; what a binding does is agent's to know"},
 	{"agent/lab", own("feed", "agent/datapath"), "lab makes guests and binds them through the socket, as anything else does"},
 	{"agent", []string{"go.etcd.io"}, "an agent knows the feed, never the store: every host would carry etcd"},
+	{"console", own("vpc", "ruleset", "feed", "server", "agent", "cmd", "e2e"), "the console asks the API from a browser; its Go only serves files"},
 	{"cmd", own("ruleset/scenariotest", "server/store/storetest", "server/ec2api/ec2apitest", "agent/datapath/hostiletest", "e2e"), "what tests need does not go into the binary"},
 }
 

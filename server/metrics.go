@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ import (
 type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	sessions *prometheus.CounterVec
 	registry *prometheus.Registry
 }
 
@@ -36,10 +38,14 @@ func newMetrics(newest func() *vpc.State, hosts func() int) *metrics {
 			Help:    "Time from the header of a request to its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9), // to 6.5 s
 		}, []string{"action"}),
+		sessions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sallyport_signin_requests_total",
+			Help: "Requests about sessions of the console, by what was asked for (password, token, renewal, end) and error code (OK: none).",
+		}, []string{"what", "code"}),
 		registry: prometheus.NewRegistry(),
 	}
 	m.registry.MustRegister(
-		m.requests, m.duration, stateCollector{newest},
+		m.requests, m.duration, m.sessions, stateCollector{newest},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sallyport_feed_hosts", Help: "Hosts that are connected to this server.",
 		}, func() float64 { return float64(hosts()) }),
@@ -58,6 +64,11 @@ func (m *metrics) observe(op *wire.Operation, code string, took time.Duration) {
 	}
 	m.requests.WithLabelValues(action, code).Inc()
 	m.duration.WithLabelValues(action).Observe(took.Seconds())
+}
+
+// observeSession counts an answer about a session of the console.
+func (m *metrics) observeSession(what, code string) {
+	m.sessions.WithLabelValues(what, cmp.Or(code, "OK")).Inc()
 }
 
 // stateCollector describes the newest State whenever it is asked.

@@ -23,11 +23,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sallyport/sallyport/console"
 	"github.com/sallyport/sallyport/feed"
 	"github.com/sallyport/sallyport/server/audit"
 	"github.com/sallyport/sallyport/server/ec2api"
 	"github.com/sallyport/sallyport/server/ec2api/sigv4"
 	"github.com/sallyport/sallyport/server/iam"
+	"github.com/sallyport/sallyport/server/signin"
 	"github.com/sallyport/sallyport/server/store"
 	"github.com/sallyport/sallyport/vpc"
 )
@@ -269,11 +271,21 @@ func (s *Server) serve(ctx context.Context, on listeners, certificate *certifica
 		return err
 	}
 	m := newMetrics(keys.Newest, fd.Connected)
-	handler, err := ec2api.New(ec2api.Config{
+	api, err := ec2api.New(ec2api.Config{
 		Store: s.store, Enforcement: fd, Hosts: fd, Verify: iam.NewAttempts(verifier.Verify).Verify, Log: log, Env: env,
 		Caller: keys.Caller, Authorize: iam.Authorize, Keys: keys, Audit: records, Observe: m.observe,
 		LocalHost: s.conf.LocalAgent, Stopping: ctx.Done(),
 	})
+	if err != nil {
+		return err
+	}
+	session, err := signin.New(signin.Config{
+		Store: s.store, Keys: keys, Audit: records, Log: log, Env: env, Observe: m.observeSession,
+	})
+	if err != nil {
+		return err
+	}
+	pages, err := console.Handler()
 	if err != nil {
 		return err
 	}
@@ -283,7 +295,7 @@ func (s *Server) serve(ctx context.Context, on listeners, certificate *certifica
 	g.Go(func() error { return records.Run(recording) })
 	g.Go(func() error {
 		defer stopRecords() // last: requests on their way still write
-		return s.serveAPI(ctx, on.api, proxies(s.conf.TrustedProxies).resolve(newBodies(s.limits.bodies).limit(handler)), certificate)
+		return s.serveAPI(ctx, on.api, proxies(s.conf.TrustedProxies).resolve(newBodies(s.limits.bodies).limit(route(api, session, pages))), certificate)
 	})
 	g.Go(func() error { return fd.Serve(ctx, on.feed) })
 	if on.metrics != nil {
@@ -295,6 +307,21 @@ func (s *Server) serve(ctx context.Context, on listeners, certificate *certifica
 		"feed", on.feed.Addr().String(), "region", s.conf.Region)
 	s.conf.Ready()
 	return g.Wait()
+}
+
+// route puts the API and the console on one origin: GET / is the API's if it names an action, else the console's.
+func route(api, session, pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		read := r.Method == http.MethodGet || r.Method == http.MethodHead
+		switch {
+		case r.URL.Path == "/session":
+			session.ServeHTTP(w, r)
+		case r.URL.Path == "/" && (!read || r.URL.Query().Has("Action")):
+			api.ServeHTTP(w, r)
+		default:
+			pages.ServeHTTP(w, r)
+		}
+	})
 }
 
 // serveAPI answers requests until ctx ends, and those on their way a little longer.
