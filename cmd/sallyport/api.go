@@ -40,12 +40,16 @@ func apiFlags(cmd *cobra.Command) {
 // newAPIClient reads where to ask, and as whom, from what the server left in its data directory.
 func newAPIClient(cmd *cobra.Command) (*apiClient, error) {
 	dir, _ := cmd.Flags().GetString("data-dir")
+	return apiClientOf(cmd.Context(), dir)
+}
+
+func apiClientOf(ctx context.Context, dir string) (*apiClient, error) {
 	e, err := readEndpoint(dir)
 	if err != nil {
 		return nil, err
 	}
 	// The file that the server wrote, and nothing of what the caller's environment says of another cloud.
-	profile, err := config.LoadSharedConfigProfile(cmd.Context(), "default", func(o *config.LoadSharedConfigOptions) {
+	profile, err := config.LoadSharedConfigProfile(ctx, "default", func(o *config.LoadSharedConfigOptions) {
 		o.CredentialsFiles, o.ConfigFiles = []string{e.Credentials}, []string{}
 	})
 	if errors.Is(err, fs.ErrPermission) {

@@ -25,8 +25,8 @@ func devCommand() *cobra.Command {
 		GroupID: "run",
 		Short:   "Run a server and an agent with lab guests on this machine",
 		Long: `Run a server and an agent on this machine, with lab guests: network namespaces that
-aws ec2 run-instances starts. The API is at http://ADDR (--listen). When everything works, a line
-that starts with "ready" is printed, then lines to paste.
+aws ec2 run-instances starts. API and console are at http://ADDR (--listen). When everything works,
+a line that starts with "ready" is printed, then lines to paste, and a link that signs you in to the console.
 
 SIGTERM or Ctrl-C stops cleanly: lab guests and their devices go, the state stays, and the next start
 makes them again. After SIGKILL guests and filters go on, and the next start adopts them.`,
@@ -185,12 +185,21 @@ func (d *dev) run(ctx context.Context) error {
 		case <-agentCtx.Done():
 			return nil
 		}
-		e, err := readEndpoint(d.dataDir) // the server has written it
+		c, err := apiClientOf(agentCtx, d.dataDir) // the server has written where and as whom
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(d.stdout, "ready: API http://%s, region %s, data in %s\n", d.listen, d.region, d.dataDir)
-		printEnv(d.stdout, e)
+		l, err := signInLink(agentCtx, c, linkTimeout)
+		if agentCtx.Err() != nil {
+			return nil
+		}
+		fmt.Fprintf(d.stdout, "ready: API and console http://%s, region %s, data in %s\n", d.listen, d.region, d.dataDir)
+		if err == nil {
+			fmt.Fprintf(d.stdout, "# The console; the link signs you in, once: %s\n", l.URL)
+		} else {
+			fmt.Fprintf(d.stdout, "# The console: run sallyport console for a link that signs you in (%v)\n", err)
+		}
+		printEnv(d.stdout, c.endpoint)
 		return nil
 	})
 	return g.Wait()
@@ -202,3 +211,6 @@ const (
 	stopTimeout  = 30 * time.Second
 	restartDelay = 300 * time.Millisecond
 )
+
+// linkTimeout is for who starts dev and turns to its console later in the day.
+const linkTimeout = 12 * time.Hour

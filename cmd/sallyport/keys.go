@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,8 @@ func keysCommand() *cobra.Command {
 		Short:   "List access keys and sessions, or manage keys",
 		Long: `List access keys and sessions, or manage keys. Their secrets are shown once, when a key is made. A user has
 two keys at most, so that one can take the place of the other. Sessions are made with
-aws sts get-session-token; they end with the key that they were asked for with.`,
+aws sts get-session-token; they end with the key that they were asked for with. Who is signed in to the console
+has keys for 15 minutes at a time: deleting one ends that session.`,
 		Example: `  sallyport keys create ann
   sallyport keys rotate`,
 		Args: cobra.MaximumNArgs(1),
@@ -157,9 +159,9 @@ func printKey(cmd *cobra.Command, user string, out *wire.CreateAccessKeyResult) 
 func keyTable(keys ...wire.AccessKey) table {
 	t := table{{"KEY", "USER", "STATE", "CREATED", "SESSION OF", "UNTIL"}}
 	for _, k := range keys {
-		parent := wire.Value(k.ParentKeyId)
-		if parent == "" {
-			parent = "-"
+		parent := cmp.Or(wire.Value(k.ParentKeyId), "-")
+		if wire.Value(k.ConsoleSession) {
+			parent = "console"
 		}
 		t = append(t, []string{
 			wire.Value(k.AccessKeyId), wire.Value(k.UserName), enabled(k.Disabled), when(k.Created), parent, when(k.Expires),

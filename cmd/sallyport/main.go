@@ -89,7 +89,7 @@ func rootCommand() *cobra.Command {
 	)
 	for _, c := range []*cobra.Command{
 		devCommand(), serverCommand(), agentCommand(),
-		bindCommand(), unbindCommand(), bindingsCommand(), doctorCommand(), envCommand(), enforcementCommand(),
+		bindCommand(), unbindCommand(), bindingsCommand(), doctorCommand(), envCommand(), consoleCommand(), enforcementCommand(),
 		ruleCountersCommand(), dropsCommand(), observeCommand(),
 		connectionsCommand(), cutConnectionsCommand(), explainReachabilityCommand(),
 		quotasCommand(), usersCommand(), keysCommand(), auditCommand(),

@@ -15,7 +15,8 @@ func usersCommand() *cobra.Command {
 		GroupID: "ask",
 		Short:   "List users, or manage them",
 		Long: `List users, or manage them. A user is a person or program that calls the API with access keys of its own.
-An administrator may call everything, a reader what changes nothing.`,
+An administrator may call everything, a reader what changes nothing. With a password, or a link of sallyport
+console, a user signs in to the console.`,
 		Example: `  sallyport users create ann --role reader
   sallyport keys create ann`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -81,7 +82,7 @@ An administrator may call everything, a reader what changes nothing.`,
 				func(*wire.DeleteUserResult) table { return table{{"deleted " + args[0]}} })
 		},
 	}
-	return family(list, create, modify, disable, enable, remove)
+	return family(list, create, modify, disable, enable, setPasswordCommand(), remove)
 }
 
 func role(cmd *cobra.Command) *string {
@@ -94,13 +95,21 @@ func modifyUser(cmd *cobra.Command, in *wire.ModifyUserRequest) error {
 }
 
 func userTable(users ...wire.User) table {
-	t := table{{"USER", "ROLE", "STATE", "KEYS", "CREATED"}}
+	t := table{{"USER", "ROLE", "STATE", "KEYS", "PASSWORD", "CREATED"}}
 	for _, u := range users {
 		t = append(t, []string{
-			wire.Value(u.UserName), wire.Value(u.Role), enabled(u.Disabled), fmt.Sprint(wire.Value(u.AccessKeys)), when(u.Created),
+			wire.Value(u.UserName), wire.Value(u.Role), enabled(u.Disabled), fmt.Sprint(wire.Value(u.AccessKeys)),
+			hasPassword(u.HasPassword), when(u.Created),
 		})
 	}
 	return t
+}
+
+func hasPassword(yes *bool) string {
+	if wire.Value(yes) {
+		return "yes"
+	}
+	return "-"
 }
 
 func enabled(disabled *bool) string {
