@@ -283,12 +283,24 @@ test-mutants: need-root check-generators ## that each of some two hundred delibe
 	@echo "==> mutants"
 	@$(root_test) env TEST_EXEC='$(exec_root)' MUTANTS=$(MUTANTS) go test -count=1 -timeout 20m -v -run '^TestMutants$$' .
 
+# Tests of the whole product wait more than they work, and there is one agent to a machine: half of them run as if on
+# another one, at the same time. What these print comes last.
+E2E_ELSEWHERE := ^Test(Scenarios|Console.*)$$
+
 .PHONY: test-e2e
 test-e2e: need-root build console ## commands and the whole product with real clients, a browser and packets, as root
 	$(call install,$(ROOT_TEST_PACKAGES) $(CHROMIUM_PACKAGES))
 	@echo "==> the whole product, as root"
+	@$(as_root) true # a password is asked for here, not in the background
 	@packages=$$($(as_user) go list ./cmd/... ./e2e/... | grep -v '/e2e/clients$$'); \
-	$(root_test) go test -count=1 -timeout 20m -p 1 -v $(test_exec) $$packages
+	said=$$(mktemp); trap 'rm -f "$$said"' EXIT; \
+	$(root_test) go test -count=1 -timeout 20m -v -run '$(E2E_ELSEWHERE)' \
+		-exec '$(exec_root) $(CURDIR)/e2e/testdata/elsewhere.sh' ./e2e >"$$said" 2>&1 & elsewhere=$$!; \
+	failed=0; \
+	$(root_test) go test -count=1 -timeout 20m -p 1 -v -skip '$(E2E_ELSEWHERE)' $(test_exec) $$packages || failed=1; \
+	wait $$elsewhere || failed=1; \
+	cat "$$said"; \
+	exit $$failed
 
 # The browser tests take them as they go.
 .PHONY: screenshots
