@@ -108,6 +108,8 @@ func TestCall(t *testing.T) {
 	trip(t, tested, wire.DescribeAccessKeys, wire.DescribeAccessKeysCall)
 	trip(t, tested, wire.ModifyAccessKey, wire.ModifyAccessKeyCall)
 	trip(t, tested, wire.DeleteAccessKey, wire.DeleteAccessKeyCall)
+	trip(t, tested, wire.SetPassword, wire.SetPasswordCall)
+	trip(t, tested, wire.CreateSignInToken, wire.CreateSignInTokenCall)
 	trip(t, tested, wire.DescribeAuditRecords, wire.DescribeAuditRecordsCall)
 	trip(t, tested, wire.DescribeConnections, wire.DescribeConnectionsCall)
 	trip(t, tested, wire.CutConnections, wire.CutConnectionsCall)
