@@ -3,7 +3,6 @@ import { useCollection } from "@cloudscape-design/collection-hooks";
 import {
   Badge,
   Box,
-  Button,
   CollectionPreferences,
   type CollectionPreferencesProps,
   Header,
@@ -119,28 +118,18 @@ export function RuleTable(props: RuleTableProps) {
   );
   const kept = (preferences.tables[props.name] ?? {}) as CollectionPreferencesProps.Preferences;
   const pageSize = kept.pageSize ?? 25;
-  const { items, filteredItemsCount, collectionProps, filterProps, paginationProps, actions } = useCollection(
-    props.rules,
-    {
-      filtering: {
-        filteringFunction: (r, wanted) => {
-          const looked = wanted.toLowerCase();
-          return columns.some((c) => c.text(r).toLowerCase().includes(looked));
-        },
-        empty: <Empty>{props.error ?? (egress ? text.noneOutbound : text.noneInbound)}</Empty>,
-        noMatch: (
-          <Empty>
-            <SpaceBetween size="xs">
-              {text.noMatch}
-              <Button onClick={() => actions.setFiltering("")}>{text.clear}</Button>
-            </SpaceBetween>
-          </Empty>
-        ),
+  const { items, filteredItemsCount, collectionProps, filterProps, paginationProps } = useCollection(props.rules, {
+    filtering: {
+      filteringFunction: (r, wanted) => {
+        const looked = wanted.toLowerCase();
+        return columns.some((c) => c.text(r).toLowerCase().includes(looked));
       },
-      sorting: {},
-      pagination: { pageSize },
+      empty: <Empty>{props.error ?? (egress ? text.noneOutbound : text.noneInbound)}</Empty>,
+      noMatch: <Empty>{text.noMatch}</Empty>,
     },
-  );
+    sorting: {},
+    pagination: { pageSize },
+  });
   const known = kept.contentDisplay ?? [];
   const display = [
     ...known.filter((k) => columns.some((c) => c.id === k.id)),

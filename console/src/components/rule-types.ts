@@ -67,7 +67,9 @@ const byId = new Map(ruleTypes.map((t) => [t.id, t]));
 export function typeOf(r: RuleShape): RuleType {
   const protocol = r.IpProtocol ?? "";
   const exact = ruleTypes.find((t) => t.protocol === protocol && t.from === r.FromPort && t.to === r.ToPort);
-  return (protocol === "-1" ? byId.get("all") : exact) ?? byId.get(`custom-${protocol}`) ?? byId.get("custom-protocol")!;
+  return (
+    (protocol === "-1" ? byId.get("all") : exact) ?? byId.get(`custom-${protocol}`) ?? byId.get("custom-protocol")!
+  );
 }
 
 /** protocolText is what stands in the column Protocol. */
@@ -81,15 +83,8 @@ export function protocolText(r: RuleShape): string {
 /** portText is what stands in the column Port range: ports, or type and code of ICMP. */
 export function portText(r: RuleShape): string {
   const { FromPort: from = -1, ToPort: to = -1 } = r;
-  switch (r.IpProtocol) {
-    case "tcp":
-    case "udp":
-      return from === to ? String(from) : `${from} - ${to}`;
-    case "icmp":
-    case "icmpv6":
-      if (from === -1) return text.all;
-      return to === -1 ? text.icmpType(from) : text.icmpTypeAndCode(from, to);
-    default:
-      return text.all;
-  }
+  const protocol = r.IpProtocol ?? "";
+  if (["tcp", "udp"].includes(protocol)) return from === to ? String(from) : `${from} - ${to}`;
+  if (!protocol.startsWith("icmp") || from === -1) return text.all;
+  return to === -1 ? text.icmpType(from) : text.icmpTypeAndCode(from, to);
 }

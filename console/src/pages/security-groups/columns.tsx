@@ -1,29 +1,67 @@
 import type { SecurityGroup } from "@aws-sdk/client-ec2";
 import { Link } from "@cloudscape-design/components";
+import { ruleCount } from "../../api/security-groups";
+import { nameOf } from "../../api/tags";
 import type { Column } from "../../components/resource-table";
 import { text } from "../../text/security-groups";
 
-export const nameOf = (r: { Tags?: { Key?: string | undefined; Value?: string | undefined }[] | undefined }) =>
-  r.Tags?.find((t) => t.Key === "Name")?.Value ?? "";
+/** A column of the list, and what stands in it in the exported file. */
+export interface GroupColumn extends Column<SecurityGroup> {
+  csv: (g: SecurityGroup) => string;
+}
 
-export const columns: Column<SecurityGroup>[] = [
-  { id: "name", header: text.name, cell: (g) => nameOf(g) || "–", property: "tag:Name" },
+const inbound = (g: SecurityGroup) => ruleCount(g.IpPermissions);
+const outbound = (g: SecurityGroup) => ruleCount(g.IpPermissionsEgress);
+
+export const columns: GroupColumn[] = [
+  { id: "name", header: text.name, cell: (g) => nameOf(g) || "–", csv: nameOf, property: "tag:Name", width: 150 },
   {
     id: "id",
     header: text.id,
     cell: (g) => <Link href={`#/SecurityGroups/${g.GroupId}`}>{g.GroupId}</Link>,
+    csv: (g) => g.GroupId ?? "",
     property: "group-id",
     width: 220,
   },
-  { id: "group-name", header: text.groupName, cell: (g) => g.GroupName, property: "group-name" },
+  {
+    id: "group-name",
+    header: text.groupName,
+    cell: (g) => g.GroupName,
+    csv: (g) => g.GroupName ?? "",
+    property: "group-name",
+    width: 200,
+  },
   {
     id: "vpc",
     header: text.vpc,
     cell: (g) => <Link href={`#/Vpcs/${g.VpcId}`}>{g.VpcId}</Link>,
+    csv: (g) => g.VpcId ?? "",
     property: "vpc-id",
+    width: 220,
   },
-  { id: "description", header: text.description, cell: (g) => g.Description, property: "description" },
-  { id: "owner", header: text.owner, cell: (g) => g.OwnerId, property: "owner-id" },
-  { id: "inbound", header: text.inboundCount, cell: (g) => g.IpPermissions?.length ?? 0 },
-  { id: "outbound", header: text.outboundCount, cell: (g) => g.IpPermissionsEgress?.length ?? 0 },
+  {
+    id: "description",
+    header: text.description,
+    cell: (g) => g.Description,
+    csv: (g) => g.Description ?? "",
+    property: "description",
+    width: 220,
+  },
+  { id: "owner", header: text.owner, cell: (g) => g.OwnerId, csv: (g) => g.OwnerId ?? "", property: "owner-id" },
+  {
+    id: "inbound",
+    header: text.inboundCount,
+    cell: (g) => text.entries(inbound(g)),
+    csv: (g) => String(inbound(g)),
+    property: "inbound-rule-count",
+    width: 180,
+  },
+  {
+    id: "outbound",
+    header: text.outboundCount,
+    cell: (g) => text.entries(outbound(g)),
+    csv: (g) => String(outbound(g)),
+    property: "outbound-rule-count",
+    width: 180,
+  },
 ];
