@@ -15,6 +15,9 @@ const pages: [path: string, load: () => Promise<{ default: ComponentType }>][] =
   ["/SecurityGroups", () => import("./pages/security-groups/list")],
   ["/Instances", () => import("./pages/instances/list")],
   ["/Instances/:id", () => import("./pages/instances/detail")],
+  ["/SecurityGroups/:id", () => import("./pages/security-groups/detail")],
+  ["/SecurityGroups/:id/replace", () => import("./pages/security-groups/replace")],
+  ["/StaleRules/:vpc", () => import("./pages/security-groups/stale")],
 ];
 const routes = pages.map(([path, load]) => [path, lazy(load)] as const);
 

@@ -17,6 +17,23 @@ export const text = {
   create: "Create security group",
   select: (name: string) => `Select ${name}`,
 
+  filters: {
+    interfaces: "Network interfaces",
+    references: "Groups that name it",
+    inboundCidr: "Inbound source, IPv4",
+    inboundIpv6Cidr: "Inbound source, IPv6",
+    inboundGroup: "Inbound source, group",
+    inboundList: "Inbound source, prefix list",
+    inboundProtocol: "Inbound protocol",
+    inboundFrom: "Inbound from port",
+    inboundTo: "Inbound to port",
+    outboundCidr: "Outbound destination, IPv4",
+    outboundIpv6Cidr: "Outbound destination, IPv6",
+    outboundGroup: "Outbound destination, group",
+    outboundList: "Outbound destination, prefix list",
+    outboundProtocol: "Outbound protocol",
+  },
+
   csv: {
     button: "Export security groups to CSV",
     file: "security-groups.csv",

@@ -2,6 +2,7 @@ import type { SecurityGroup } from "@aws-sdk/client-ec2";
 import { Link } from "@cloudscape-design/components";
 import { ruleCount } from "../../api/security-groups";
 import { nameOf } from "../../api/tags";
+import type { FilterProperty } from "../../components/resource-filter";
 import type { Column } from "../../components/resource-table";
 import { text } from "../../text/security-groups";
 
@@ -54,6 +55,7 @@ export const columns: GroupColumn[] = [
     cell: (g) => text.entries(inbound(g)),
     csv: (g) => String(inbound(g)),
     property: "inbound-rule-count",
+    numeric: true,
     width: 180,
   },
   {
@@ -62,6 +64,27 @@ export const columns: GroupColumn[] = [
     cell: (g) => text.entries(outbound(g)),
     csv: (g) => String(outbound(g)),
     property: "outbound-rule-count",
+    numeric: true,
     width: 180,
   },
+];
+
+const f = text.filters;
+
+/** What the list can be filtered by beside its columns. */
+export const properties: FilterProperty[] = [
+  { property: "network-interface-count", label: f.interfaces, numeric: true },
+  { property: "referencing-group-count", label: f.references, numeric: true },
+  { property: "ip-permission.cidr", label: f.inboundCidr },
+  { property: "ip-permission.ipv6-cidr", label: f.inboundIpv6Cidr },
+  { property: "ip-permission.group-id", label: f.inboundGroup },
+  { property: "ip-permission.prefix-list-id", label: f.inboundList },
+  { property: "ip-permission.protocol", label: f.inboundProtocol },
+  { property: "ip-permission.from-port", label: f.inboundFrom, numeric: true },
+  { property: "ip-permission.to-port", label: f.inboundTo, numeric: true },
+  { property: "egress.ip-permission.cidr", label: f.outboundCidr },
+  { property: "egress.ip-permission.ipv6-cidr", label: f.outboundIpv6Cidr },
+  { property: "egress.ip-permission.group-id", label: f.outboundGroup },
+  { property: "egress.ip-permission.prefix-list-id", label: f.outboundList },
+  { property: "egress.ip-permission.protocol", label: f.outboundProtocol },
 ];
