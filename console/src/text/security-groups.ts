@@ -13,7 +13,11 @@ export const text = {
   inboundCount: "Inbound rules count",
   outboundCount: "Outbound rules count",
   entries: (n: number) => plural(n, "permission entry", "permission entries"),
-  empty: { title: "No security groups", body: "There are no security groups that match.", create: "Create security group" },
+  empty: {
+    title: "No security groups",
+    body: "There are no security groups that match.",
+    create: "Create security group",
+  },
   create: "Create security group",
   select: (name: string) => `Select ${name}`,
 
@@ -63,7 +67,15 @@ export const text = {
     close: "Close panel",
     open: "Open panel",
     resize: "Resize panel",
-    preferences: { title: "Panel preferences", confirm: "Confirm", cancel: "Cancel", position: "Position", about: "Where the panel stands", side: "Side", bottom: "Bottom" },
+    preferences: {
+      title: "Panel preferences",
+      confirm: "Confirm",
+      cancel: "Cancel",
+      position: "Position",
+      about: "Where the panel stands",
+      side: "Side",
+      bottom: "Bottom",
+    },
   },
 
   detail: {
@@ -95,7 +107,8 @@ export const text = {
     blockers: {
       "default-group": () => "It is its VPC's default group",
       "network-interface": (n: number) => `${plural(n, "network interface carries", "network interfaces carry")} it`,
-      "security-group-rule": (n: number) => `${plural(n, "rule of another group names", "rules of other groups name")} it`,
+      "security-group-rule": (n: number) =>
+        `${plural(n, "rule of another group names", "rules of other groups name")} it`,
       "vpc-association": (n: number) => `It is associated with ${plural(n, "further VPC", "further VPCs")}`,
     } as Record<string, (n: number) => string>,
     more: (n: number) => `and ${n.toLocaleString("en")} more`,
@@ -183,7 +196,8 @@ export const text = {
       n === all
         ? plural(n, "security group can be deleted.", "security groups can be deleted.")
         : `${n} of ${all} security groups can be deleted.`,
-    none: (n: number) => (n === 1 ? "The security group cannot be deleted." : "None of the security groups can be deleted."),
+    none: (n: number) =>
+      n === 1 ? "The security group cannot be deleted." : "None of the security groups can be deleted.",
     group: "Security group",
     status: "Can it be deleted?",
     yes: "Yes",
@@ -200,7 +214,9 @@ export const text = {
     again: "Look again",
     deleting: "Deleting",
     deleted: (names: string[]) =>
-      names.length === 1 ? `${names[0]} is deleted` : `${names.length} security groups are deleted: ${names.join(", ")}`,
+      names.length === 1
+        ? `${names[0]} is deleted`
+        : `${names.length} security groups are deleted: ${names.join(", ")}`,
     failed: (name: string) => `${name} was not deleted`,
   },
 
@@ -216,7 +232,8 @@ export const text = {
     noGroups: "There is no other group here",
     interfaces: "On network interfaces",
     rules: "In rules that name it",
-    rulesAbout: "A rule keeps its protocol, ports and description. Own rules of the group go with it when it is deleted.",
+    rulesAbout:
+      "A rule keeps its protocol, ports and description. Own rules of the group go with it when it is deleted.",
     keep: "Keep",
     replace: "Replace",
     remove: "Delete the rule",

@@ -34,6 +34,7 @@ import type {
   SecurityGroupUses,
 } from "../../api/sallyport_gen";
 import { groupQuery, revokeCalls, usesQuery } from "../../api/security-groups";
+import { useApplied } from "../../components/apply-status";
 import { portText, protocolText, typeOf } from "../../components/rule-types";
 import { useNotify } from "../../shell/notifications";
 import { Page } from "../../shell/page";
@@ -122,10 +123,19 @@ export default function ReplaceGroupPage() {
   );
 }
 
-function ReplaceForm({ group, uses, thenDelete }: { group: SecurityGroup; uses: SecurityGroupUses; thenDelete: boolean }) {
+function ReplaceForm({
+  group,
+  uses,
+  thenDelete,
+}: {
+  group: SecurityGroup;
+  uses: SecurityGroupUses;
+  thenDelete: boolean;
+}) {
   const name = group.GroupName ?? "";
   const isDefault = uses.Blockers.some((b) => b.Type === "default-group");
   const notify = useNotify();
+  const applied = useApplied();
   const navigate = useNavigate();
   const [choice, setChoice] = useState(() => startingChoice(uses, thenDelete && !isDefault));
   const [busy, setBusy] = useState(false);
@@ -151,11 +161,11 @@ function ReplaceForm({ group, uses, thenDelete }: { group: SecurityGroup; uses: 
         done = true;
       }
       if (request) {
-        const { output } = await call("ReplaceSecurityGroup", request);
+        const { output, revision } = await call("ReplaceSecurityGroup", request);
         done = true;
-        notify({
-          type: "success",
-          content: t.done(output.NetworkInterfaces.length, output.SecurityGroupRules.length),
+        applied(t.done(output.NetworkInterfaces.length, output.SecurityGroupRules.length), revision, {
+          networkInterfaceIds: output.NetworkInterfaces.map((i) => i.NetworkInterfaceId!),
+          securityGroupIds: [...new Set(output.SecurityGroupRules.map((r) => r.After?.GroupId ?? ""))],
         });
       }
       for (const VpcId of choice.ended) {
@@ -223,7 +233,13 @@ function ReplaceForm({ group, uses, thenDelete }: { group: SecurityGroup; uses: 
           ))}
         </Container>
       )}
-      <Container header={<Header variant="h2" description={t.changesAbout}>{t.changes}</Header>}>
+      <Container
+        header={
+          <Header variant="h2" description={t.changesAbout}>
+            {t.changes}
+          </Header>
+        }
+      >
         <SpaceBetween size="m">
           {request ? (
             <>
@@ -324,7 +340,7 @@ function ReplacementField(props: {
   );
 }
 
-const ruleSentence = ({ Rule: r = {} }: SecurityGroupUseRule) =>
+const ruleSentence = ({ Rule: r = { Tags: [] } }: SecurityGroupUseRule) =>
   [
     r.IsEgress ? text.uses.rules.outbound : text.uses.rules.inbound,
     typeOf(r).label,
@@ -378,9 +394,7 @@ function RulesTable(props: {
               options={options}
               ariaLabel={t.whatWith(ruleId(u))}
               expandToViewport
-              onChange={(e) =>
-                props.onChange({ ...props.fates, [ruleId(u)]: e.detail.selectedOption.value as Fate })
-              }
+              onChange={(e) => props.onChange({ ...props.fates, [ruleId(u)]: e.detail.selectedOption.value as Fate })}
             />
           ),
           minWidth: 180,
@@ -422,9 +436,7 @@ function Changes({ changes, uses }: { changes: ReplaceSecurityGroupResult; uses:
             { id: "before", header: t.before, cell: (i) => i.GroupIds.join(", ") },
             { id: "after", header: t.afterwards, cell: (i) => i.NewGroupIds.join(", ") },
           ]}
-          footer={
-            changes.NetworkInterfaces.length > shown && text.uses.more(changes.NetworkInterfaces.length - shown)
-          }
+          footer={changes.NetworkInterfaces.length > shown && text.uses.more(changes.NetworkInterfaces.length - shown)}
         />
       )}
       {changes.SecurityGroupRules.length > 0 && (

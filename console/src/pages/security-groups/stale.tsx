@@ -41,7 +41,14 @@ export function staleRules(groups: StaleSecurityGroup[], only?: string): StaleRu
       [false, true].flatMap((egress) =>
         ((egress ? group.StaleIpPermissionsEgress : group.StaleIpPermissions) ?? []).flatMap((permission) =>
           (permission.UserIdGroupPairs ?? []).map((pair) => ({
-            key: [group.GroupId, egress, permission.IpProtocol, permission.FromPort, permission.ToPort, pair.GroupId].join(" "),
+            key: [
+              group.GroupId,
+              egress,
+              permission.IpProtocol,
+              permission.FromPort,
+              permission.ToPort,
+              pair.GroupId,
+            ].join(" "),
             group,
             egress,
             permission,
@@ -62,14 +69,12 @@ export function staleCalls(rules: StaleRule[]) {
   return [...parts.values()].map((part) => {
     const input = {
       GroupId: part[0]!.group.GroupId,
-      IpPermissions: part.map(
-        ({ permission: p, pair }): IpPermission => ({
-          IpProtocol: p.IpProtocol,
-          FromPort: p.FromPort,
-          ToPort: p.ToPort,
-          UserIdGroupPairs: [{ GroupId: pair.GroupId }],
-        }),
-      ),
+      IpPermissions: part.map(({ permission: p, pair }): IpPermission => ({
+        IpProtocol: p.IpProtocol,
+        FromPort: p.FromPort,
+        ToPort: p.ToPort,
+        UserIdGroupPairs: [{ GroupId: pair.GroupId }],
+      })),
     };
     return part[0]!.egress ? new RevokeSecurityGroupEgressCommand(input) : new RevokeSecurityGroupIngressCommand(input);
   });
@@ -81,10 +86,7 @@ export function StaleRules({ vpcId, groupId }: { vpcId: string; groupId?: string
   const answer = useQuery(query(new DescribeStaleSecurityGroupsCommand({ VpcId: vpcId })));
   const [selected, setSelected] = useState<StaleRule[]>([]);
   const [removing, setRemoving] = useState(false);
-  const rules = useMemo(
-    () => staleRules(answer.data?.StaleSecurityGroupSet ?? [], groupId),
-    [answer.data, groupId],
-  );
+  const rules = useMemo(() => staleRules(answer.data?.StaleSecurityGroupSet ?? [], groupId), [answer.data, groupId]);
   const { items, collectionProps, filterProps, filteredItemsCount } = useCollection(rules, {
     filtering: {
       filteringFunction: (r, wanted) =>

@@ -1,10 +1,11 @@
 import type { SecurityGroup, SecurityGroupRule } from "@aws-sdk/client-ec2";
 import { Button, CopyToClipboard, KeyValuePairs, Link, SpaceBetween, Tabs } from "@cloudscape-design/components";
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { useNavigate } from "react-router";
 import { messageOf } from "../../api/errors";
 import { ruleCount, rulesQuery, usesQuery } from "../../api/security-groups";
+import { ruleCounterColumns, useRuleCounters } from "../../components/rule-counters";
 import { RuleTable } from "../../components/rule-table";
 import { ManageTagsModal, TagsTab } from "../../components/tags-editor";
 import { text as ruleText } from "../../text/rules";
@@ -61,6 +62,8 @@ export function RulesTab({ group, egress }: { group: SecurityGroup; egress: bool
   const answer = useQuery(rulesQuery([group.GroupId!]));
   const [selected, setSelected] = useState<SecurityGroupRule[]>([]);
   const [tagging, setTagging] = useState(false);
+  const { counters } = useRuleCounters({ securityGroupIds: [group.GroupId!] });
+  const counted = useMemo(() => ruleCounterColumns(counters), [counters]);
   const direction = egress ? "outbound" : "inbound";
   const rules = (answer.data ?? []).filter((r) => r.IsEgress === egress);
   return (
@@ -70,6 +73,7 @@ export function RulesTab({ group, egress }: { group: SecurityGroup; egress: bool
         title={egress ? t.outbound : t.inbound}
         egress={egress}
         rules={rules}
+        columns={counted}
         loading={answer.isPending}
         error={answer.error ? messageOf(answer.error) : undefined}
         selected={selected}
@@ -126,7 +130,7 @@ export function GroupTabs({ group, active, onChange, onDelete, withDetails }: Gr
         {
           id: "stale-rules",
           label: t.stale,
-          content: <StaleRules vpcId={group.VpcId!} groupId={group.GroupId!} />,
+          content: <StaleRules vpcId={group.VpcId!} groupId={group.GroupId} />,
         },
         { id: "tags", label: t.tags, content: <TagsTab resourceId={group.GroupId!} /> },
       ]}

@@ -48,38 +48,31 @@ const shownLinks = 5;
 /** BlockerLinks leads to what a blocker consists of. */
 export function BlockerLinks({ blocker, uses }: { blocker: DeleteBlocker; uses: SecurityGroupUses }) {
   const links = blocker.ResourceIds.slice(0, shownLinks).map((id) => {
-    switch (blocker.Type) {
-      case "network-interface": {
-        const eni = uses.NetworkInterfaces.find((i) => i.NetworkInterfaceId === id);
-        return (
-          <span key={id}>
-            <Named page="NetworkInterfaces" id={id} name={eni?.Name} />
-            {eni?.InstanceId && (
-              <>
-                {" "}
-                (<Named page="Instances" id={eni.InstanceId} name={eni.InstanceName} />)
-              </>
-            )}
-          </span>
-        );
-      }
-      case "security-group-rule": {
-        const use = uses.Rules.find((r) => r.Rule?.SecurityGroupRuleId === id);
-        const of = use?.Rule?.GroupId;
-        return (
-          <span key={id}>
-            {of ? (
-              <Link href={`#/SecurityGroups/${of}?tab=${use.Rule?.IsEgress ? "outbound" : "inbound"}`}>{id}</Link>
-            ) : (
-              id
-            )}
-            {use && ` (${use.GroupName})`}
-          </span>
-        );
-      }
-      default:
-        return <Named key={id} page="Vpcs" id={id} />;
+    if (blocker.Type === "network-interface") {
+      const eni = uses.NetworkInterfaces.find((i) => i.NetworkInterfaceId === id);
+      return (
+        <span key={id}>
+          <Named page="NetworkInterfaces" id={id} name={eni?.Name} />
+          {eni?.InstanceId && (
+            <>
+              {" "}
+              (<Named page="Instances" id={eni.InstanceId} name={eni.InstanceName} />)
+            </>
+          )}
+        </span>
+      );
     }
+    if (blocker.Type === "security-group-rule") {
+      const use = uses.Rules.find((r) => r.Rule?.SecurityGroupRuleId === id);
+      const tab = use?.Rule?.IsEgress ? "outbound" : "inbound";
+      return (
+        <span key={id}>
+          {use ? <Link href={`#/SecurityGroups/${use.Rule?.GroupId}?tab=${tab}`}>{id}</Link> : id}
+          {use && ` (${use.GroupName})`}
+        </span>
+      );
+    }
+    return <Named key={id} page="Vpcs" id={id} />;
   });
   const rest = (blocker.Count ?? 0) - links.length;
   return (
@@ -175,7 +168,9 @@ function UseTable<T>(props: UseTableProps<T>) {
           variant="h2"
           counter={`(${props.count.toLocaleString("en")})`}
           description={
-            props.count > props.items.length ? `${props.about} ${t.truncated(props.items.length, props.count)}.` : props.about
+            props.count > props.items.length
+              ? `${props.about} ${t.truncated(props.items.length, props.count)}.`
+              : props.about
           }
         >
           {props.title}
@@ -215,7 +210,13 @@ export const interfaceColumns: TableProps.ColumnDefinition<SecurityGroupUseInter
     sortingField: "InstanceName",
     minWidth: 220,
   },
-  { id: "address", header: i.address, cell: (e) => e.PrivateIpAddress ?? "–", sortingField: "PrivateIpAddress", minWidth: 150 },
+  {
+    id: "address",
+    header: i.address,
+    cell: (e) => e.PrivateIpAddress ?? "–",
+    sortingField: "PrivateIpAddress",
+    minWidth: 150,
+  },
   {
     id: "groups",
     header: i.groups,
@@ -295,7 +296,14 @@ export function UsedByTab({ group, onDelete }: { group: SecurityGroup; onDelete?
         count={uses.NetworkInterfaceCount ?? 0}
         trackBy={(e) => e.NetworkInterfaceId ?? ""}
         columns={interfaceColumns}
-        searched={(e) => [e.NetworkInterfaceId, e.Name, e.Description, e.InstanceId, e.InstanceName, e.PrivateIpAddress]}
+        searched={(e) => [
+          e.NetworkInterfaceId,
+          e.Name,
+          e.Description,
+          e.InstanceId,
+          e.InstanceName,
+          e.PrivateIpAddress,
+        ]}
         none={i.none}
         findLabel={i.find}
       />
@@ -306,7 +314,13 @@ export function UsedByTab({ group, onDelete }: { group: SecurityGroup; onDelete?
         count={uses.RuleCount ?? 0}
         trackBy={(u) => u.Rule?.SecurityGroupRuleId ?? ""}
         columns={ruleUseColumns(id)}
-        searched={(u) => [u.Rule?.SecurityGroupRuleId, u.Rule?.GroupId, u.GroupName, u.Rule?.Description, portText(u.Rule ?? {})]}
+        searched={(u) => [
+          u.Rule?.SecurityGroupRuleId,
+          u.Rule?.GroupId,
+          u.GroupName,
+          u.Rule?.Description,
+          portText(u.Rule ?? {}),
+        ]}
         none={r.none}
         findLabel={r.find}
       />
