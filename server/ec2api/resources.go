@@ -1,6 +1,9 @@
 package ec2api
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/sallyport/sallyport/server/ec2api/wire"
 	"github.com/sallyport/sallyport/vpc"
 )
@@ -8,9 +11,14 @@ import (
 func (a *api) resourceActions() {
 	handle(a, wire.SelectResources, selectResources)
 	handle(a, wire.DescribeResourceValues, describeResourceValues)
+	handle(a, wire.SearchResources, searchResources)
 }
 
-const resourcesPage = 100 // if no size is asked for
+// How many results there are if no number is asked for.
+const (
+	resourcesPage = 100
+	searchPage    = 50
+)
 
 func selectResources(c *call, in *wire.SelectResourcesRequest) (*wire.SelectResourcesResult, error) {
 	s, err := c.read()
@@ -55,6 +63,33 @@ func describeResourceValues(
 	out := &wire.DescribeResourceValuesResult{Truncated: &more}
 	for _, v := range values {
 		out.Values = append(out.Values, wire.ResourceValue{Value: &v.Value, Count: new(int32(v.Count))})
+	}
+	return out, nil
+}
+
+func searchResources(c *call, in *wire.SearchResourcesRequest) (*wire.SearchResourcesResult, error) {
+	s, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.Search(vpc.SearchQuery{
+		Text: wire.Value(in.Query), Types: in.ResourceTypes, Max: most(in.MaxResults, searchPage),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &wire.SearchResourcesResult{MatchedCount: new(int32(found.Matched)), Revision: &c.revision}
+	for _, t := range slices.Sorted(maps.Keys(found.Counts)) {
+		out.Counts = append(out.Counts, wire.SearchCount{ResourceType: &t, Count: new(int32(found.Counts[t]))})
+	}
+	for _, h := range found.Hits {
+		w := wire.SearchHit{
+			ResourceType: &h.Type, ResourceId: &h.ID, Name: text(h.Name), VpcId: text(h.VPC), Reason: text(h.Reason),
+		}
+		if h.Rule != nil {
+			w.SecurityGroupRule, w.SecurityGroupName = new(securityGroupRule(s, *h.Rule)), &h.Rule.Group.Name
+		}
+		out.Hits = append(out.Hits, w)
 	}
 	return out, nil
 }
