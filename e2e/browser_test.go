@@ -63,6 +63,9 @@ func startBrowser(t *testing.T) *browser {
 	return &browser{stdin: stdin, answers: bufio.NewReader(stdout)}
 }
 
+// maxPage is how much of a page, in bytes, a test shows that failed on it.
+const maxPage = 12_000
+
 // do has the driver do one thing, and decodes what came of it into out, if not nil.
 func (b *browser) do(out any, person, verb string, more map[string]any) error {
 	request := map[string]any{"person": person, "verb": verb}
@@ -89,6 +92,9 @@ func (b *browser) do(out any, person, verb string, more map[string]any) error {
 		return fmt.Errorf("understand the driver: %w in %s", err, line)
 	}
 	if answer.Error != "" {
+		if len(answer.Page) > maxPage {
+			answer.Page = answer.Page[:maxPage] + "\n…"
+		}
 		return fmt.Errorf("%s\nThe page was:\n%s", answer.Error, answer.Page)
 	}
 	if out == nil || len(answer.Result) == 0 {

@@ -96,6 +96,12 @@ const verbs = {
   async reload({ it }) {
     await it.page.reload();
   },
+  /** reloadCold reloads the page with nothing in the cache. */
+  async reloadCold({ it }) {
+    const devtools = await it.context.newCDPSession(it.page);
+    await devtools.send("Network.clearBrowserCache");
+    await it.page.reload();
+  },
   async leave({ it, person }) {
     await it.context.close();
     people.delete(person);
