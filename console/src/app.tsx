@@ -18,6 +18,8 @@ const pages: [path: string, load: () => Promise<{ default: ComponentType }>][] =
   ["/SecurityGroups/:id", () => import("./pages/security-groups/detail")],
   ["/SecurityGroups/:id/replace", () => import("./pages/security-groups/replace")],
   ["/StaleRules/:vpc", () => import("./pages/security-groups/stale")],
+  ["/Instances/:id/ChangeSecurityGroups", () => import("./pages/instances/change-security-groups")],
+  ["/NetworkInterfaces/:id/ChangeSecurityGroups", () => import("./pages/network-interfaces/change-security-groups")],
 ];
 const routes = pages.map(([path, load]) => [path, lazy(load)] as const);
 
