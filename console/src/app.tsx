@@ -20,6 +20,15 @@ const pages: [path: string, load: () => Promise<{ default: ComponentType }>][] =
   ["/StaleRules/:vpc", () => import("./pages/security-groups/stale")],
   ["/Instances/:id/ChangeSecurityGroups", () => import("./pages/instances/change-security-groups")],
   ["/NetworkInterfaces/:id/ChangeSecurityGroups", () => import("./pages/network-interfaces/change-security-groups")],
+  ["/Vpcs", () => import("./pages/vpcs/list")],
+  ["/Vpcs/:id", () => import("./pages/vpcs/detail")],
+  ["/CreateVpc", () => import("./pages/vpcs/create")],
+  ["/Subnets", () => import("./pages/subnets/list")],
+  ["/Subnets/:id", () => import("./pages/subnets/detail")],
+  ["/CreateSubnet", () => import("./pages/subnets/create")],
+  ["/PeeringConnections", () => import("./pages/peering-connections/list")],
+  ["/PeeringConnections/:id", () => import("./pages/peering-connections/detail")],
+  ["/CreatePeeringConnection", () => import("./pages/peering-connections/create")],
 ];
 const routes = pages.map(([path, load]) => [path, lazy(load)] as const);
 
