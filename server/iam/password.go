@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"unicode/utf8"
@@ -65,13 +66,18 @@ func inTurn(ctx context.Context, do func() error) error {
 
 // normal returns a password in the form that is hashed: the same, however a keyboard composes characters.
 // Source: RFC 8265, section 4.2 (OpaqueString).
-func normal(password string) (string, error) { return precis.OpaqueString.String(password) }
+func normal(password string) (string, error) {
+	if len(password) > maxPassword || !utf8.ValidString(password) {
+		return "", errors.New("it is too long, or no text")
+	}
+	return precis.OpaqueString.String(password)
+}
 
 // NewPassword hashes and seals a password for a user. It is refused with InvalidParameterValue if it is too
 // short, too long, or has characters that nobody can type.
 func (k *Keys) NewPassword(ctx context.Context, user, password string) (sealed []byte, err error) {
 	text, err := normal(password)
-	if err != nil || len(password) > maxPassword || utf8.RuneCountInString(text) < minPassword {
+	if err != nil || utf8.RuneCountInString(text) < minPassword {
 		return nil, vpc.Errorf(vpc.CodeInvalidParameterValue,
 			"The password is invalid. Expecting at least %d characters, at most %d bytes, and no control characters.", minPassword, maxPassword)
 	}

@@ -420,13 +420,13 @@ func (c *call) end() error {
 func (c *call) recordSignIn(p proof, g *granted, err error) error {
 	r := c.record(actionSignIn)
 	r.Parameters = map[string]string{"Method": c.what}
-	switch {
+	switch refusal, ok := errors.AsType[*vpc.Error](err); {
 	case err == nil:
 		r.User, r.Key, r.IDs, r.Revision = g.UserName, g.AccessKeyId, []string{g.AccessKeyId}, g.revision
-	case vpc.CodeOf(err) == "":
-		r.Code, r.Message = string(vpc.CodeInternalError), "An internal error has occurred"
+	case ok:
+		r.Code, r.Message = string(refusal.Code), refusal.Message
 	default:
-		r.Code, r.Message = string(vpc.CodeOf(err)), err.Error()
+		r.Code, r.Message = string(vpc.CodeInternalError), "An internal error has occurred"
 	}
 	if err != nil && p.UserName != nil {
 		if s, readErr := c.Store.Read(c.r.Context()); readErr == nil && s.User(*p.UserName) != nil {
