@@ -59,17 +59,17 @@ export function ruleColumns(
   stale: ReadonlySet<string> = new Set(),
 ): RuleColumn[] {
   return [
-    { id: "name", header: text.name, text: nameOf, minWidth: 100 },
-    { id: "id", header: text.id, text: (r) => r.SecurityGroupRuleId ?? "", minWidth: 210 },
-    { id: "version", header: text.ipVersion, text: versionOf, minWidth: 100 },
-    { id: "type", header: text.type, text: (r) => typeOf(r).label, minWidth: 120 },
-    { id: "protocol", header: text.protocol, text: protocolText, minWidth: 100 },
+    { id: "name", header: text.name, text: nameOf, minWidth: 90 },
+    { id: "id", header: text.id, text: (r) => r.SecurityGroupRuleId ?? "", minWidth: 205 },
+    { id: "version", header: text.ipVersion, text: versionOf, minWidth: 125 },
+    { id: "type", header: text.type, text: (r) => typeOf(r).label, minWidth: 140 },
+    { id: "protocol", header: text.protocol, text: protocolText, minWidth: 115 },
     {
       id: "ports",
       header: text.ports,
       text: portText,
       compare: (a, b) => (a.FromPort ?? -1) - (b.FromPort ?? -1) || (a.ToPort ?? -1) - (b.ToPort ?? -1),
-      minWidth: 110,
+      minWidth: 125,
     },
     {
       id: "peer",
@@ -81,7 +81,7 @@ export function ruleColumns(
           {stale.has(r.SecurityGroupRuleId ?? "") && <Badge color="severity-medium">{text.stale}</Badge>}
         </SpaceBetween>
       ),
-      minWidth: 200,
+      minWidth: 250,
     },
     { id: "description", header: text.description, text: (r) => r.Description ?? "", minWidth: 150 },
   ];

@@ -111,6 +111,7 @@ export const text = {
         `${plural(n, "rule of another group names", "rules of other groups name")} it`,
       "vpc-association": (n: number) => `It is associated with ${plural(n, "further VPC", "further VPCs")}`,
     } as Record<string, (n: number) => string>,
+    refusal: (words: string) => `DeleteSecurityGroup would answer: ${words}`,
     more: (n: number) => `and ${n.toLocaleString("en")} more`,
     interfaces: {
       title: "Network interfaces",

@@ -15,14 +15,14 @@ const inbound = (g: SecurityGroup) => ruleCount(g.IpPermissions);
 const outbound = (g: SecurityGroup) => ruleCount(g.IpPermissionsEgress);
 
 export const columns: GroupColumn[] = [
-  { id: "name", header: text.name, cell: (g) => nameOf(g) || "–", csv: nameOf, property: "tag:Name", width: 150 },
+  { id: "name", header: text.name, cell: (g) => nameOf(g) || "–", csv: nameOf, property: "tag:Name", width: 110 },
   {
     id: "id",
     header: text.id,
     cell: (g) => <Link href={`#/SecurityGroups/${g.GroupId}`}>{g.GroupId}</Link>,
     csv: (g) => g.GroupId ?? "",
     property: "group-id",
-    width: 220,
+    width: 205,
   },
   {
     id: "group-name",
@@ -38,7 +38,7 @@ export const columns: GroupColumn[] = [
     cell: (g) => <Link href={`#/Vpcs/${g.VpcId}`}>{g.VpcId}</Link>,
     csv: (g) => g.VpcId ?? "",
     property: "vpc-id",
-    width: 220,
+    width: 215,
   },
   {
     id: "description",
@@ -48,7 +48,14 @@ export const columns: GroupColumn[] = [
     property: "description",
     width: 220,
   },
-  { id: "owner", header: text.owner, cell: (g) => g.OwnerId, csv: (g) => g.OwnerId ?? "", property: "owner-id" },
+  {
+    id: "owner",
+    header: text.owner,
+    cell: (g) => g.OwnerId,
+    csv: (g) => g.OwnerId ?? "",
+    property: "owner-id",
+    width: 140,
+  },
   {
     id: "inbound",
     header: text.inboundCount,

@@ -20,7 +20,7 @@ import type { SecurityGroupUses } from "../../api/sallyport_gen";
 import { usesQuery } from "../../api/security-groups";
 import { useNotify } from "../../shell/notifications";
 import { text } from "../../text/security-groups";
-import { BlockerLinks, blockerText } from "./uses";
+import { BlockerLinks, blockerText, Refusal } from "./uses";
 
 const t = text.delete;
 
@@ -172,9 +172,7 @@ function Why({ uses, onLeave }: { uses: SecurityGroupUses; onLeave: () => void }
           <BlockerLinks blocker={b} uses={uses} />
         </div>
       ))}
-      <Box color="text-body-secondary" fontSize="body-s">
-        {uses.Blockers[0]?.Code}: {uses.Blockers[0]?.Message}
-      </Box>
+      <Refusal uses={uses} />
       {!isDefault && (
         <Link
           href={`#/SecurityGroups/${uses.GroupId}/replace?then=delete`}

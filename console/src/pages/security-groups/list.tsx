@@ -110,14 +110,14 @@ export default function SecurityGroupsPage() {
         onSelect={setSelected}
         menu={menu}
         actions={
-          <>
+          <SpaceBetween direction="horizontal" size="xs">
             <Button loading={exporting} loadingText={text.csv.loading} onClick={() => void exportCsv()}>
               {text.csv.button}
             </Button>
             <Button variant="primary" onClick={() => void navigate("/CreateSecurityGroup")}>
               {text.create}
             </Button>
-          </>
+          </SpaceBetween>
         }
         empty={
           <SpaceBetween size="xs">

@@ -376,16 +376,6 @@ function RulesTable(props: {
           minWidth: 260,
         },
         {
-          id: "direction",
-          header: text.uses.rules.direction,
-          cell: (u) => (u.Rule?.IsEgress ? text.uses.rules.outbound : text.uses.rules.inbound),
-          minWidth: 100,
-        },
-        { id: "type", header: ruleText.type, cell: (u) => typeOf(u.Rule ?? {}).label, minWidth: 120 },
-        { id: "protocol", header: ruleText.protocol, cell: (u) => protocolText(u.Rule ?? {}), minWidth: 100 },
-        { id: "ports", header: ruleText.ports, cell: (u) => portText(u.Rule ?? {}), minWidth: 110 },
-        { id: "description", header: ruleText.description, cell: (u) => u.Rule?.Description ?? "–", minWidth: 150 },
-        {
           id: "what",
           header: t.what,
           cell: (u) => (
@@ -399,6 +389,16 @@ function RulesTable(props: {
           ),
           minWidth: 180,
         },
+        {
+          id: "direction",
+          header: text.uses.rules.direction,
+          cell: (u) => (u.Rule?.IsEgress ? text.uses.rules.outbound : text.uses.rules.inbound),
+          minWidth: 100,
+        },
+        { id: "type", header: ruleText.type, cell: (u) => typeOf(u.Rule ?? {}).label, minWidth: 120 },
+        { id: "protocol", header: ruleText.protocol, cell: (u) => protocolText(u.Rule ?? {}), minWidth: 100 },
+        { id: "ports", header: ruleText.ports, cell: (u) => portText(u.Rule ?? {}), minWidth: 110 },
+        { id: "description", header: ruleText.description, cell: (u) => u.Rule?.Description ?? "–", minWidth: 150 },
       ]}
       header={
         <Header

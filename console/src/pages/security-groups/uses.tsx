@@ -88,6 +88,17 @@ export function BlockerLinks({ blocker, uses }: { blocker: DeleteBlocker; uses: 
   );
 }
 
+/** Refusal is what the server would answer to a delete. */
+export function Refusal({ uses }: { uses: SecurityGroupUses }) {
+  const [first] = uses.Blockers;
+  if (!first) return null;
+  return (
+    <Box color="text-body-secondary" fontSize="body-s">
+      {t.refusal(`${first.Message} (${first.Code})`)}
+    </Box>
+  );
+}
+
 /** DeleteVerdict says whether a group can be deleted, and if not what stands in the way. */
 export function DeleteVerdict(props: { uses: SecurityGroupUses; onDelete?: () => void }) {
   const { uses } = props;
@@ -119,13 +130,11 @@ export function DeleteVerdict(props: { uses: SecurityGroupUses; onDelete?: () =>
           <li key={b.Type}>
             {blockerText(b)}
             {b.ResourceIds.length > 0 && ": "}
-            <BlockerLinks blocker={b} uses={uses} />{" "}
-            <Box variant="span" color="text-body-secondary" fontSize="body-s">
-              {b.Code}: {b.Message}
-            </Box>
+            <BlockerLinks blocker={b} uses={uses} />
           </li>
         ))}
       </ul>
+      <Refusal uses={uses} />
     </Alert>
   );
 }
