@@ -7,9 +7,11 @@ import {
   type SecurityGroup,
   type SecurityGroupRule,
 } from "@aws-sdk/client-ec2";
-import { queryOptions, useQuery } from "@tanstack/react-query";
+import { queryOptions, useQuery, type Query } from "@tanstack/react-query";
 import { query, send } from "./ec2";
+import { queryClient } from "./query";
 import { further } from "./sallyport";
+import type { SecurityGroupUses } from "./sallyport_gen";
 
 /** groupQuery asks for one group; an unknown one is a refusal. */
 export const groupQuery = (id: string) => ({
@@ -26,7 +28,7 @@ export const rulesQuery = (groupIds: string[]) => ({
 /** usesQuery asks what uses groups. */
 export const usesQuery = (groupIds: string[]) => ({
   ...further("DescribeSecurityGroupUses", { GroupIds: groupIds }),
-  select: (o: { SecurityGroupUses: import("./sallyport_gen").SecurityGroupUses[] }) => o.SecurityGroupUses,
+  select: (o: { SecurityGroupUses: SecurityGroupUses[] }) => o.SecurityGroupUses,
 });
 
 const filterValues = 200; // of one filter, as EC2 takes them
@@ -92,4 +94,12 @@ export function revokeCalls(rules: Pick<SecurityGroupRule, "GroupId" | "IsEgress
   return [...parts.values()].map(({ egress, ...input }) =>
     egress ? new RevokeSecurityGroupEgressCommand(input) : new RevokeSecurityGroupIngressCommand(input),
   );
+}
+
+/** forgetGroups has everything that is shown asked for again, but what was asked of groups that are gone: those would be
+ * refused. */
+export async function forgetGroups(ids: string[]) {
+  const about = (q: Query) => ids.some((id) => JSON.stringify(q.queryKey).includes(id));
+  queryClient.removeQueries({ predicate: about, type: "inactive" });
+  await queryClient.invalidateQueries({ predicate: (q) => !about(q) });
 }

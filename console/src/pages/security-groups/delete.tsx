@@ -15,9 +15,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { send } from "../../api/ec2";
 import { messageOf } from "../../api/errors";
-import { queryClient } from "../../api/query";
 import type { SecurityGroupUses } from "../../api/sallyport_gen";
-import { usesQuery } from "../../api/security-groups";
+import { forgetGroups, usesQuery } from "../../api/security-groups";
 import { useNotify } from "../../shell/notifications";
 import { text } from "../../text/security-groups";
 import { BlockerLinks, blockerText, Refusal } from "./uses";
@@ -73,9 +72,7 @@ export function DeleteGroups({ groups, onClose }: Props) {
     setErrors(failed);
     setBusy(false);
     if (!failed.length) onClose(all);
-    // What is shown of a group that is gone would be asked for in vain.
-    queryClient.removeQueries({ predicate: (q) => done.some((u) => JSON.stringify(q.queryKey).includes(u.GroupId!)) });
-    await queryClient.invalidateQueries();
+    await forgetGroups(all);
   }
 
   return (

@@ -24,7 +24,6 @@ import { useState } from "react";
 import { useNavigate, useParams, useSearchParams } from "react-router";
 import { query, send } from "../../api/ec2";
 import { messageOf } from "../../api/errors";
-import { queryClient } from "../../api/query";
 import { call, further } from "../../api/sallyport";
 import type {
   ReplaceSecurityGroupRequest,
@@ -33,7 +32,7 @@ import type {
   SecurityGroupUseRule,
   SecurityGroupUses,
 } from "../../api/sallyport_gen";
-import { groupQuery, revokeCalls, usesQuery } from "../../api/security-groups";
+import { forgetGroups, groupQuery, revokeCalls, usesQuery } from "../../api/security-groups";
 import { useApplied } from "../../components/apply-status";
 import { portText, protocolText, typeOf } from "../../components/rule-types";
 import { useNotify } from "../../shell/notifications";
@@ -148,6 +147,8 @@ function ReplaceForm({
     enabled: request !== undefined,
     staleTime: 0,
   });
+  const candidates = useQuery(replacementsFor(group)).data?.SecurityGroupForVpcs ?? [];
+  const byName = candidates.find((g) => g.GroupId === choice.by)?.GroupName ?? choice.by ?? "";
   const problems = (request && preview.data?.Problems) ?? [];
   const does = request !== undefined || removed.length > 0 || choice.ended.length > 0 || choice.thenDelete;
 
@@ -155,6 +156,7 @@ function ReplaceForm({
     setBusy(true);
     setError(undefined);
     let done = false;
+    const gone: string[] = [];
     try {
       for (const command of revokeCalls(removed.map((u) => u.Rule!))) {
         await (command instanceof RevokeSecurityGroupIngressCommand ? send(command) : send(command));
@@ -164,8 +166,7 @@ function ReplaceForm({
         const { output, revision } = await call("ReplaceSecurityGroup", request);
         done = true;
         applied(t.done(output.NetworkInterfaces.length, output.SecurityGroupRules.length), revision, {
-          networkInterfaceIds: output.NetworkInterfaces.map((i) => i.NetworkInterfaceId!),
-          securityGroupIds: [...new Set(output.SecurityGroupRules.map((r) => r.After?.GroupId ?? ""))],
+          securityGroupIds: [request.ReplacementGroupId],
         });
       }
       for (const VpcId of choice.ended) {
@@ -175,13 +176,14 @@ function ReplaceForm({
       if (choice.thenDelete) {
         await send(new DeleteSecurityGroupCommand({ GroupId: group.GroupId }));
         notify({ type: "success", content: text.delete.deleted([name]) });
+        gone.push(group.GroupId!);
       }
       await navigate(choice.thenDelete ? "/SecurityGroups" : `/SecurityGroups/${group.GroupId}?tab=used-by`);
     } catch (e) {
       setError({ message: messageOf(e), partly: done });
       setBusy(false);
     }
-    await queryClient.invalidateQueries();
+    await forgetGroups(gone);
   }
 
   return (
@@ -263,7 +265,7 @@ function ReplaceForm({
                   {p.Message} ({p.Code})
                 </Alert>
               ))}
-              {preview.data && <Changes changes={preview.data} uses={uses} />}
+              {preview.data && <Changes changes={preview.data} uses={uses} byName={byName} />}
             </>
           ) : (
             !removed.length && <Box color="text-body-secondary">{t.nothing}</Box>
@@ -310,12 +312,14 @@ function ReplaceForm({
   );
 }
 
+const replacementsFor = (group: SecurityGroup) => query(new GetSecurityGroupsForVpcCommand({ VpcId: group.VpcId }));
+
 function ReplacementField(props: {
   group: SecurityGroup;
   chosen: string | undefined;
   onChange: (id: string | undefined) => void;
 }) {
-  const groups = useQuery(query(new GetSecurityGroupsForVpcCommand({ VpcId: props.group.VpcId })));
+  const groups = useQuery(replacementsFor(props.group));
   const options = (groups.data?.SecurityGroupForVpcs ?? [])
     .filter((g) => g.GroupId !== props.group.GroupId)
     .map((g) => ({ value: g.GroupId!, label: `${g.GroupId} / ${g.GroupName}`, description: g.Description ?? "" }));
@@ -387,7 +391,7 @@ function RulesTable(props: {
               onChange={(e) => props.onChange({ ...props.fates, [ruleId(u)]: e.detail.selectedOption.value as Fate })}
             />
           ),
-          minWidth: 180,
+          minWidth: 200,
         },
         {
           id: "direction",
@@ -415,8 +419,17 @@ function RulesTable(props: {
 }
 
 /** Changes shows what the server would do. */
-function Changes({ changes, uses }: { changes: ReplaceSecurityGroupResult; uses: SecurityGroupUses }) {
+function Changes(props: {
+  changes: ReplaceSecurityGroupResult;
+  uses: SecurityGroupUses;
+  /** Of the replacement. */
+  byName: string;
+}) {
+  const { changes, uses, byName } = props;
   const shown = 50;
+  const names = new Map(uses.NetworkInterfaces.flatMap((i) => i.Groups.map((g) => [g.GroupId, g.GroupName] as const)));
+  names.set(uses.GroupId, uses.GroupName);
+  const named = (id: string | undefined) => names.get(id) ?? (id === undefined ? "–" : byName);
   const groupOf = (id: string | undefined) => uses.Rules.find((u) => ruleId(u) === id);
   return (
     <SpaceBetween size="m">
@@ -433,8 +446,8 @@ function Changes({ changes, uses }: { changes: ReplaceSecurityGroupResult; uses:
               cell: (i) => <Link href={`#/NetworkInterfaces/${i.NetworkInterfaceId}`}>{i.NetworkInterfaceId}</Link>,
               isRowHeader: true,
             },
-            { id: "before", header: t.before, cell: (i) => i.GroupIds.join(", ") },
-            { id: "after", header: t.afterwards, cell: (i) => i.NewGroupIds.join(", ") },
+            { id: "before", header: t.before, cell: (i) => i.GroupIds.map(named).join(", ") },
+            { id: "after", header: t.afterwards, cell: (i) => i.NewGroupIds.map(named).join(", ") },
           ]}
           footer={changes.NetworkInterfaces.length > shown && text.uses.more(changes.NetworkInterfaces.length - shown)}
         />
@@ -460,8 +473,8 @@ function Changes({ changes, uses }: { changes: ReplaceSecurityGroupResult; uses:
               },
               isRowHeader: true,
             },
-            { id: "before", header: t.before, cell: (r) => r.Before?.ReferencedGroupInfo?.GroupId },
-            { id: "after", header: t.afterwards, cell: (r) => r.After?.ReferencedGroupInfo?.GroupId },
+            { id: "before", header: t.before, cell: (r) => named(r.Before?.ReferencedGroupInfo?.GroupId) },
+            { id: "after", header: t.afterwards, cell: (r) => named(r.After?.ReferencedGroupInfo?.GroupId) },
           ]}
           footer={
             changes.SecurityGroupRules.length > shown && text.uses.more(changes.SecurityGroupRules.length - shown)
