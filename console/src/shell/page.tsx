@@ -1,5 +1,5 @@
 import {
-  AppLayout,
+  AppLayoutToolbar,
   type AppLayoutProps,
   Box,
   BreadcrumbGroup,
@@ -8,7 +8,7 @@ import {
   type SideNavigationProps,
   Spinner,
 } from "@cloudscape-design/components";
-import { useEffect, type ReactNode } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 import { useLocation, useNavigate } from "react-router";
 import { text } from "../text/shell";
 import { useNotifications } from "./notifications";
@@ -52,12 +52,16 @@ export interface PageProps {
   onSplitPanelToggle?: (open: boolean) => void;
 }
 
+// On a phone the navigation lies above the page and closes by itself: nobody chose that.
+const isWide = () => matchMedia("(min-width: 689px)").matches;
+
 /** Page is the frame that every page stands in: navigation, breadcrumbs, messages, the panel below a list. */
 export function Page(props: PageProps) {
   const { preferences, change } = usePreferences();
   const { pathname } = useLocation();
   const navigate = useNavigate();
   const items = useNotifications();
+  const [navigationOpen, setNavigationOpen] = useState(preferences.navigationOpen && isWide());
   useEffect(() => {
     document.title = `${props.title} | ${text.product}`;
   }, [props.title]);
@@ -68,12 +72,15 @@ export function Page(props: PageProps) {
     void navigate(href.slice(1));
   };
   return (
-    <AppLayout
+    <AppLayoutToolbar
       headerSelector="#top-bar"
       toolsHide
       contentType={props.contentType}
-      navigationOpen={preferences.navigationOpen}
-      onNavigationChange={(e) => change({ navigationOpen: e.detail.open })}
+      navigationOpen={navigationOpen}
+      onNavigationChange={(e) => {
+        setNavigationOpen(e.detail.open);
+        if (isWide()) change({ navigationOpen: e.detail.open });
+      }}
       navigation={
         <SideNavigation
           header={{ text: text.product, href: "#/" }}
