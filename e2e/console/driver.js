@@ -182,20 +182,24 @@ const verbs = {
     return it.page.url();
   },
 
-  /** axe runs axe-core's checks of WCAG 2.2 A and AA; the result is what it holds for serious or critical. */
-  async axe({ it }) {
+  /**
+   * axe runs axe-core's checks of WCAG 2.2 A and AA, or only those that are named; the result is what it holds for
+   * serious or critical.
+   */
+  async axe({ it, rules }) {
     // Its source is put in by the debugger, which the content security policy does not bind.
     await it.page.evaluate(`if (!window.axe) { ${axe} }`);
-    return await it.page.evaluate(async () => {
+    return await it.page.evaluate(async (rules) => {
+      const tags = [
+        "wcag2a",
+        "wcag2aa",
+        "wcag21a",
+        "wcag21aa",
+        "wcag22aa",
+        "best-practice",
+      ];
       const { violations } = await window.axe.run(document, {
-        runOnly: [
-          "wcag2a",
-          "wcag2aa",
-          "wcag21a",
-          "wcag21aa",
-          "wcag22aa",
-          "best-practice",
-        ],
+        runOnly: rules ?? tags,
         resultTypes: ["violations"],
       });
       return violations
@@ -206,7 +210,7 @@ const verbs = {
               `${v.impact} ${v.id}: ${v.help}: ${n.target.join(" ")}: ${n.html.slice(0, 300)}`,
           ),
         );
-    });
+    }, rules);
   },
 
   /** overflow is by how many pixels the page is wider than the window: what a phone would have to scroll sideways. */
