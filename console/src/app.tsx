@@ -29,6 +29,7 @@ const pages: [path: string, load: () => Promise<{ default: ComponentType }>][] =
   ["/PeeringConnections", () => import("./pages/peering-connections/list")],
   ["/PeeringConnections/:id", () => import("./pages/peering-connections/detail")],
   ["/CreatePeeringConnection", () => import("./pages/peering-connections/create")],
+  ["/Why", () => import("./pages/why/why")],
 ];
 const routes = pages.map(([path, load]) => [path, lazy(load)] as const);
 

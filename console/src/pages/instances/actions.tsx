@@ -98,7 +98,7 @@ export function useInstanceActions(instances: Instance[], options: { detail?: bo
       case "groups":
         return void navigate(`/Instances/${ids[0]}/ChangeSecurityGroups`);
       case "why":
-        return void navigate(`/Why?destination=${ids[0]}`);
+        return void navigate(`/Why?to=${ids[0]}`);
       case "stop":
       case "terminate":
       case "tags":
