@@ -9,6 +9,7 @@ import {
 } from "@aws-sdk/client-ec2";
 import { queryOptions } from "@tanstack/react-query";
 import { send } from "./ec2";
+import { refusal } from "./errors";
 
 /** How many additions, and how many removals, EC2 takes in one call. */
 export const entriesOfCall = 100;
@@ -148,7 +149,8 @@ export const createCommand = (list: NewPrefixList, more: Partial<CreateManagedPr
 
 /**
  * modifyEntries makes the calls that changes take, each at the version that the one before made. done is told how many
- * calls of how many were answered. What is thrown says nothing of the calls before it: they hold. Returns the version.
+ * calls of how many were answered. What is thrown says nothing of the calls before it: they hold. Returns the version,
+ * and the revision of the state.
  */
 export async function modifyEntries(
   id: string,
@@ -156,16 +158,28 @@ export async function modifyEntries(
   changes: EntryChanges,
   name: string | undefined,
   done: (calls: number, of: number) => void,
-): Promise<number> {
+): Promise<{ version: number; revision: number }> {
   const calls = inCalls(changes);
   if (!calls.length && name !== undefined) calls.push({ add: [], remove: [] });
+  let revision = 0;
   for (const [i, call] of calls.entries()) {
     done(i, calls.length);
-    const { output } = await send(modifyCommand(id, version, call, i === 0 ? name : undefined));
-    version = output.PrefixList?.Version ?? version + 1;
+    const answer = await send(modifyCommand(id, version, call, i === 0 ? name : undefined));
+    version = answer.output.PrefixList?.Version ?? version + 1;
+    revision = answer.revision;
   }
   done(calls.length, calls.length);
-  return version;
+  return { version, revision };
+}
+
+/** wouldSucceed throws what the server would refuse a command with, which has DryRun set. */
+export async function wouldSucceed(command: CreateManagedPrefixListCommand | ModifyManagedPrefixListCommand) {
+  try {
+    if (command instanceof CreateManagedPrefixListCommand) await send(command);
+    else await send(command);
+  } catch (error) {
+    if (refusal(error)?.code !== "DryRunOperation") throw error;
+  }
 }
 
 /** The lines that somebody pasted: a CIDR, or an address, and after it what it is. Separators are spaces, tabs, commas and

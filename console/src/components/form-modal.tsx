@@ -2,6 +2,7 @@ import { Alert, Box, Button, Form, Modal, SpaceBetween } from "@cloudscape-desig
 import { useState, type ReactNode } from "react";
 import { messageOf } from "../api/errors";
 import { text } from "../text/forms";
+import { ShowAsCode, type CodeCall } from "./show-as-code";
 
 export interface FormModalProps {
   title: string;
@@ -11,11 +12,22 @@ export interface FormModalProps {
   onClose: () => void;
   disabled?: boolean;
   size?: "small" | "medium" | "large" | "max";
+  /** What it would send, for ShowAsCode. */
+  calls?: CodeCall[];
   children?: ReactNode;
 }
 
 /** FormModal is a small form in a window: what it holds, cancel, submit. It is there while it is rendered. */
-export function FormModal({ title, submit, onSubmit, onClose, disabled = false, size, children }: FormModalProps) {
+export function FormModal({
+  title,
+  submit,
+  onSubmit,
+  onClose,
+  disabled = false,
+  size,
+  calls,
+  children,
+}: FormModalProps) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
   async function run() {
@@ -62,6 +74,7 @@ export function FormModal({ title, submit, onSubmit, onClose, disabled = false, 
           <SpaceBetween size="m">
             {error !== undefined && <Alert type="error">{messageOf(error)}</Alert>}
             {children}
+            {calls && <ShowAsCode calls={calls} />}
           </SpaceBetween>
         </Form>
       </form>

@@ -4,6 +4,7 @@ import { useNavigate } from "react-router";
 import { messageOf, refusal, type Refusal } from "../api/errors";
 import { Page } from "../shell/page";
 import { text } from "../text/forms";
+import { ShowAsCode, type CodeCall } from "./show-as-code";
 
 export interface FormPageProps {
   title: string;
@@ -17,6 +18,8 @@ export interface FormPageProps {
   /** What is wrong, and not with one field. */
   error?: ReactNode;
   disabled?: boolean;
+  /** What saving would send, for ShowAsCode. */
+  calls?: CodeCall[];
   children: ReactNode;
 }
 
@@ -71,6 +74,7 @@ export function FormPage(props: FormPageProps) {
           >
             <SpaceBetween size="l">
               {props.children}
+              {props.calls && <ShowAsCode calls={props.calls} />}
               {props.error && <Alert type="error">{props.error}</Alert>}
             </SpaceBetween>
           </Form>

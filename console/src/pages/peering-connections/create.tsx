@@ -10,6 +10,7 @@ import { queryClient } from "../../api/query";
 import { tagSpecifications } from "../../api/tags";
 import { FormPage, useFieldErrors, type FieldPatterns } from "../../components/form-page";
 import { useNameAndTags } from "../../components/name-and-tags";
+import { codeCall } from "../../components/show-as-code";
 import { TagsSection } from "../../components/tags-editor";
 import { VpcSelect } from "../../components/vpc-select";
 import { useNotify } from "../../shell/notifications";
@@ -31,7 +32,7 @@ export default function CreatePeeringConnectionPage() {
   const named = useNameAndTags();
   const make = (DryRun: boolean) =>
     new CreateVpcPeeringConnectionCommand({
-      DryRun,
+      DryRun: DryRun || undefined,
       VpcId: requester || undefined,
       PeerVpcId: accepter || undefined,
       TagSpecifications: tagSpecifications("vpc-peering-connection", named.tags),
@@ -57,6 +58,7 @@ export default function CreatePeeringConnectionPage() {
       submit={t.submit}
       disabled={!named.valid}
       error={errors.whole}
+      calls={[codeCall(make(false))]}
       onSubmit={() => errors.submit(create)}
     >
       <Container header={<Header variant="h2">{t.settings}</Header>}>

@@ -10,6 +10,7 @@ import { queryClient } from "../../api/query";
 import { tagSpecifications } from "../../api/tags";
 import { FormPage, useFieldErrors, type FieldPatterns } from "../../components/form-page";
 import { useNameAndTags } from "../../components/name-and-tags";
+import { codeCall } from "../../components/show-as-code";
 import { TagsSection } from "../../components/tags-editor";
 import { VpcSelect } from "../../components/vpc-select";
 import { useNotify } from "../../shell/notifications";
@@ -46,7 +47,7 @@ export default function CreateSubnetPage() {
   }));
   const make = (DryRun: boolean) =>
     new CreateSubnetCommand({
-      DryRun,
+      DryRun: DryRun || undefined,
       VpcId: vpcId || undefined,
       CidrBlock: cidr.trim() || undefined,
       Ipv6CidrBlock: (vpcBlock6 && cidr6.trim()) || undefined,
@@ -68,6 +69,7 @@ export default function CreateSubnetPage() {
       submit={t.submit}
       disabled={!named.valid}
       error={errors.whole}
+      calls={[codeCall(make(false))]}
       onSubmit={() => errors.submit(create)}
     >
       <Container header={<Header variant="h2">{text.vpc}</Header>}>

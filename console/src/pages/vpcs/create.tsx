@@ -8,6 +8,7 @@ import { queryClient } from "../../api/query";
 import { tagSpecifications } from "../../api/tags";
 import { FormPage, useFieldErrors } from "../../components/form-page";
 import { useNameAndTags } from "../../components/name-and-tags";
+import { codeCall } from "../../components/show-as-code";
 import { TagsSection } from "../../components/tags-editor";
 import { useNotify } from "../../shell/notifications";
 import { text as forms } from "../../text/forms";
@@ -23,7 +24,7 @@ export default function CreateVpcPage() {
   const named = useNameAndTags();
   const make = (DryRun: boolean) =>
     new CreateVpcCommand({
-      DryRun,
+      DryRun: DryRun || undefined,
       CidrBlock: cidr.trim() || undefined,
       AmazonProvidedIpv6CidrBlock: family === "provided" || undefined,
       TagSpecifications: tagSpecifications("vpc", named.tags),
@@ -47,6 +48,7 @@ export default function CreateVpcPage() {
       submit={t.submit}
       disabled={!named.valid}
       error={errors.whole}
+      calls={[codeCall(make(false))]}
       onSubmit={() => errors.submit(create)}
     >
       <Container header={<Header variant="h2">{t.settings}</Header>}>
