@@ -9,10 +9,30 @@ import (
 // The typed ways into a State. A getter returns nil for what is not there; a sequence is ordered by
 // id. The objects belong to the State: never write to them.
 
-func (s *State) VPC(id VPCID) *VPC          { return get[VPC](s, KindVPC, string(id)) }
-func (s *State) Subnet(id SubnetID) *Subnet { return get[Subnet](s, KindSubnet, string(id)) }
+func (s *State) VPC(id VPCID) *VPC { return get[VPC](s, KindVPC, string(id)) }
+
+func (s *State) Subnet(id SubnetID) *Subnet {
+	if s.found == nil {
+		return get[Subnet](s, KindSubnet, string(id))
+	}
+	n, ok := s.found.subnets[id]
+	if !ok {
+		n = get[Subnet](s, KindSubnet, string(id))
+		s.found.subnets[id] = n
+	}
+	return n
+}
+
 func (s *State) SecurityGroup(id GroupID) *SecurityGroup {
-	return get[SecurityGroup](s, KindSecurityGroup, string(id))
+	if s.found == nil {
+		return get[SecurityGroup](s, KindSecurityGroup, string(id))
+	}
+	g, ok := s.found.groups[id]
+	if !ok {
+		g = get[SecurityGroup](s, KindSecurityGroup, string(id))
+		s.found.groups[id] = g
+	}
+	return g
 }
 
 func (s *State) NetworkInterface(id InterfaceID) *NetworkInterface {

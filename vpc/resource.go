@@ -44,7 +44,7 @@ func (s *State) SelectResources(q ResourceQuery) (Resources, error) {
 	if err != nil {
 		return Resources{}, err
 	}
-	return t.choose(s, q)
+	return t.choose(s.remembering(), q)
 }
 
 // ResourceValueQuery asks which values a property has.
@@ -68,7 +68,7 @@ func (s *State) ResourceValues(q ResourceValueQuery) (values []ResourceValue, mo
 	if err != nil {
 		return nil, false, err
 	}
-	return t.values(s, q)
+	return t.values(s.remembering(), q)
 }
 
 func resourceTypeNamed(name string) (resourceLister, error) {

@@ -309,6 +309,8 @@ func tagWord(w string) searchWord {
 	}}
 }
 
+const rankIDPart = 6 // a text is somewhere in an id
+
 // textMatch looks for a text, in lower case, in what people write about an object, and in its id.
 func textMatch(c *candidate, text string) (match, bool) {
 	name := strings.ToLower(c.name)
@@ -335,7 +337,7 @@ func textMatch(c *candidate, text string) (match, bool) {
 	case found != "":
 		return match{5, "it has the tag " + found}, true
 	case strings.Contains(c.id, text):
-		return match{6, fmt.Sprintf("its id contains %q", text)}, true
+		return match{rankIDPart, fmt.Sprintf("its id contains %q", text)}, true
 	case isENI && len(text) > 2:
 		for _, a := range slices.Concat(e.IPv4, e.IPv6) {
 			if strings.HasPrefix(a.String(), text) {
@@ -383,7 +385,8 @@ func (s *State) idWord(id string) searchWord {
 				return match{3, "it is in " + id}, true
 			}
 		}
-		return match{}, false
+		m, ok := textMatch(c, id) // a name may look so
+		return m, ok && m.rank != rankIDPart
 	}}
 }
 

@@ -98,6 +98,21 @@ type State struct {
 	objects      btree.Map[string, Object]   // by Key.path
 	index        btree.Map[string, struct{}] // "index\x00value\x00id"
 	counts       map[Kind]int                // copied whole by Apply: it has one entry per kind
+	found        *lookups                    // nil but in the copies that remembering makes
+}
+
+// lookups are objects that many others refer to, and that were looked up before.
+type lookups struct {
+	groups  map[GroupID]*SecurityGroup
+	subnets map[SubnetID]*Subnet
+}
+
+// remembering returns the State for one question about many objects, by one goroutine: it looks up the
+// groups and subnets that they refer to only once.
+func (s *State) remembering() *State {
+	c := *s
+	c.found = &lookups{map[GroupID]*SecurityGroup{}, map[SubnetID]*Subnet{}}
+	return &c
 }
 
 // degree of the trees: nodes are small, since Apply copies one per level.

@@ -68,37 +68,11 @@ func measureAPI(ctx context.Context, quickly bool, stderr io.Writer) (_ *apiFigu
 	if quickly {
 		size = quickAPI
 	}
-	self, err := os.Executable()
+	s, world, held, err := newAPIServer(ctx, size, stderr)
 	if err != nil {
 		return nil, err
 	}
-	s := &apiServer{program: filepath.Join(filepath.Dir(self), "sallyport")}
-	if s.dir, err = os.MkdirTemp("", "spt-bench-api-"); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, s.stop(), os.RemoveAll(s.dir)) }()
-	if s.addr, err = freeAddr(); err != nil {
-		return nil, err
-	}
-	if s.feed, err = freeAddr(); err != nil {
-		return nil, err
-	}
-	fmt.Fprintf(stderr, "api: making %d groups of %d rules and %d interfaces\n", size.Groups, size.Rules, size.ENIs)
-	if _, err := s.start(ctx); err != nil { // makes the installation
-		return nil, err
-	}
-	if err := s.stop(); err != nil {
-		return nil, err
-	}
-	world := newAPIWorld(size)
-	held, err := world.stateBytes()
-	if err != nil {
-		return nil, err
-	}
-	if err := world.fill(ctx, s.dir); err != nil {
-		return nil, fmt.Errorf("fill the store: %w", err)
-	}
-	world.objects = nil
+	defer func() { err = errors.Join(err, s.remove()) }()
 	f := &apiFigures{Sizes: size, StateMiB: float64(held) / (1 << 20)}
 	took, err := s.start(ctx)
 	if err != nil {
@@ -121,6 +95,47 @@ func measureAPI(ctx context.Context, quickly bool, stderr io.Writer) (_ *apiFigu
 	}
 	return f, err
 }
+
+// newAPIServer prepares a server with a world, which is not running yet; held is the memory of its State.
+func newAPIServer(ctx context.Context, size apiSizes, stderr io.Writer) (s *apiServer, world *apiWorld, held int64, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	s = &apiServer{program: filepath.Join(filepath.Dir(self), "sallyport")}
+	if s.dir, err = os.MkdirTemp("", "spt-bench-api-"); err != nil {
+		return nil, nil, 0, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.remove())
+		}
+	}()
+	if s.addr, err = freeAddr(); err != nil {
+		return nil, nil, 0, err
+	}
+	if s.feed, err = freeAddr(); err != nil {
+		return nil, nil, 0, err
+	}
+	fmt.Fprintf(stderr, "api: making %d groups of %d rules and %d interfaces\n", size.Groups, size.Rules, size.ENIs)
+	if _, err := s.start(ctx); err != nil { // makes the installation
+		return nil, nil, 0, err
+	}
+	if err := s.stop(); err != nil {
+		return nil, nil, 0, err
+	}
+	world = newAPIWorld(size)
+	if held, err = world.stateBytes(); err != nil {
+		return nil, nil, 0, err
+	}
+	if err := world.fill(ctx, s.dir); err != nil {
+		return nil, nil, 0, fmt.Errorf("fill the store: %w", err)
+	}
+	world.objects = nil
+	return s, world, held, nil
+}
+
+func (s *apiServer) remove() error { return errors.Join(s.stop(), os.RemoveAll(s.dir)) }
 
 func (f *apiFigures) rows(ctx context.Context, s *apiServer, world *apiWorld, stderr io.Writer) error {
 	for _, row := range []struct {

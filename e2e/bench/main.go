@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	f.SetOutput(stderr)
 	quickly := f.Bool("quick", false, "fewer and shorter repetitions: under a minute, figures too rough to quote")
 	file := f.String("json", "", "write every measured value to this `file`, too")
-	only := f.String("only", "", "`part` to run: packets, sockets, in-force or api; empty: all of them")
+	only := f.String("only", "", "`part` to run: packets, sockets, in-force, api or console; empty: all of them")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if f.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
-	if os.Geteuid() != 0 && *only != "api" {
+	if os.Geteuid() != 0 && *only != "api" && *only != "console" {
 		return errors.New("this needs root: it makes network namespaces and loads BPF programs; use make bench")
 	}
 	unlock, err := lockBench()
@@ -81,9 +81,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	r.header(stdout)
 	switch *only {
-	case "", "packets", "sockets", "in-force", "api":
+	case "", "packets", "sockets", "in-force", "api", "console":
 	default:
-		return fmt.Errorf("unknown part %q: packets, sockets, in-force or api", *only)
+		return fmt.Errorf("unknown part %q: packets, sockets, in-force, api or console", *only)
 	}
 	if *only == "" || *only == "packets" || *only == "sockets" {
 		if err := traffic(ctx, s, r, *only, stderr); err != nil {
@@ -102,6 +102,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return fmt.Errorf("API: %w", err)
 		}
 		r.API.print(stdout)
+	}
+	if *only == "" || *only == "console" {
+		if r.Lists, err = measureLists(ctx, *quickly, stderr); err != nil {
+			return fmt.Errorf("lists: %w", err)
+		}
+		r.Lists.print(stdout)
 	}
 	if *file != "" {
 		return r.write(*file)

@@ -18,7 +18,8 @@ type report struct {
 	Tables    []*table
 	Generator []float64 // ns per frame of the generator alone
 	InForce   []latency
-	API       *apiFigures `json:",omitempty"`
+	API       *apiFigures  `json:",omitempty"`
+	Lists     *listFigures `json:",omitempty"`
 }
 
 // table is one layout's rows.
