@@ -13,6 +13,8 @@ import { TopBar } from "./shell/top-bar";
 // One line per page. Each is a chunk of its own, so that the first one is small.
 const pages: [path: string, load: () => Promise<{ default: ComponentType }>][] = [
   ["/SecurityGroups", () => import("./pages/security-groups/list")],
+  ["/SecurityGroups/:id/inbound", () => import("./pages/security-groups/edit-inbound")],
+  ["/SecurityGroups/:id/outbound", () => import("./pages/security-groups/edit-outbound")],
   ["/Instances", () => import("./pages/instances/list")],
   ["/Instances/:id", () => import("./pages/instances/detail")],
   ["/SecurityGroups/:id", () => import("./pages/security-groups/detail")],

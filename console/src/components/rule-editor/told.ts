@@ -1,0 +1,57 @@
+import type { SecurityGroupRuleProblem } from "../../api/sallyport_gen";
+import type { Preview } from "../../api/rule-edits";
+import { allPeers, fieldOf, type Edit, type Field, type Row } from "./rows";
+
+/** Told is what the server says of rows. */
+export interface Told {
+  /** Below a cell; undefined: nothing is wrong, or nobody has been there yet. */
+  errors: (row: Row, field: Field) => string | undefined;
+  warning: (row: Row) => string | undefined;
+  /** Of the request as a whole, or of one of its other members. */
+  whole: SecurityGroupRuleProblem[];
+  /** How many rows are wrong, whether one has been there or not. */
+  problems: number;
+  /** How many rules are open to the world: dangerously, or at all. */
+  severe: number;
+  open: number;
+}
+
+/** begun: there is something in a cell that can be wrong. */
+const begun = (row: Row, field: Field) =>
+  row.rule !== undefined ||
+  row.touched.includes(field) ||
+  (field === "peers" ? allPeers(row).length > 0 : row[field].trim() !== "");
+
+/** told puts a preview's problems and warnings beside the rows that they are about. all: what nobody has typed yet is
+ * told of, too. */
+export function told(preview: Preview | undefined, edit: Edit | undefined, rows: Row[], all: boolean): Told {
+  const keys = new Map(rows.map((r) => [r.key, r.key]));
+  for (const r of rows) if (r.rule?.SecurityGroupRuleId) keys.set(r.rule.SecurityGroupRuleId, r.key);
+  const errors = new Map<string, string[]>();
+  const warnings = new Map<string, string[]>();
+  const whole: SecurityGroupRuleProblem[] = [];
+  const put = <V>(map: Map<string, V[]>, key: string, value: V) => map.set(key, [...(map.get(key) ?? []), value]);
+  for (const p of preview?.Problems ?? []) {
+    const place = p.Row ? edit?.places[p.Row] : undefined;
+    if (place) put(errors, `${place.key} ${fieldOf(p)}`, p.Message ?? p.Code ?? "");
+    else whole.push(p);
+  }
+  let severe = 0;
+  let open = 0;
+  for (const w of preview?.Warnings ?? []) {
+    const key = keys.get((w.Row && edit?.places[w.Row]?.key) || (w.SecurityGroupRuleId ?? ""));
+    if (!key) continue; // of the other direction
+    open++;
+    if (w.Level === "severe") severe++;
+    if (w.Level !== "info") put(warnings, key, w.Message ?? "");
+  }
+  const distinct = (list: string[] | undefined) => list && [...new Set(list)].join(" ");
+  return {
+    errors: (row, field) => (all || begun(row, field) ? distinct(errors.get(`${row.key} ${field}`)) : undefined),
+    warning: (row) => distinct(warnings.get(row.key)),
+    whole,
+    problems: preview?.Problems.length ?? 0,
+    severe,
+    open,
+  };
+}

@@ -1,0 +1,18 @@
+import { Alert } from "@cloudscape-design/components";
+import { text } from "../../text/rule-editor";
+import type { Told } from "./told";
+
+/** WorldAlert says below the rows that some are open to the world; the rows themselves say what that means. */
+export function WorldAlert({ told, egress }: { told: Told; egress: boolean }) {
+  if (told.severe > 0) {
+    return (
+      <Alert type="error" header={text.world.severe(told.severe)}>
+        {text.world.inbound}
+      </Alert>
+    );
+  }
+  if (told.open > 0) {
+    return <Alert type={egress ? "info" : "warning"}>{egress ? text.world.outbound : text.world.inbound}</Alert>;
+  }
+  return null;
+}

@@ -1,0 +1,1 @@
+export { EditInboundRulesPage as default } from "./edit";

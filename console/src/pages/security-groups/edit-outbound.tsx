@@ -1,0 +1,1 @@
+export { EditOutboundRulesPage as default } from "./edit";
