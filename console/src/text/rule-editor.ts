@@ -19,10 +19,9 @@ export const text = {
     anywhere6: "Anywhere-IPv6",
     mine: "My IP",
   },
-  kindOf: (what: string) => `${what} type`,
-  valueOf: (what: string) => `${what} value`,
+  kind: "type",
   peerPlaceholder: "CIDR, group or prefix list",
-  portsPlaceholder: "80 or 8000-8080",
+  portsPlaceholder: "80-90",
   protocolPlaceholder: "0 to 255",
   findType: "Find a type",
   use: (value: string) => `Use: "${value}"`,
@@ -47,8 +46,7 @@ export const text = {
     inbound: "This security group has no inbound rules: nothing may come in.",
     outbound: "This security group has no outbound rules: nothing may go out.",
   },
-  icmp: { type: "ICMP type", code: "ICMP code", all: "All", code0: "0" },
-  manyPeers: (n: number) => `${n} rules, one for each`,
+  icmp: { type: "ICMP type", code: "ICMP code" },
   world: {
     severe: (n: number) =>
       n === 1

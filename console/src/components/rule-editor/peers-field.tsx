@@ -8,8 +8,6 @@ import { isPeer, self, splitPeers, world4, world6, type PeerKind, type Row } fro
 
 export interface PeersFieldProps {
   row: Row;
-  /** Source or destination. */
-  label: string;
   vpcId: string;
   /** Of groups and prefix lists, by id. */
   names: Record<string, string>;
@@ -23,7 +21,7 @@ const kinds: PeerKind[] = ["custom", "anywhere4", "anywhere6", "mine"];
 const options = kinds.map((k) => ({ value: k, label: text.kinds[k] }));
 
 /** PeersField is the cell of a row that says from where, or where to: the kind, and one or many peers as chips. */
-export function PeersField({ row, label, vpcId, names, offerSelf, onChange, onTouch }: PeersFieldProps) {
+export function PeersField({ row, vpcId, names, offerSelf, onChange, onTouch }: PeersFieldProps) {
   const mine = useQuery({ ...callerAddress(), enabled: false, staleTime: 60_000 });
   const add = (peers: string[]) => onChange({ peers: [...new Set([...row.peers, ...peers])], typing: "" });
 
@@ -61,7 +59,7 @@ export function PeersField({ row, label, vpcId, names, offerSelf, onChange, onTo
     <div className="rule-peers">
       <div className="rule-peers-inputs">
         <Select
-          ariaLabel={text.kindOf(label)}
+          ariaLabel={text.kind}
           options={options}
           selectedOption={options.find((o) => o.value === row.kind) ?? null}
           onChange={(e) => void choose(e.detail.selectedOption.value as PeerKind)}
@@ -72,7 +70,6 @@ export function PeersField({ row, label, vpcId, names, offerSelf, onChange, onTo
           <div onPaste={paste}>
             <PeerInput
               row={row}
-              label={label}
               vpcId={vpcId}
               offerSelf={offerSelf}
               onType={(typing) => {
@@ -85,8 +82,11 @@ export function PeersField({ row, label, vpcId, names, offerSelf, onChange, onTo
                 });
               }}
               onChoose={add}
-              onLeave={() => {
-                if (row.typing.trim()) add(isPeer(row.typing) ? splitPeers(row.typing) : [row.typing.trim()]);
+              onLeave={(suggested) => {
+                const typed = row.typing.trim();
+                const named = suggested.filter((s) => s.name === typed);
+                if (isPeer(typed)) add(splitPeers(typed));
+                else if (typed) add([named.length === 1 ? named[0]!.id : typed]);
                 onTouch();
               }}
             />
@@ -133,15 +133,14 @@ export function blocksFor(typed: string): string[] {
 
 interface PeerInputProps {
   row: Row;
-  label: string;
   vpcId: string;
   offerSelf: boolean;
   onType: (typing: string) => void;
   onChoose: (peers: string[]) => void;
-  onLeave: () => void;
+  onLeave: (suggested: Named[]) => void;
 }
 
-function PeerInput({ row, label, vpcId, offerSelf, onType, onChoose, onLeave }: PeerInputProps) {
+function PeerInput({ row, vpcId, offerSelf, onType, onChoose, onLeave }: PeerInputProps) {
   const wanted = useDebounced(row.typing.trim());
   const groups = useQuery({ ...groupSuggestions(vpcId, wanted), enabled: vpcId !== "" });
   const lists = useQuery(listSuggestions());
@@ -157,12 +156,12 @@ function PeerInput({ row, label, vpcId, offerSelf, onType, onChoose, onLeave }: 
   ].filter((g) => g.options.length > 0);
   return (
     <Autosuggest
-      ariaLabel={text.valueOf(label)}
       placeholder={row.peers.length ? "" : text.peerPlaceholder}
       value={row.typing}
       options={suggestions}
       filteringType="manual"
       enteredTextLabel={text.use}
+      hideEnteredTextOption={!isPeer(row.typing)}
       statusType={groups.isFetching ? "loading" : groups.error ? "error" : "finished"}
       loadingText={text.searching}
       errorText={text.searchFailed}
@@ -171,7 +170,7 @@ function PeerInput({ row, label, vpcId, offerSelf, onType, onChoose, onLeave }: 
       onLoadItems={(e) => e.detail.firstPage && groups.error && void groups.refetch()}
       onChange={(e) => onType(e.detail.value)}
       onSelect={(e) => onChoose(e.detail.selectedOption ? [e.detail.value] : splitPeers(e.detail.value))}
-      onBlur={onLeave}
+      onBlur={() => onLeave([...(groups.data ?? []), ...(lists.data ?? [])])}
       expandToViewport
     />
   );

@@ -34,14 +34,14 @@ const typeOptions = ruleTypes.map((t) => ({
 
 // From the widest on; the last holds on a phone.
 const layouts: AttributeEditorProps.GridLayout[] = [
-  { breakpoint: "m", rows: [[2.1, 1.9, 1.2, 1.4, 4, 2]] },
+  { breakpoint: "s", rows: [[5, 5, 3, 3, 10, 5]], removeButton: { width: "auto" } },
   {
-    breakpoint: "xs",
+    breakpoint: "xxs",
     rows: [
-      [2, 2, 1.4, 1.6],
-      [4, 3],
+      [4, 4, 2, 3],
+      [8, 5],
     ],
-    removeButton: { ownRow: false, width: "auto" },
+    removeButton: { ownRow: true },
   },
   { rows: [[1], [1], [1, 1], [1], [1]] },
 ];
@@ -50,6 +50,7 @@ const layouts: AttributeEditorProps.GridLayout[] = [
 export function RuleEditor(props: RuleEditorProps) {
   const { rows, onChange, egress, told } = props;
   const editor = useRef<AttributeEditorProps.Ref>(null);
+  const frame = useRef<HTMLDivElement>(null);
   const named = useMemo(
     () =>
       rows
@@ -70,7 +71,8 @@ export function RuleEditor(props: RuleEditorProps) {
     onChange((now) =>
       now.map((r) => (r.key === row.key && !r.touched.includes(field) ? { ...r, touched: [...r.touched, field] } : r)),
     );
-  const errors = (field: Field) => (row: Row) => told.errors(row, field);
+  const errors = (field: Field) => (row: Row) =>
+    told.errors(row, field)?.map((message) => <div key={message}>{message}</div>);
   const peer = egress ? c.destination : c.source;
   const definition: AttributeEditorProps.FieldDefinition<Row>[] = [
     {
@@ -85,7 +87,6 @@ export function RuleEditor(props: RuleEditorProps) {
       label: c.type,
       control: (row) => (
         <Select
-          ariaLabel={c.type}
           options={typeOptions}
           selectedOption={typeOptions.find((o) => o.value === row.type) ?? null}
           filteringType="auto"
@@ -107,7 +108,6 @@ export function RuleEditor(props: RuleEditorProps) {
       control: (row) => (
         <PeersField
           row={row}
-          label={peer}
           vpcId={props.vpcId}
           names={names}
           offerSelf={props.offerSelf ?? false}
@@ -121,7 +121,6 @@ export function RuleEditor(props: RuleEditorProps) {
       errorText: errors("description"),
       control: (row) => (
         <Input
-          ariaLabel={c.description}
           value={row.description}
           onChange={(e) => edit(row, { description: e.detail.value })}
           onBlur={() => touch(row, "description")}
@@ -129,7 +128,7 @@ export function RuleEditor(props: RuleEditorProps) {
       ),
     },
   ];
-  return (
+  const attributes = (
     <AttributeEditor<Row>
       ref={editor}
       items={rows}
@@ -144,7 +143,13 @@ export function RuleEditor(props: RuleEditorProps) {
         warningIconAriaLabel: text.warning,
       }}
       empty={props.empty ?? (egress ? text.empty.outbound : text.empty.inbound)}
-      onAddButtonClick={() => onChange((now) => [...now, newRow()])}
+      onAddButtonClick={() => {
+        onChange((now) => [...now, newRow()]);
+        requestAnimationFrame(() => {
+          const last = [...(frame.current?.querySelectorAll("[role=group]:has(.rule-id)") ?? [])].at(-1);
+          last?.querySelector("button")?.focus();
+        });
+      }}
       onRemoveButtonClick={(e) => {
         const { itemIndex } = e.detail;
         onChange((now) => now.filter((_, i) => i !== itemIndex));
@@ -155,6 +160,7 @@ export function RuleEditor(props: RuleEditorProps) {
       }}
     />
   );
+  return <div ref={frame}>{attributes}</div>;
 }
 
 const summary = (row: Row) =>
@@ -187,7 +193,6 @@ function Protocol({ row, edit, touch }: CellProps) {
   if (row.type === "custom-protocol") {
     return (
       <Input
-        ariaLabel={c.protocol}
         value={row.protocol}
         placeholder={text.protocolPlaceholder}
         inputMode="numeric"
@@ -196,7 +201,7 @@ function Protocol({ row, edit, touch }: CellProps) {
       />
     );
   }
-  return <Input ariaLabel={c.protocol} value={protocolText(shapeOf(row))} disabled />;
+  return <Input value={protocolText(shapeOf(row))} disabled />;
 }
 
 function Ports({ row, edit, touch }: CellProps) {
@@ -217,7 +222,6 @@ function Ports({ row, edit, touch }: CellProps) {
   if (row.type === "custom-tcp" || row.type === "custom-udp") {
     return (
       <Input
-        ariaLabel={c.ports}
         value={row.ports}
         placeholder={text.portsPlaceholder}
         onChange={(e) => edit(row, { ports: e.detail.value })}
@@ -225,5 +229,5 @@ function Ports({ row, edit, touch }: CellProps) {
       />
     );
   }
-  return <Input ariaLabel={c.ports} value={portText(shapeOf(row))} disabled />;
+  return <Input value={portText(shapeOf(row))} disabled />;
 }

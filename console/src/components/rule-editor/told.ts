@@ -5,16 +5,18 @@ import { allPeers, fieldOf, type Edit, type Field, type Row } from "./rows";
 /** Told is what the server says of rows. */
 export interface Told {
   /** Below a cell; undefined: nothing is wrong, or nobody has been there yet. */
-  errors: (row: Row, field: Field) => string | undefined;
+  errors: (row: Row, field: Field) => string[] | undefined;
   warning: (row: Row) => string | undefined;
   /** Of the request as a whole, or of one of its other members. */
   whole: SecurityGroupRuleProblem[];
-  /** How many rows are wrong, whether one has been there or not. */
+  /** How many of all these there are. */
   problems: number;
   /** How many rules are open to the world: dangerously, or at all. */
   severe: number;
   open: number;
 }
+
+const cells: Field[] = ["protocol", "ports", "peers", "description"];
 
 /** begun: there is something in a cell that can be wrong. */
 const begun = (row: Row, field: Field) =>
@@ -45,12 +47,17 @@ export function told(preview: Preview | undefined, edit: Edit | undefined, rows:
     if (w.Level === "severe") severe++;
     if (w.Level !== "info") put(warnings, key, w.Message ?? "");
   }
-  const distinct = (list: string[] | undefined) => list && [...new Set(list)].join(" ");
+  const distinct = (list: string[] | undefined) => list && [...new Set(list)];
   return {
     errors: (row, field) => (all || begun(row, field) ? distinct(errors.get(`${row.key} ${field}`)) : undefined),
-    warning: (row) => distinct(warnings.get(row.key)),
+    warning: (row) => distinct(warnings.get(row.key))?.join(" "),
     whole,
-    problems: preview?.Problems.length ?? 0,
+    problems:
+      whole.length +
+      rows.reduce(
+        (n, row) => n + cells.filter((c) => (all || begun(row, c)) && errors.has(`${row.key} ${c}`)).length,
+        0,
+      ),
     severe,
     open,
   };

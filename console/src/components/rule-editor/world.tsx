@@ -11,8 +11,6 @@ export function WorldAlert({ told, egress }: { told: Told; egress: boolean }) {
       </Alert>
     );
   }
-  if (told.open > 0) {
-    return <Alert type={egress ? "info" : "warning"}>{egress ? text.world.outbound : text.world.inbound}</Alert>;
-  }
+  if (egress && told.open > 0) return <Alert type="info">{text.world.outbound}</Alert>;
   return null;
 }
