@@ -25,6 +25,7 @@ import { query, send } from "../../api/ec2";
 import { messageOf } from "../../api/errors";
 import { queryClient } from "../../api/query";
 import { nameOf } from "../../api/tags";
+import { codeCall, ShowAsCode } from "../../components/show-as-code";
 import { useNotify } from "../../shell/notifications";
 import { text } from "../../text/security-groups";
 
@@ -42,6 +43,8 @@ export function ConfirmModal(props: {
   onClose: () => void;
   children: ReactNode;
   disabled?: boolean;
+  /** That run would make. */
+  calls: { input: object }[];
 }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string>();
@@ -82,6 +85,7 @@ export function ConfirmModal(props: {
           </Alert>
         )}
         {props.children}
+        <ShowAsCode calls={props.calls.map(codeCall)} />
       </SpaceBetween>
     </Modal>
   );
@@ -95,6 +99,7 @@ export function AssociateModal({ group, onClose }: { group: SecurityGroup; onClo
   const options = (vpcs.data?.Vpcs ?? [])
     .filter((v) => v.VpcId !== group.VpcId)
     .map((v) => ({ value: v.VpcId!, label: v.VpcId!, description: nameOf(v), tags: [v.CidrBlock ?? ""] }));
+  const command = chosen && new AssociateSecurityGroupVpcCommand({ GroupId: group.GroupId, VpcId: chosen });
   return (
     <ConfirmModal
       title={t.associate}
@@ -102,10 +107,12 @@ export function AssociateModal({ group, onClose }: { group: SecurityGroup; onClo
       failed={t.failed}
       disabled={!chosen}
       onClose={onClose}
+      calls={command ? [command] : []}
       run={async () => {
-        await send(new AssociateSecurityGroupVpcCommand({ GroupId: group.GroupId, VpcId: chosen }));
+        if (!command) return;
+        await send(command);
         await queryClient.invalidateQueries();
-        notify({ type: "success", content: t.associated(group.GroupName!, chosen!) });
+        notify({ type: "success", content: t.associated(group.GroupName!, chosen) });
       }}
     >
       <FormField label={t.vpc} description={t.about}>
@@ -191,6 +198,7 @@ export function AssociationsTab({ group }: { group: SecurityGroup }) {
           action={t.disassociate}
           failed={t.failed}
           onClose={() => setOpen(undefined)}
+          calls={[new DisassociateSecurityGroupVpcCommand({ GroupId: group.GroupId, VpcId: one.VpcId })]}
           run={async () => {
             await send(new DisassociateSecurityGroupVpcCommand({ GroupId: group.GroupId, VpcId: one.VpcId }));
             setSelected([]);

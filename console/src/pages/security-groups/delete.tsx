@@ -17,6 +17,7 @@ import { send } from "../../api/ec2";
 import { messageOf } from "../../api/errors";
 import type { SecurityGroupUses } from "../../api/sallyport_gen";
 import { forgetGroups, usesQuery } from "../../api/security-groups";
+import { codeCall, ShowAsCode } from "../../components/show-as-code";
 import { useNotify } from "../../shell/notifications";
 import { text } from "../../text/security-groups";
 import { BlockerLinks, blockerText, Refusal } from "./uses";
@@ -147,6 +148,9 @@ export function DeleteGroups({ groups, onClose }: Props) {
             { id: "why", header: t.why, cell: (u) => <Why uses={u} onLeave={() => onClose(gone)} /> },
           ]}
         />
+        {doomed.length > 0 && (
+          <ShowAsCode calls={doomed.map((u) => codeCall(new DeleteSecurityGroupCommand({ GroupId: u.GroupId })))} />
+        )}
         {groups.length > 1 && doomed.length > 0 && (
           <FormField label={t.type(t.word)}>
             <Input value={typed} placeholder={t.word} autoComplete={false} onChange={(e) => setTyped(e.detail.value)} />

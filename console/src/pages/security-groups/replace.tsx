@@ -26,7 +26,6 @@ import { query, send } from "../../api/ec2";
 import { messageOf } from "../../api/errors";
 import { call, further } from "../../api/sallyport";
 import type {
-  ReplaceSecurityGroupRequest,
   ReplaceSecurityGroupResult,
   SecurityGroupUseInterface,
   SecurityGroupUseRule,
@@ -35,57 +34,24 @@ import type {
 import { forgetGroups, groupQuery, revokeCalls, usesQuery } from "../../api/security-groups";
 import { useApplied } from "../../components/apply-status";
 import { portText, protocolText, typeOf } from "../../components/rule-types";
+import { ShowAsCode } from "../../components/show-as-code";
 import { useNotify } from "../../shell/notifications";
 import { Page } from "../../shell/page";
 import { text as ruleText } from "../../text/rules";
 import { text } from "../../text/security-groups";
+import {
+  associated,
+  codeOf,
+  removedRules,
+  replacement,
+  ruleId,
+  startingChoice,
+  type Choice,
+  type Fate,
+} from "./replacement";
 import { interfaceColumns, Named } from "./uses";
 
 const t = text.replace;
-
-/** What becomes of a rule that names the group. */
-type Fate = "keep" | "replace" | "remove";
-
-/** What a person has chosen so far. */
-export interface Choice {
-  by: string | undefined;
-  interfaces: SecurityGroupUseInterface[];
-  fates: Record<string, Fate>;
-  /** VPCs whose association ends. */
-  ended: string[];
-  thenDelete: boolean;
-}
-
-const ruleId = (u: SecurityGroupUseRule) => u.Rule?.SecurityGroupRuleId ?? "";
-
-/** startingChoice takes the group from wherever it stands in the way of its delete. */
-export function startingChoice(uses: SecurityGroupUses, thenDelete: boolean): Choice {
-  return {
-    by: undefined,
-    interfaces: uses.NetworkInterfaces,
-    fates: Object.fromEntries(uses.Rules.map((u) => [ruleId(u), u.Blocks ? "replace" : "keep"])),
-    ended: thenDelete ? associated(uses) : [],
-    thenDelete,
-  };
-}
-
-const associated = (uses: SecurityGroupUses) =>
-  uses.VpcAssociations.filter((a) => a.State === "associated").map((a) => a.VpcId ?? "");
-
-/** replacement returns the request that the choice stands for; undefined: nothing is to be replaced. */
-export function replacement(uses: SecurityGroupUses, choice: Choice): ReplaceSecurityGroupRequest | undefined {
-  const rules = uses.Rules.map(ruleId).filter((id) => choice.fates[id] === "replace");
-  const all = choice.interfaces.length > 0 && choice.interfaces.length === uses.NetworkInterfaces.length;
-  if (!choice.by || rules.length + choice.interfaces.length === 0) return undefined;
-  return {
-    GroupId: uses.GroupId!,
-    ReplacementGroupId: choice.by,
-    ...(all
-      ? { AllNetworkInterfaces: true }
-      : { NetworkInterfaceIds: choice.interfaces.map((i) => i.NetworkInterfaceId!) }),
-    SecurityGroupRuleIds: rules,
-  };
-}
 
 export default function ReplaceGroupPage() {
   const { id = "" } = useParams();
@@ -141,7 +107,7 @@ function ReplaceForm({
   const [error, setError] = useState<{ message: string; partly: boolean }>();
   const change = (part: Partial<Choice>) => setChoice((old) => ({ ...old, ...part }));
   const request = replacement(uses, choice);
-  const removed = uses.Rules.filter((u) => choice.fates[ruleId(u)] === "remove");
+  const removed = removedRules(uses, choice);
   const preview = useQuery({
     ...further("ReplaceSecurityGroup", { ...request!, Preview: true }),
     enabled: request !== undefined,
@@ -287,6 +253,7 @@ function ReplaceForm({
           )}
         </SpaceBetween>
       </Container>
+      <ShowAsCode calls={codeOf(uses, choice, request && preview.data)} />
       {error && (
         <Alert type="error" header={error.partly ? t.partly : t.failed}>
           {error.message}

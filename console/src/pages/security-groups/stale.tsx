@@ -199,6 +199,7 @@ export function StaleRules({ vpcId, groupId }: { vpcId: string; groupId?: string
           title={t.confirmTitle(selected.length)}
           action={t.remove}
           failed={t.failed}
+          calls={staleCalls(selected)}
           run={remove}
           onClose={() => setRemoving(false)}
         >
