@@ -84,7 +84,7 @@ export function ConfirmModal(props: {
             {error}
           </Alert>
         )}
-        {props.children}
+        <div>{props.children}</div>
         <ShowAsCode calls={props.calls.map(codeCall)} />
       </SpaceBetween>
     </Modal>
