@@ -16,6 +16,7 @@ const pages: [path: string, load: () => Promise<{ default: ComponentType }>][] =
   ["/SecurityGroups/:id/inbound", () => import("./pages/security-groups/edit-inbound")],
   ["/SecurityGroups/:id/outbound", () => import("./pages/security-groups/edit-outbound")],
   ["/Instances", () => import("./pages/instances/list")],
+  ["/LaunchInstance", () => import("./pages/instances/launch")],
   ["/Instances/:id", () => import("./pages/instances/detail")],
   ["/SecurityGroups/:id", () => import("./pages/security-groups/detail")],
   ["/SecurityGroups/:id/replace", () => import("./pages/security-groups/replace")],

@@ -9,7 +9,6 @@ import {
 } from "@aws-sdk/client-ec2";
 import { useQuery } from "@tanstack/react-query";
 import { query, send } from "./ec2";
-import { queryClient } from "./query";
 
 /** The image of lab guests, and that of guests that this server did not start. */
 export const labImage = "netns";
@@ -97,13 +96,4 @@ export const primaryOf = (i: Instance): InstanceNetworkInterface | undefined =>
 export function groupsOf(i: Instance) {
   const groups = new Map((i.NetworkInterfaces ?? []).flatMap((e) => e.Groups ?? []).map((g) => [g.GroupId!, g]));
   return [...groups.values()];
-}
-
-/** invalidateInstances has every list and page of instances ask again. */
-export async function invalidateInstances() {
-  await Promise.all(
-    ["SelectResources", "DescribeInstances", "DescribeInstancesCommand", "DescribeInstanceStatusCommand"].map((name) =>
-      queryClient.invalidateQueries({ queryKey: [name] }),
-    ),
-  );
 }

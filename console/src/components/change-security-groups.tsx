@@ -13,10 +13,17 @@ import {
 } from "@cloudscape-design/components";
 import { useState } from "react";
 import { messageOf } from "../api/errors";
-import { interfaceWithGroups, saveGroups, type Group, type InterfaceWithGroups } from "../api/interface-groups";
+import {
+  groupsCall,
+  interfaceWithGroups,
+  saveGroups,
+  type Group,
+  type InterfaceWithGroups,
+} from "../api/interface-groups";
 import { change as text } from "../text/security-group-picker";
 import { useApplied } from "./apply-status";
 import { SecurityGroupPicker } from "./security-group-picker";
+import { codeCall, ShowAsCode } from "./show-as-code";
 
 export interface ChangeSecurityGroupsProps {
   /** One of them is changed at a time; the first one at first. */
@@ -189,6 +196,7 @@ function GroupsForm({ eni, onClose }: { eni: InterfaceWithGroups; onClose: () =>
               )}
             </SpaceBetween>
           </Container>
+          <ShowAsCode calls={changed && groups.length ? [codeCall(groupsCall(eni.id, groups))] : []} />
         </SpaceBetween>
       </Form>
     </form>

@@ -95,6 +95,8 @@ export interface RuleTableProps {
   rules: SecurityGroupRule[];
   /** Beside those of EC2. */
   columns?: RuleColumn[];
+  /** The ids of the columns that are shown until a person chooses others, in this order; absent: all but hidden ones. */
+  shown?: string[];
   stale?: ReadonlySet<string>;
   loading?: boolean;
   error?: string | undefined;
@@ -133,7 +135,9 @@ export function RuleTable(props: RuleTableProps) {
   const known = kept.contentDisplay ?? [];
   const display = [
     ...known.filter((k) => columns.some((c) => c.id === k.id)),
-    ...columns.filter((c) => !known.some((k) => k.id === c.id)).map((c) => ({ id: c.id, visible: !c.hidden })),
+    ...inOrder(columns, props.shown)
+      .filter((c) => !known.some((k) => k.id === c.id))
+      .map((c) => ({ id: c.id, visible: props.shown?.includes(c.id) ?? !c.hidden })),
   ];
   return (
     <Table<SecurityGroupRule>
@@ -201,6 +205,14 @@ export function RuleTable(props: RuleTableProps) {
     />
   );
 }
+
+const inOrder = (columns: RuleColumn[], order: string[] | undefined) =>
+  order
+    ? [
+        ...order.flatMap((id) => columns.find((c) => c.id === id) ?? []),
+        ...columns.filter((c) => !order.includes(c.id)),
+      ]
+    : columns;
 
 function Empty({ children }: { children: ReactNode }) {
   return (

@@ -131,7 +131,7 @@ export function SecurityGroupPicker({ vpcId, groups, onChange, before, errorText
                 {text.remove}
               </Button>
             ),
-            width: 130,
+            width: 160,
           },
         ]}
       />

@@ -10,8 +10,8 @@ export const text = {
     state: "Instance state",
     status: "Status check",
     type: "Instance type",
-    privateIPv4: "Private IPv4 address",
-    ipv6: "IPv6 address",
+    privateIPv4: "Private IPv4",
+    ipv6: "IPv6 IP",
     groupNames: "Security group name",
     groupIds: "Security group ID",
     vpc: "VPC ID",
@@ -87,13 +87,13 @@ export const text = {
     },
   },
   done: {
-    started: (ids: string[]) => `Started ${ids.join(", ")}`,
-    stopped: (ids: string[]) => `Stopped ${ids.join(", ")}`,
-    terminated: (ids: string[]) => `Terminated ${ids.join(", ")}`,
-    starting: (ids: string[]) => `Starting ${ids.join(", ")}`,
-    stopping: (ids: string[]) => `Stopping ${ids.join(", ")}`,
-    terminating: (ids: string[]) => `Terminating (deleting) ${ids.join(", ")}`,
-    notStarted: (id: string, reason: string) => `${id} did not start: ${reason || "its state says no reason"}`,
+    start: (ids: string[]) => `Starting ${ids.join(", ")}`,
+    stop: (ids: string[]) => `Stopping ${ids.join(", ")}`,
+    terminate: (ids: string[]) => `Terminating (deleting) ${ids.join(", ")}`,
+  },
+  progress: {
+    of: (n: number, of: number, state: string) =>
+      of === 1 ? (n ? state : `Not yet ${state.toLowerCase()}`) : `${n} of ${of} ${state.toLowerCase()}`,
   },
   failed: {
     start: (n: number) => `${several(n, "instance")} could not be started`,

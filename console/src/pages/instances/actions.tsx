@@ -4,11 +4,13 @@ import { useState, type ReactNode } from "react";
 import { useNavigate } from "react-router";
 import { messageOf } from "../../api/errors";
 import { send } from "../../api/ec2";
-import { externalImage, invalidateInstances, useImageNames } from "../../api/instances";
+import { externalImage, useImageNames } from "../../api/instances";
+import { queryClient } from "../../api/query";
 import type { ActionMenu } from "../../components/action-menu";
 import { ManageTagsModal } from "../../components/tags-editor";
 import { useNotify } from "../../shell/notifications";
 import { text } from "../../text/instances";
+import { Progress } from "./progress";
 import { StateModal, SwitchModal, type Switch } from "./dialogs";
 
 const t = text.actions;
@@ -83,11 +85,11 @@ export function useInstanceActions(instances: Instance[], options: { detail?: bo
   const start = async () => {
     try {
       await send(new StartInstancesCommand({ InstanceIds: ids }));
-      notify({ type: "success", content: text.done.starting(ids) });
+      notify({ type: "success", header: text.done.start(ids), content: <Progress ids={ids} to="running" /> });
     } catch (error) {
       notify({ type: "error", header: text.failed.start(ids.length), content: messageOf(error) });
     }
-    await invalidateInstances();
+    await queryClient.invalidateQueries();
   };
   const onItem = (id: string) => {
     switch (id) {

@@ -1,6 +1,5 @@
 import type { Instance } from "@aws-sdk/client-ec2";
-import { Box, CopyToClipboard, Link, StatusIndicator, type StatusIndicatorProps } from "@cloudscape-design/components";
-import type { ReactNode } from "react";
+import { CopyToClipboard, Link, StatusIndicator, type StatusIndicatorProps } from "@cloudscape-design/components";
 import { text } from "../../text/instances";
 
 const stateTypes: Record<string, StatusIndicatorProps.Type> = {
@@ -46,28 +45,17 @@ export function Links({ items }: { items: { href: string; text: string }[] }) {
   );
 }
 
-/** Copyable shows a value with a button before it that copies it; nothing: a dash. */
-export function Copyable({
-  value,
-  label,
-  children,
-}: {
-  value?: string | undefined;
-  label: string;
-  children?: ReactNode;
-}) {
+/** Copyable shows a value with a button that copies it; nothing: a dash. */
+export function Copyable({ value, label }: { value?: string | undefined; label: string }) {
   if (!value) return text.none;
   return (
-    <Box variant="span" display="inline-block">
-      <CopyToClipboard
-        variant="icon"
-        copyButtonAriaLabel={text.detail.copy(label)}
-        copySuccessText={text.detail.copied}
-        copyErrorText={text.detail.notCopied}
-        textToCopy={value}
-      />{" "}
-      {children ?? value}
-    </Box>
+    <CopyToClipboard
+      variant="inline"
+      copyButtonAriaLabel={text.detail.copy(label)}
+      copySuccessText={text.detail.copied}
+      copyErrorText={text.detail.notCopied}
+      textToCopy={value}
+    />
   );
 }
 

@@ -9,7 +9,7 @@ import { useBack } from "../../shell/back";
 import { LoadingPage, Page } from "../../shell/page";
 import { text as instances } from "../../text/instances";
 import { change as text } from "../../text/security-group-picker";
-import { nameOf } from "./columns";
+import { nameOf } from "../../api/tags";
 
 export default function ChangeInstanceSecurityGroupsPage() {
   const id = useParams().id!;

@@ -1,12 +1,11 @@
 import type { Instance } from "@aws-sdk/client-ec2";
 import { Link } from "@cloudscape-design/components";
+import { nameOf } from "../../api/tags";
 import type { Column } from "../../components/resource-table";
 import { text } from "../../text/instances";
 import { Links, StateCell, timeOf } from "./cells";
 
 const t = text.columns;
-
-export const nameOf = (i: Instance) => i.Tags?.find((tag) => tag.Key === "Name")?.Value ?? "";
 
 export const imageName = (name: string | undefined, id: string | undefined) =>
   (name && (text.images[name as keyof typeof text.images] ?? name)) || id || text.none;

@@ -17,7 +17,8 @@ import { Page } from "../../shell/page";
 import { text } from "../../text/instances";
 import { useInstanceActions } from "./actions";
 import { Copyable, Links, StateCell } from "./cells";
-import { imageName, nameOf } from "./columns";
+import { nameOf } from "../../api/tags";
+import { imageName } from "./columns";
 import { InstanceTabs } from "./tabs";
 
 const t = text.detail;

@@ -11,12 +11,13 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { messageOf } from "../../api/errors";
 import { query, send } from "../../api/ec2";
-import { invalidateInstances, primaryOf } from "../../api/instances";
+import { primaryOf } from "../../api/instances";
 import { queryClient } from "../../api/query";
 import { useNotify } from "../../shell/notifications";
 import { text } from "../../text/instances";
 import { StateCell } from "./cells";
-import { nameOf } from "./columns";
+import { nameOf } from "../../api/tags";
+import { Progress } from "./progress";
 
 /** StateModal asks before instances are stopped or terminated, and does it. */
 export function StateModal(props: { kind: "stop" | "terminate"; instances: Instance[]; onClose: () => void }) {
@@ -32,13 +33,17 @@ export function StateModal(props: { kind: "stop" | "terminate"; instances: Insta
     try {
       if (kind === "stop") await send(new StopInstancesCommand({ InstanceIds: ids }));
       else await send(new TerminateInstancesCommand({ InstanceIds: ids }));
-      notify({ type: "success", content: kind === "stop" ? text.done.stopping(ids) : text.done.terminating(ids) });
+      notify({
+        type: "success",
+        header: text.done[kind](ids),
+        content: <Progress ids={ids} to={kind === "stop" ? "stopped" : "terminated"} />,
+      });
       onClose();
     } catch (e) {
       setError(e);
     }
     setBusy(false);
-    await invalidateInstances();
+    await queryClient.invalidateQueries();
   };
   return (
     <Modal
@@ -131,8 +136,7 @@ export function SwitchModal({ kind, instance, onClose }: { kind: Switch; instanc
         await send(new ModifyInstanceAttributeCommand({ InstanceId, [member]: { Value: on } }));
       }
       notify({ type: "success", content: text.protection.saved(words[kind].title, InstanceId, on) });
-      await queryClient.invalidateQueries({ queryKey: ["DescribeInstanceAttributeCommand"] });
-      await invalidateInstances();
+      await queryClient.invalidateQueries();
       onClose();
     } catch (e) {
       setError(e);

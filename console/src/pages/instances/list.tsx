@@ -8,7 +8,8 @@ import { ResourceTable } from "../../components/resource-table";
 import { Page } from "../../shell/page";
 import { text } from "../../text/instances";
 import { useInstanceActions } from "./actions";
-import { columns, nameOf } from "./columns";
+import { nameOf } from "../../api/tags";
+import { columns } from "./columns";
 import { whyNotLaunch } from "./lab";
 import { InstanceTabs } from "./tabs";
 

@@ -11,6 +11,9 @@ import { Links, timeOf } from "./cells";
 
 const t = text.security;
 
+// As EC2's console shows them here.
+const shown = ["name", "id", "ports", "protocol", "peer", "group", "description"];
+
 /** SecurityTab shows the groups of an instance and all their rules. */
 export function SecurityTab({ instance }: { instance: Instance }) {
   const groups = useMemo(() => groupsOf(instance), [instance]);
@@ -73,6 +76,7 @@ export function SecurityTab({ instance }: { instance: Instance }) {
           egress={egress}
           rules={(answer.data ?? []).filter((r) => r.IsEgress === egress)}
           columns={columns}
+          shown={shown}
           loading={answer.isLoading}
           error={answer.error ? messageOf(answer.error) : undefined}
         />
