@@ -13,6 +13,8 @@ import { TopBar } from "./shell/top-bar";
 // One line per page. Each is a chunk of its own, so that the first one is small.
 const pages: [path: string, load: () => Promise<{ default: ComponentType }>][] = [
   ["/SecurityGroups", () => import("./pages/security-groups/list")],
+  ["/CreateSecurityGroup", () => import("./pages/security-groups/create")],
+  ["/CopySecurityGroup/:id", () => import("./pages/security-groups/copy")],
   ["/SecurityGroups/:id/inbound", () => import("./pages/security-groups/edit-inbound")],
   ["/SecurityGroups/:id/outbound", () => import("./pages/security-groups/edit-outbound")],
   ["/Instances", () => import("./pages/instances/list")],

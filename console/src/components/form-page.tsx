@@ -18,6 +18,10 @@ export interface FormPageProps {
   /** What is wrong, and not with one field. */
   error?: ReactNode;
   disabled?: boolean;
+  /** Pages between the list and this one. */
+  trail?: { text: string; href: string }[];
+  /** The form needs the width of the window. */
+  wide?: boolean;
   /** What saving would send, for ShowAsCode. */
   calls?: CodeCall[];
   children: ReactNode;
@@ -40,7 +44,11 @@ export function FormPage(props: FormPageProps) {
     }
   }
   return (
-    <Page title={props.title} breadcrumbs={[props.list, { text: props.title, href: "#" }]} contentType="form">
+    <Page
+      title={props.title}
+      breadcrumbs={[props.list, ...(props.trail ?? []), { text: props.title, href: "#" }]}
+      contentType={props.wide ? "table" : "form"}
+    >
       <ContentLayout
         header={
           <Header variant="h1" description={props.description}>

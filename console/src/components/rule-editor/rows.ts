@@ -84,10 +84,13 @@ export function rowOf(rule: SecurityGroupRule, key = newRow().key): Row {
   };
 }
 
+/** newRowOf shows a rule that is to be made. */
+export const newRowOf = (rule: SecurityGroupRule): Row => ({ ...rowOf(rule), rule: undefined });
+
 /** copyOf shows a rule that is to be made again, in a group that takes the place of the one named. */
 export function copyOf(rule: SecurityGroupRule, group: string): Row {
-  const row = rowOf(rule);
-  return { ...row, rule: undefined, peers: row.peers.map((p) => (p === group ? self : p)) };
+  const row = newRowOf(rule);
+  return { ...row, peers: row.peers.map((p) => (p === group ? self : p)) };
 }
 
 /** portsOf reads "80" or "8000 - 8080"; what is neither has no ports, which the server refuses. */

@@ -1,8 +1,8 @@
 import type { SecurityGroup } from "@aws-sdk/client-ec2";
-import { Alert, Button, Container, ContentLayout, Form, Header, SpaceBetween } from "@cloudscape-design/components";
+import { Alert, Container, Header, SpaceBetween } from "@cloudscape-design/components";
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useRef, useState } from "react";
-import { useNavigate, useParams } from "react-router";
+import { useEffect, useState } from "react";
+import { useNavigate, useParams, useSearchParams } from "react-router";
 import { messageOf } from "../../api/errors";
 import { queryClient } from "../../api/query";
 import { seenQuery, usePreview, type Seen } from "../../api/rule-edits";
@@ -10,10 +10,13 @@ import { call } from "../../api/sallyport";
 import type { SecurityGroupRuleChange } from "../../api/sallyport_gen";
 import { groupQuery } from "../../api/security-groups";
 import { useApplied } from "../../components/apply-status";
+import { FormPage } from "../../components/form-page";
+import { proposedRules } from "../../components/proposed-rule";
+import { editCalls } from "../../components/rule-editor/calls";
 import { RuleChanges } from "../../components/rule-editor/changes";
 import { MeanwhileAlert } from "../../components/rule-editor/meanwhile";
 import { RuleEditor } from "../../components/rule-editor/rule-editor";
-import { editOf, isEmpty, partsOf, rebase, rowOf, type Row } from "../../components/rule-editor/rows";
+import { editOf, isEmpty, newRowOf, partsOf, rebase, rowOf, type Row } from "../../components/rule-editor/rows";
 import { told } from "../../components/rule-editor/told";
 import { WorldAlert } from "../../components/rule-editor/world";
 import { LoadingPage, Page } from "../../shell/page";
@@ -62,11 +65,13 @@ function Editor({ group, egress, now, look }: EditorProps) {
   const navigate = useNavigate();
   const applied = useApplied();
   const [seen, setSeen] = useState(now);
-  const [rows, setRows] = useState<Row[]>(() => now.rules.map((r) => rowOf(r)));
+  const [params] = useSearchParams();
+  const [rows, setRows] = useState<Row[]>(() => [
+    ...now.rules.map((r) => rowOf(r)),
+    ...proposedRules(params).map((r) => newRowOf(r)),
+  ]);
   const [tried, setTried] = useState(false);
-  const [busy, setBusy] = useState(false);
   const [refused, setRefused] = useState<{ error: unknown; edit: string }>();
-  const form = useRef<HTMLFormElement>(null);
 
   const edit = editOf(rows, seen.rules, egress);
   const request = partsOf(edit);
@@ -91,10 +96,8 @@ function Editor({ group, egress, now, look }: EditorProps) {
   const back = () => void navigate(`/SecurityGroups/${id}`);
 
   async function save() {
-    if (busy) return;
     if (!dirty) return back();
     setTried(true);
-    setBusy(true);
     try {
       const { revision } = await call("EditSecurityGroupRules", { GroupId: id, Revision: seen.revision, ...request });
       void queryClient.invalidateQueries();
@@ -102,9 +105,7 @@ function Editor({ group, egress, now, look }: EditorProps) {
       back();
     } catch (error) {
       setRefused({ error, edit: JSON.stringify(request) });
-      setBusy(false);
       await Promise.all([look(), preview.again()]);
-      form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
     }
   }
 
@@ -129,92 +130,57 @@ function Editor({ group, egress, now, look }: EditorProps) {
 
   const title = egress ? t.editOutbound : t.editInbound;
   const wrong = refused?.edit === JSON.stringify(request) ? refused.error : undefined;
+  // What stands beside a row need not be said twice.
+  const message =
+    says.whole.map((p) => `${p.Message} (${p.Code})`).join(" ") ||
+    (wrong !== undefined && says.problems === 0 && messageOf(wrong));
   return (
-    <Page
+    <FormPage
       title={title}
-      contentType="table"
-      breadcrumbs={[
-        { text: t.list, href: "#/SecurityGroups" },
-        { text: `${id} - ${group.GroupName}`, href: `#/SecurityGroups/${id}` },
-        { text: title, href: "#" },
-      ]}
+      description={egress ? t.aboutOutbound : t.aboutInbound}
+      wide
+      list={{ text: t.list, href: "#/SecurityGroups" }}
+      trail={[{ text: `${id} - ${group.GroupName}`, href: `#/SecurityGroups/${id}` }]}
+      submit={t.save}
+      onSubmit={save}
+      cancelPath={`/SecurityGroups/${id}`}
+      error={message}
+      calls={editCalls(id, edit, egress)}
     >
-      <ContentLayout
+      <MeanwhileAlert
+        groupId={id}
+        seen={seen}
+        now={now}
+        edited={edited}
+        onMerge={() => {
+          setRows((old) => rebase(old, seen.rules, now.rules));
+          setSeen(now);
+        }}
+        onDiscard={() => {
+          setRows(now.rules.map((r) => rowOf(r)));
+          setSeen(now);
+          setTried(false);
+        }}
+      />
+      <Container
         header={
-          <Header variant="h1" description={egress ? t.aboutOutbound : t.aboutInbound}>
-            {title}
+          <Header variant="h2" counter={`(${rows.length})`}>
+            {egress ? t.outbound : t.inbound}
           </Header>
         }
       >
-        <form
-          ref={form}
-          noValidate
-          onSubmit={(e) => {
-            e.preventDefault();
-            void save();
-          }}
-        >
-          <Form
-            actions={
-              <SpaceBetween direction="horizontal" size="xs">
-                <Button formAction="none" variant="link" onClick={back}>
-                  {t.cancel}
-                </Button>
-                <Button formAction="submit" variant="primary" loading={busy}>
-                  {t.save}
-                </Button>
-              </SpaceBetween>
-            }
-          >
-            <SpaceBetween size="l">
-              <MeanwhileAlert
-                groupId={id}
-                seen={seen}
-                now={now}
-                edited={edited}
-                onMerge={() => {
-                  setRows((old) => rebase(old, seen.rules, now.rules));
-                  setSeen(now);
-                }}
-                onDiscard={() => {
-                  setRows(now.rules.map((r) => rowOf(r)));
-                  setSeen(now);
-                  setTried(false);
-                }}
-              />
-              <Container
-                header={
-                  <Header variant="h2" counter={`(${rows.length})`}>
-                    {egress ? t.outbound : t.inbound}
-                  </Header>
-                }
-              >
-                <SpaceBetween size="l">
-                  <RuleEditor rows={rows} onChange={setRows} egress={egress} vpcId={group.VpcId ?? ""} told={says} />
-                  <WorldAlert told={says} egress={egress} />
-                </SpaceBetween>
-              </Container>
-              <RuleChanges
-                changes={preview.preview?.Changes ?? []}
-                problems={says.problems}
-                current={preview.current}
-                error={preview.error}
-                onUndo={undo}
-              />
-              {says.whole.length > 0 && (
-                <Alert type="error" header={t.refused}>
-                  {says.whole.map((p) => `${p.Message} (${p.Code})`).join(" ")}
-                </Alert>
-              )}
-              {wrong !== undefined && (
-                <Alert type="error" header={t.refused}>
-                  {messageOf(wrong)}
-                </Alert>
-              )}
-            </SpaceBetween>
-          </Form>
-        </form>
-      </ContentLayout>
-    </Page>
+        <SpaceBetween size="l">
+          <RuleEditor rows={rows} onChange={setRows} egress={egress} vpcId={group.VpcId ?? ""} told={says} />
+          <WorldAlert told={says} egress={egress} />
+        </SpaceBetween>
+      </Container>
+      <RuleChanges
+        changes={preview.preview?.Changes ?? []}
+        problems={says.problems}
+        current={preview.current}
+        error={preview.error}
+        onUndo={undo}
+      />
+    </FormPage>
   );
 }

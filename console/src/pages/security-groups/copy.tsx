@@ -1,0 +1,1 @@
+export { CopySecurityGroupPage as default } from "./create";
