@@ -4,7 +4,7 @@ import { QueryClientProvider } from "@tanstack/react-query";
 import { lazy, Suspense, type ComponentType } from "react";
 import { HashRouter, Navigate, Route, Routes } from "react-router";
 import { queryClient } from "./api/query";
-import { SessionGate, SessionProvider } from "./session";
+import { SessionGate } from "./session";
 import { NotificationsProvider } from "./shell/notifications";
 import { LoadingPage, NotFoundPage } from "./shell/page";
 import { PreferencesProvider } from "./shell/preferences";
@@ -48,24 +48,22 @@ export function App() {
     <I18nProvider locale="en" messages={[messages]}>
       <QueryClientProvider client={queryClient}>
         <PreferencesProvider>
-          <SessionProvider>
-            <HashRouter>
-              <SessionGate>
-                <NotificationsProvider>
-                  <TopBar />
-                  <Suspense fallback={<LoadingPage />}>
-                    <Routes>
-                      <Route path="/" element={<Navigate to="/SecurityGroups" replace />} />
-                      {routes.map(([path, Page]) => (
-                        <Route key={path} path={path} element={<Page />} />
-                      ))}
-                      <Route path="*" element={<NotFoundPage />} />
-                    </Routes>
-                  </Suspense>
-                </NotificationsProvider>
-              </SessionGate>
-            </HashRouter>
-          </SessionProvider>
+          <HashRouter>
+            <SessionGate>
+              <NotificationsProvider>
+                <TopBar />
+                <Suspense fallback={<LoadingPage />}>
+                  <Routes>
+                    <Route path="/" element={<Navigate to="/SecurityGroups" replace />} />
+                    {routes.map(([path, Page]) => (
+                      <Route key={path} path={path} element={<Page />} />
+                    ))}
+                    <Route path="*" element={<NotFoundPage />} />
+                  </Routes>
+                </Suspense>
+              </NotificationsProvider>
+            </SessionGate>
+          </HashRouter>
         </PreferencesProvider>
       </QueryClientProvider>
     </I18nProvider>

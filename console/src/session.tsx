@@ -1,119 +1,73 @@
-import { createContext, useContext, useEffect, useMemo, useState, type ReactNode } from "react";
+import { Box, Button, SpaceBetween, Spinner } from "@cloudscape-design/components";
+import { Fragment, useEffect, useState, useSyncExternalStore, type ReactNode } from "react";
 import { queryClient } from "./api/query";
+import * as api from "./api/session";
+import { SignInAgain, SignInPage } from "./pages/sign-in";
 import { LoadingPage } from "./shell/page";
-import { SignInPage } from "./pages/sign-in";
+import { text } from "./text/sign-in";
 
-/** What POST /session answers. The keys stay in this page's memory. */
-export interface Session {
-  AccessKeyId: string;
-  SecretAccessKey: string;
-  SessionToken: string;
-  Expiration: string;
-  UserName: string;
-  Role: string;
-  Region: string;
-  Account: string;
+api.onForget(() => queryClient.clear());
+
+/** useSession returns who is signed in, undefined if nobody is, and how to sign out. */
+export function useSession() {
+  const state = useSyncExternalStore(api.subscribe, api.current);
+  return { session: "person" in state ? state.person : undefined, signOut: api.signOut };
 }
 
-/** Why there is no session. */
-export interface SignInError {
-  Code: string;
-  Message: string;
-}
+let started = false;
 
-type Proof = { UserName: string; Password: string } | { Token: string } | Record<string, never>;
-
-const renewBefore = 2 * 60 * 1000; // ms
-
-let current: Session | undefined;
-let asking: Promise<Session> | undefined;
-let told: (s: Session | undefined) => void = () => {};
-
-async function ask(proof: Proof): Promise<Session> {
-  const response = await fetch("/session", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(proof),
-    credentials: "same-origin",
-  });
-  const body: unknown = await response.json();
-  if (!response.ok) {
-    current = undefined;
-    told(undefined);
-    const refused = body as SignInError;
-    throw Object.assign(new Error(refused.Message), { name: refused.Code });
-  }
-  current = body as Session;
-  told(current);
-  return current;
-}
-
-/** credentials are for the clients: the keys, fresh ones when those at hand are about to expire. */
-export async function credentials() {
-  if (!current || Date.parse(current.Expiration) - Date.now() < renewBefore) {
-    asking ??= ask({}).finally(() => (asking = undefined));
-    await asking;
-  }
-  const s = current!;
-  return {
-    accessKeyId: s.AccessKeyId,
-    secretAccessKey: s.SecretAccessKey,
-    sessionToken: s.SessionToken,
-    expiration: new Date(s.Expiration),
-  };
-}
-
-/** region is where the server says that it is. */
-export const region = () => current?.Region ?? "us-east-1";
-
-interface SessionState {
-  session: Session | undefined;
-  signIn: (userName: string, password: string) => Promise<void>;
-  signOut: () => Promise<void>;
-}
-
-const Context = createContext<SessionState | undefined>(undefined);
-
-export function useSession(): SessionState {
-  return useContext(Context)!;
-}
-
-// A link holds its token behind the #, which no server sees; it leaves the address bar before anything else happens.
-function takeToken(): string | undefined {
-  const token = /^#token=(.+)$/.exec(location.hash)?.[1];
-  if (token) history.replaceState(null, "", location.pathname);
-  return token;
-}
-
-const token = takeToken();
-
-export function SessionProvider({ children }: { children: ReactNode }) {
-  const [session, setSession] = useState<Session>();
-  const [known, setKnown] = useState(false);
-  useEffect(() => {
-    told = setSession;
-    asking ??= ask(token ? { Token: token } : {}).finally(() => (asking = undefined));
-    asking.catch(() => {}).finally(() => setKnown(true));
-  }, []);
-  const state = useMemo<SessionState>(
-    () => ({
-      session,
-      async signIn(UserName, Password) {
-        await ask({ UserName, Password });
-      },
-      async signOut() {
-        await fetch("/session", { method: "DELETE" });
-        current = undefined;
-        queryClient.clear();
-        setSession(undefined);
-      },
-    }),
-    [session],
-  );
-  return <Context value={state}>{known ? children : <LoadingPage />}</Context>;
-}
-
-/** Shows what it holds to who is signed in, else the page to sign in with. */
+/** Shows what it holds to who is signed in, else the page to sign in with. When a session ends what is shown stays, under
+ * a dialog to sign in again with. */
 export function SessionGate({ children }: { children: ReactNode }) {
-  return useSession().session ? children : <SignInPage />;
+  const state = useSyncExternalStore(api.subscribe, api.current);
+  useEffect(() => {
+    if (!started) void api.start();
+    started = true;
+  }, []);
+  switch (state.phase) {
+    case "asking":
+      return <LoadingPage />;
+    case "unreachable":
+      return <Unreachable />;
+    case "out":
+      return <SignInPage why={state.why} />;
+    case "in":
+    case "ended":
+      return (
+        <>
+          <Fragment key={`${state.person.Account}/${state.person.UserName}`}>{children}</Fragment>
+          {state.phase === "ended" && <SignInAgain person={state.person} why={state.why} />}
+        </>
+      );
+  }
+}
+
+const tryAgain = 3_000; // ms
+
+function Unreachable() {
+  const [asking, setAsking] = useState(false);
+  const ask = () => {
+    setAsking(true);
+    void api.start().finally(() => setAsking(false));
+  };
+  useEffect(() => {
+    if (asking) return;
+    const timer = setTimeout(ask, tryAgain);
+    return () => clearTimeout(timer);
+  }, [asking]);
+  return (
+    <main>
+      <Box textAlign="center" padding="xxl">
+        <SpaceBetween size="m" alignItems="center">
+          <Box variant="h1">{text.waiting.title}</Box>
+          <div role="status">
+            <Spinner /> {text.waiting.body}
+          </div>
+          <Button loading={asking} onClick={ask}>
+            {text.waiting.again}
+          </Button>
+        </SpaceBetween>
+      </Box>
+    </main>
+  );
 }

@@ -420,7 +420,9 @@ func TestSessionEnds(t *testing.T) {
 		end func(answer)
 		by  string // "": only who signed in with the token
 	}{
-		"signed out": {func(a answer) { d.ask(0, http.MethodDelete, "", a.cookie).want(t, "sign out", http.StatusNoContent, "") }, "any"},
+		"signed out": {func(a answer) {
+			d.ask(0, http.MethodDelete, "", a.cookie).want(t, "sign out", http.StatusNoContent, "")
+		}, "any"},
 		"user disabled": {all(func(s *vpc.State) (vpc.Change, error) {
 			_, c, err := s.ModifyUser("bob", vpc.UserChange{Disabled: new(true)})
 			return c, err

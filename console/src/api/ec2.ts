@@ -5,8 +5,8 @@ import {
   type ServiceOutputTypes,
 } from "@aws-sdk/client-ec2";
 import { queryOptions, type QueryKey } from "@tanstack/react-query";
-import { credentials, region } from "../session";
 import { actionOf } from "./action";
+import { region, signed, systemClockOffset, type Keys } from "./session";
 
 /** Of a call that was answered: the result, and the revision of the state that it shows or made. */
 export interface Answer<Output> {
@@ -20,12 +20,18 @@ type Command<In extends ServiceInputTypes, Out extends ServiceOutputTypes> = Par
 >[0];
 
 let client: EC2Client | undefined;
+let clientKeys: Keys | undefined;
 
-function ec2(): EC2Client {
+// A client for each set of keys: one that is given a function keeps what it returned until it expires, also when the
+// server has ended it.
+function ec2(keys: Keys): EC2Client {
+  if (clientKeys !== keys) client = undefined;
+  clientKeys = keys;
   client ??= new EC2Client({
     region: region(),
     endpoint: location.origin,
-    credentials,
+    credentials: keys,
+    systemClockOffset: systemClockOffset(),
     maxAttempts: 3,
   });
   return client;
@@ -46,7 +52,7 @@ export async function send<In extends ServiceInputTypes, Out extends ServiceOutp
     },
     { step: "deserialize", priority: "high", name: "revision", override: true },
   );
-  const output = await ec2().send(command);
+  const output = await signed((keys) => ec2(keys).send(command));
   return { output, revision: revisions.get(output) ?? 0 };
 }
 

@@ -2,12 +2,10 @@ import { Sha256 } from "@aws-crypto/sha256-js";
 import { HttpRequest } from "@smithy/protocol-http";
 import { SignatureV4 } from "@smithy/signature-v4";
 import { queryOptions } from "@tanstack/react-query";
-import { credentials, region } from "../session";
 import type { Answer } from "./ec2";
 import { Refusal } from "./errors";
 import { shapes, Version, type Operations } from "./sallyport_gen";
-
-let signer: SignatureV4 | undefined;
+import { region, signed, signingDate, type Keys } from "./session";
 
 /** call makes one further action, signed as an EC2 call is. A refusal is thrown as a Refusal. */
 export async function call<K extends keyof Operations>(
@@ -16,9 +14,16 @@ export async function call<K extends keyof Operations>(
 ): Promise<Answer<Operations[K]["result"]>> {
   const form = new URLSearchParams({ Action: action, Version });
   putMembers(form, "", `${action}Request`, request as Values);
-  const body = form.toString();
-  signer ??= new SignatureV4({ service: "ec2", region: region(), credentials, sha256: Sha256 });
-  const signed = await signer.sign(
+  const response = await signed((keys) => post(form.toString(), keys));
+  return {
+    output: readMembers(response.document.documentElement, `${action}Result`),
+    revision: response.revision,
+  };
+}
+
+async function post(body: string, keys: Keys) {
+  const signer = new SignatureV4({ service: "ec2", region: region(), credentials: keys, sha256: Sha256 });
+  const request = await signer.sign(
     new HttpRequest({
       method: "POST",
       protocol: location.protocol,
@@ -31,8 +36,9 @@ export async function call<K extends keyof Operations>(
       },
       body,
     }),
+    { signingDate: signingDate() },
   );
-  const headers = { ...signed.headers };
+  const headers = { ...request.headers };
   delete headers.host; // the browser writes it itself
   const response = await fetch("/", { method: "POST", headers, body });
   const document = new DOMParser().parseFromString(await response.text(), "text/xml");
@@ -45,10 +51,7 @@ export async function call<K extends keyof Operations>(
       response.headers.get("x-amzn-RequestId") ?? undefined,
     );
   }
-  return {
-    output: readMembers(document.documentElement, `${action}Result`),
-    revision: Number(response.headers.get("x-sallyport-revision") ?? 0),
-  };
+  return { document, revision: Number(response.headers.get("x-sallyport-revision") ?? 0) };
 }
 
 /** further is what useQuery needs for a reading action: `useQuery(further("DescribeQuotas", {}))`. */

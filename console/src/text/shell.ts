@@ -32,11 +32,4 @@ export const text = {
     why: "Why?",
   },
   notifications: { label: "Notifications", dismiss: "Dismiss" },
-  signIn: {
-    title: "Sign in to Sallyport",
-    userName: "User name",
-    password: "Password",
-    submit: "Sign in",
-    link: "No password? On the server, `sallyport console` prints a link that signs you in.",
-  },
 };
