@@ -50,6 +50,8 @@ export interface RuleColumn {
   compare?: (a: SecurityGroupRule, b: SecurityGroupRule) => number;
   hidden?: boolean;
   minWidth?: number;
+  /** Longer texts end in an ellipsis, unless lines are wrapped. */
+  maxWidth?: number;
 }
 
 /** ruleColumns are those of EC2's console; stale are the ids of rules that have a mark beside their peer. */
@@ -59,17 +61,16 @@ export function ruleColumns(
   stale: ReadonlySet<string> = new Set(),
 ): RuleColumn[] {
   return [
-    { id: "name", header: text.name, text: nameOf, minWidth: 90 },
-    { id: "id", header: text.id, text: (r) => r.SecurityGroupRuleId ?? "", minWidth: 205 },
-    { id: "version", header: text.ipVersion, text: versionOf, minWidth: 125 },
-    { id: "type", header: text.type, text: (r) => typeOf(r).label, minWidth: 140 },
-    { id: "protocol", header: text.protocol, text: protocolText, minWidth: 115 },
+    { id: "name", header: text.name, text: nameOf },
+    { id: "id", header: text.id, text: (r) => r.SecurityGroupRuleId ?? "" },
+    { id: "version", header: text.ipVersion, text: versionOf },
+    { id: "type", header: text.type, text: (r) => typeOf(r).label },
+    { id: "protocol", header: text.protocol, text: protocolText },
     {
       id: "ports",
       header: text.ports,
       text: portText,
       compare: (a, b) => (a.FromPort ?? -1) - (b.FromPort ?? -1) || (a.ToPort ?? -1) - (b.ToPort ?? -1),
-      minWidth: 125,
     },
     {
       id: "peer",
@@ -81,9 +82,8 @@ export function ruleColumns(
           {stale.has(r.SecurityGroupRuleId ?? "") && <Badge color="severity-medium">{text.stale}</Badge>}
         </SpaceBetween>
       ),
-      minWidth: 250,
     },
-    { id: "description", header: text.description, text: (r) => r.Description ?? "", minWidth: 150 },
+    { id: "description", header: text.description, text: (r) => r.Description ?? "", maxWidth: 300 },
   ];
 }
 
@@ -145,7 +145,7 @@ export function RuleTable(props: RuleTableProps) {
       variant={props.variant ?? "container"}
       items={items}
       trackBy="SecurityGroupRuleId"
-      resizableColumns
+      wrapLines={kept.wrapLines ?? false}
       loading={props.loading ?? false}
       loadingText={text.loading}
       {...(props.onSelect
@@ -163,6 +163,7 @@ export function RuleTable(props: RuleTableProps) {
         sortingComparator: c.compare ?? ((a, b) => c.text(a).localeCompare(c.text(b), undefined, { numeric: true })),
         isRowHeader: c.id === "id",
         ...(c.minWidth ? { minWidth: c.minWidth } : {}),
+        ...(c.maxWidth ? { maxWidth: c.maxWidth } : {}),
       }))}
       columnDisplay={display}
       ariaLabels={{
@@ -190,12 +191,13 @@ export function RuleTable(props: RuleTableProps) {
           title={text.preferences.title}
           confirmLabel={text.preferences.confirm}
           cancelLabel={text.preferences.cancel}
-          preferences={{ pageSize, contentDisplay: display }}
+          preferences={{ pageSize, contentDisplay: display, wrapLines: kept.wrapLines ?? false }}
           onConfirm={(e) => change({ tables: { ...preferences.tables, [props.name]: e.detail } })}
           pageSizePreference={{
             title: text.preferences.pageSize,
             options: pageSizes.map((n) => ({ value: n, label: String(n) })),
           }}
+          wrapLinesPreference={text.preferences.wrap}
           contentDisplayPreference={{
             title: text.preferences.columns,
             options: columns.map((c) => ({ id: c.id, label: c.header })),

@@ -58,8 +58,8 @@ export function TopBar() {
     },
   ];
   return (
-    <header id="top-bar" style={{ position: "sticky", top: 0, zIndex: 1002 }}>
+    <div id="top-bar" style={{ position: "sticky", top: 0, zIndex: 1002 }}>
       <TopNavigation identity={{ href: "#/", title: text.product }} utilities={utilities} />
-    </header>
+    </div>
   );
 }

@@ -30,6 +30,7 @@ export const text = {
     cancel: "Cancel",
     pageSize: "Page size",
     columns: "Columns",
+    wrap: { label: "Wrap lines", description: "Show all of a text" },
   },
   pages: {
     nextPageLabel: "Next page",

@@ -20,7 +20,7 @@ import { forgetGroups, usesQuery } from "../../api/security-groups";
 import { codeCall, ShowAsCode } from "../../components/show-as-code";
 import { useNotify } from "../../shell/notifications";
 import { text } from "../../text/security-groups";
-import { BlockerLinks, blockerText, Refusal } from "./uses";
+import { BlockerLinks, blockerText, Named, Refusal } from "./uses";
 
 const t = text.delete;
 
@@ -127,25 +127,24 @@ export function DeleteGroups({ groups, onClose }: Props) {
               id: "group",
               header: t.group,
               cell: (u) => (
-                <>
-                  <Link href={`#/SecurityGroups/${u.GroupId}`}>{u.GroupId}</Link> / {u.GroupName}
-                </>
+                <SpaceBetween size="xxs">
+                  <Named page="SecurityGroups" id={u.GroupId} name={u.GroupName} />
+                  {u.Deletable || after.includes(u) ? (
+                    <StatusIndicator type="success">{u.Deletable ? t.yes : t.later}</StatusIndicator>
+                  ) : (
+                    <StatusIndicator type="error">{t.no}</StatusIndicator>
+                  )}
+                </SpaceBetween>
               ),
               isRowHeader: true,
+              verticalAlign: "top",
             },
             {
-              id: "status",
-              header: t.status,
-              cell: (u) =>
-                u.Deletable ? (
-                  <StatusIndicator type="success">{t.yes}</StatusIndicator>
-                ) : after.includes(u) ? (
-                  <StatusIndicator type="success">{t.later}</StatusIndicator>
-                ) : (
-                  <StatusIndicator type="error">{t.no}</StatusIndicator>
-                ),
+              id: "why",
+              header: t.why,
+              cell: (u) => <Why uses={u} onLeave={() => onClose(gone)} />,
+              verticalAlign: "top",
             },
-            { id: "why", header: t.why, cell: (u) => <Why uses={u} onLeave={() => onClose(gone)} /> },
           ]}
         />
         {doomed.length > 0 && (

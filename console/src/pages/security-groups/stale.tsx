@@ -164,7 +164,7 @@ export function StaleRules({ vpcId, groupId }: { vpcId: string; groupId?: string
         ]}
         header={
           <Header
-            variant="h2"
+            variant={groupId ? "h2" : "h1"}
             counter={`(${rules.length})`}
             description={t.about}
             actions={
