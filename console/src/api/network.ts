@@ -40,9 +40,21 @@ export async function describeGroups(ids: string[]): Promise<SecurityGroup[]> {
   return (await send(new DescribeSecurityGroupsCommand({ GroupIds: ids }))).output.SecurityGroups ?? [];
 }
 
-export async function describeRules(ids: string[]): Promise<SecurityGroupRule[]> {
+/** A rule, and the name of its group, which EC2's answer lacks. */
+export type NamedRule = SecurityGroupRule & { GroupName?: string };
+
+export async function describeRules(ids: string[]): Promise<NamedRule[]> {
   const { output } = await send(new DescribeSecurityGroupRulesCommand({ SecurityGroupRuleIds: ids }));
-  return output.SecurityGroupRules ?? [];
+  const rules = output.SecurityGroupRules ?? [];
+  // By a filter, which refuses no id of a group that went meanwhile; of values one may have 200.
+  const groups = [...new Set(rules.map((r) => r.GroupId!))];
+  const names = new Map<string, string>();
+  for (let i = 0; i < groups.length; i += 200) {
+    const Filters = [{ Name: "group-id", Values: groups.slice(i, i + 200) }];
+    const answer = await send(new DescribeSecurityGroupsCommand({ Filters }));
+    for (const g of answer.output.SecurityGroups ?? []) names.set(g.GroupId!, g.GroupName!);
+  }
+  return rules.map((r) => ({ ...r, GroupName: names.get(r.GroupId!) ?? "" }));
 }
 
 export async function describeInterfaces(ids: string[]): Promise<NetworkInterface[]> {

@@ -133,6 +133,7 @@ export const text = {
     none: "No entries yet",
     noMatch: "No entry matches",
     find: "Find entries",
+    show: "Show the entry",
     change: "Change",
     added: "New",
     changed: "Changed",

@@ -29,7 +29,7 @@ import { codeCall, resultOf } from "../../components/show-as-code";
 import { TagsSection } from "../../components/tags-editor";
 import { useNotify } from "../../shell/notifications";
 import { text } from "../../text/prefix-lists";
-import { EntriesEditor } from "./entries-editor";
+import { EntriesEditor, pageSize } from "./entries-editor";
 import { entriesOfRows, problemsOf, rowAbout, rowOf, type Row } from "./rows";
 
 const t = text.create;
@@ -90,7 +90,7 @@ export default function CreatePrefixListPage() {
       list={{ text: text.title, href: "#/PrefixLists" }}
       submit={t.submit}
       disabled={!named.valid || problemsOf(rows).size > 0}
-      error={errors.whole ?? (refused && !rowAbout(rows, refused) ? refused : undefined)}
+      error={errors.whole ?? (refused && (rows.length > pageSize || !rowAbout(rows, refused)) ? refused : undefined)}
       calls={[
         codeCall(createCommand(list, tags)),
         ...rest.map((c, i) => codeCall(modifyCommand(resultOf(0, "PrefixList.PrefixListId"), i + 1, c))),

@@ -1,4 +1,5 @@
 import {
+  Alert,
   Box,
   Button,
   FormField,
@@ -19,7 +20,8 @@ import { text } from "../../text/prefix-lists";
 import { problemsOf, rowAbout, rowOf, stateOf, type Row, type RowState } from "./rows";
 
 const t = text.editor;
-const pageSize = 50; // rows with fields are slow to draw
+/** Rows of one page. */
+export const pageSize = 50; // rows with fields are slow to draw
 
 export interface EntriesEditorProps {
   rows: Row[];
@@ -80,8 +82,29 @@ export function EntriesEditor({ rows, onChange, maxEntries, family, refused, fre
 
   const undo = (r: Row) => set(r.key, { ...r.was, removed: false });
 
+  // It may be on another page, or filtered away.
+  const elsewhere = about && !items.includes(about) ? about : undefined;
+  function show(r: Row) {
+    setFilter("");
+    setPage(Math.floor(rows.indexOf(r) / pageSize) + 1);
+  }
+
   return (
     <div ref={top}>
+      {elsewhere && (
+        <Box margin={{ bottom: "s" }}>
+          <Alert
+            type="error"
+            action={
+              <Button formAction="none" onClick={() => show(elsewhere)}>
+                {t.show}
+              </Button>
+            }
+          >
+            {refused}
+          </Alert>
+        </Box>
+      )}
       <Table
         items={items}
         trackBy={(r) => String(r.key)}

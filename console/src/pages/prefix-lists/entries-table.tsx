@@ -1,5 +1,13 @@
 import { useCollection } from "@cloudscape-design/collection-hooks";
-import { Box, Button, Pagination, Table, type TableProps, TextFilter } from "@cloudscape-design/components";
+import {
+  Box,
+  Button,
+  Pagination,
+  SpaceBetween,
+  Table,
+  type TableProps,
+  TextFilter,
+} from "@cloudscape-design/components";
 import type { ReactNode } from "react";
 import { messageOf } from "../../api/errors";
 import type { Entry } from "../../api/prefix-lists";
@@ -40,7 +48,7 @@ export function EntriesTable<T extends Entry>(props: EntriesTableProps<T>) {
       ariaLabels={{ tableLabel: props.label }}
       header={props.header}
       filter={
-        <>
+        <SpaceBetween size="s">
           {props.beside}
           <TextFilter
             {...filterProps}
@@ -48,7 +56,7 @@ export function EntriesTable<T extends Entry>(props: EntriesTableProps<T>) {
             filteringAriaLabel={t.find}
             countText={t.matches(filteredItemsCount ?? 0)}
           />
-        </>
+        </SpaceBetween>
       }
       pagination={<Pagination {...paginationProps} />}
       {...(props.error ? { empty: <Box color="text-status-error">{messageOf(props.error)}</Box> } : {})}

@@ -1,4 +1,3 @@
-import type { ManagedPrefixList } from "@aws-sdk/client-ec2";
 import {
   Alert,
   Box,
@@ -15,13 +14,11 @@ import { useState } from "react";
 import { useNavigate, useParams } from "react-router";
 import { useDryRun } from "../../api/dry-run";
 import { messageOf } from "../../api/errors";
-import { prefixListQuery } from "../../api/network";
 import {
   changesOf,
   describePrefixLists,
   entriesOf,
   entriesOfCall,
-  entriesQuery,
   inCalls,
   modifyCommand,
   modifyEntries,
@@ -35,7 +32,7 @@ import { codeCall } from "../../components/show-as-code";
 import { LoadingPage, Page } from "../../shell/page";
 import { text as shell } from "../../text/shell";
 import { text } from "../../text/prefix-lists";
-import { EntriesEditor } from "./entries-editor";
+import { EntriesEditor, pageSize } from "./entries-editor";
 import { changesOfRows, problemsOf, rebased, rowAbout, rowsOf, stateOf } from "./rows";
 
 const t = text.modify;
@@ -52,35 +49,32 @@ const patterns: FieldPatterns<"name" | "version" | "entries"> = [
 interface Base {
   version: number;
   name: string;
+  family: string;
+  maxEntries: number;
   entries: Entry[];
 }
 
 export default function ModifyPrefixListPage() {
   const id = useParams().id!;
-  const answer = useQuery({ ...prefixListQuery(id), staleTime: 0, gcTime: 0 });
-  const list = answer.data?.PrefixLists?.[0];
-  const entries = useQuery({ ...entriesQuery(id, list?.Version ?? 0), enabled: list !== undefined });
-  const error = answer.error ?? entries.error;
-  if (error) {
-    return (
-      <Page title={t.title(id)} breadcrumbs={[{ text: text.title, href: "#/PrefixLists" }]}>
-        <Alert type="error" header={shell.error.title}>
-          {messageOf(error)}
-        </Alert>
-      </Page>
-    );
-  }
-  if (!list || !entries.data) return <LoadingPage />;
-  return <ModifyForm key={id} list={list} entries={entries.data} />;
+  // Looked at once: what comes later is a conflict, not a new beginning.
+  const answer = useQuery({ queryKey: ["prefix-list-form", id], queryFn: () => look(id), gcTime: 0 });
+  if (answer.data) return <ModifyForm key={id} id={id} first={answer.data} />;
+  if (answer.isPending) return <LoadingPage />;
+  return (
+    <Page title={t.title(id)} breadcrumbs={[{ text: text.title, href: "#/PrefixLists" }]}>
+      <Alert type="error" header={shell.error.title}>
+        {messageOf(answer.error)}
+      </Alert>
+    </Page>
+  );
 }
 
-function ModifyForm({ list, entries }: { list: ManagedPrefixList; entries: Entry[] }) {
-  const id = list.PrefixListId!;
+function ModifyForm({ id, first }: { id: string; first: Base }) {
   const navigate = useNavigate();
   const applied = useApplied();
-  const [base, setBase] = useState<Base>({ version: list.Version!, name: list.PrefixListName!, entries });
+  const [base, setBase] = useState(first);
   const [name, setName] = useState(base.name);
-  const [rows, setRows] = useState(() => rowsOf(entries));
+  const [rows, setRows] = useState(() => rowsOf(first.entries));
   const [progress, setProgress] = useState<{ done: number; of: number }>();
   const [partly, setPartly] = useState<number>();
   const changes = changesOfRows(rows);
@@ -136,12 +130,13 @@ function ModifyForm({ list, entries }: { list: ManagedPrefixList; entries: Entry
 
   return (
     <FormPage
-      title={t.title(id)}
+      title={t.title(base.name)}
+      description={id}
       list={{ text: text.title, href: "#/PrefixLists" }}
       cancelPath={`/PrefixLists/${id}`}
       submit={t.submit}
       disabled={!calls.length || conflict || problemsOf(rows).size > 0}
-      error={errors.whole ?? (refused && !rowAbout(rows, refused) ? refused : undefined)}
+      error={errors.whole ?? (refused && (rows.length > pageSize || !rowAbout(rows, refused)) ? refused : undefined)}
       calls={calls.map((c, i) => codeCall(modifyCommand(id, base.version + i, c, i === 0 ? newName : undefined)))}
       onSubmit={() => errors.submit(save)}
     >
@@ -157,8 +152,8 @@ function ModifyForm({ list, entries }: { list: ManagedPrefixList; entries: Entry
       <EntriesEditor
         rows={rows}
         onChange={setRows}
-        maxEntries={list.MaxEntries}
-        family={list.AddressFamily ?? "IPv4"}
+        maxEntries={base.maxEntries}
+        family={base.family}
         refused={refused}
       />
       <Box aria-live="polite" color="text-body-secondary">
@@ -180,7 +175,13 @@ function ModifyForm({ list, entries }: { list: ManagedPrefixList; entries: Entry
 async function look(id: string): Promise<Base> {
   const [list] = await describePrefixLists([id]);
   const version = list!.Version!;
-  return { version, name: list!.PrefixListName!, entries: await entriesOf(id, version) };
+  return {
+    version,
+    name: list!.PrefixListName!,
+    family: list!.AddressFamily!,
+    maxEntries: list!.MaxEntries!,
+    entries: await entriesOf(id, version),
+  };
 }
 
 /** Conflict says what others changed since, and puts one's own changes on top of it. */

@@ -13,7 +13,7 @@ import {
 } from "@cloudscape-design/components";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { describeRules } from "../../api/network";
+import { describeRules, type NamedRule } from "../../api/network";
 import { entriesQuery, type Entry } from "../../api/prefix-lists";
 import { nameOf } from "../../api/tags";
 import { ResourceTable, type Column } from "../../components/resource-table";
@@ -76,7 +76,7 @@ const portsOf = (r: SecurityGroupRule) => {
   return r.FromPort === r.ToPort ? String(r.FromPort) : `${r.FromPort} – ${r.ToPort}`;
 };
 
-const ruleColumns: Column<SecurityGroupRule>[] = [
+const ruleColumns: Column<NamedRule>[] = [
   {
     id: "group",
     header: text.associations.group,
@@ -92,6 +92,12 @@ const ruleColumns: Column<SecurityGroupRule>[] = [
     cell: (r) => r.SecurityGroupRuleId,
     property: "security-group-rule-id",
     width: 230,
+  },
+  {
+    id: "group-name",
+    header: text.associations.groupName,
+    cell: (r) => r.GroupName ?? "–",
+    property: "group-name",
   },
   {
     id: "direction",
@@ -120,7 +126,7 @@ function AssociationsTab({ id }: { id: string }) {
   const t = text.associations;
   const scope = useMemo(() => [{ PropertyKey: "prefix-list-id", Operator: "=", Value: id }], [id]);
   return (
-    <ResourceTable<SecurityGroupRule>
+    <ResourceTable<NamedRule>
       name="PrefixListRules"
       embedded
       title={t.title}
@@ -129,7 +135,6 @@ function AssociationsTab({ id }: { id: string }) {
       scope={scope}
       describe={describeRules}
       columns={ruleColumns}
-      properties={[{ property: "group-name", label: t.groupName }]}
       idOf={(r) => r.SecurityGroupRuleId!}
       labelOf={(r) => nameOf(r) || r.SecurityGroupRuleId!}
       selectionType={null}
