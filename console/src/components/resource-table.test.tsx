@@ -131,7 +131,7 @@ test("a filter of the address is asked for, and can be cleared", async () => {
   location.hash = "#/Vpcs?tag:Name=^pro&q=x&or";
   const user = userEvent.setup();
   render(<List />);
-  expect(await screen.findAllByText("1 match")).not.toHaveLength();
+  expect(await screen.findAllByText("1 match")).not.toHaveLength(0);
   expect(asked.at(-1)).toMatchObject({
     Operation: "or",
     Filters: [
