@@ -126,7 +126,7 @@ export function RuleChanges({ changes, problems, current, error, onUndo }: RuleC
             },
             {
               id: "undo",
-              header: "",
+              header: c.undo,
               width: 110,
               cell: (ch) => (
                 <Button

@@ -277,8 +277,27 @@ export function meanwhile(before: SecurityGroupRule[], now: SecurityGroupRule[])
   ];
 }
 
-/** rebase puts what was edited on top of what the rules are now: rows that nobody here touched show what the others made
- * of them; a rule that was edited here and removed there becomes a new one. */
+// What one edits together: of these parts, each is mine or theirs.
+const partsOfRow: (keyof Row)[][] = [
+  ["type", "protocol", "ports", "icmpType", "icmpCode"],
+  ["kind", "peers", "typing"],
+  ["description"],
+];
+
+/** onTop puts the parts of a row that were edited on what the rule is now. */
+function onTop(row: Row, before: SecurityGroupRule, theirs: SecurityGroupRule): Row {
+  const base = rowOf(before, row.key);
+  const now = rowOf(theirs, row.key);
+  let out: Row = { ...row, rule: theirs };
+  for (const part of partsOfRow) {
+    if (!part.every((p) => JSON.stringify(row[p]) === JSON.stringify(base[p]))) continue;
+    out = { ...out, ...Object.fromEntries(part.map((p) => [p, now[p]])) };
+  }
+  return out;
+}
+
+/** rebase puts what was edited on top of what the rules are now: what nobody here touched shows what the others made of
+ * it; a rule that was edited here and removed there becomes a new one. */
 export function rebase(rows: Row[], before: SecurityGroupRule[], now: SecurityGroupRule[]): Row[] {
   const find = (list: SecurityGroupRule[], id?: string) => list.find((r) => r.SecurityGroupRuleId === id);
   const out: Row[] = [];
@@ -289,7 +308,7 @@ export function rebase(rows: Row[], before: SecurityGroupRule[], now: SecurityGr
       continue;
     }
     const theirs = find(now, id);
-    if (isEdited(row)) out.push({ ...row, rule: theirs });
+    if (isEdited(row)) out.push(theirs ? onTop(row, row.rule, theirs) : { ...row, rule: undefined });
     else if (theirs) out.push(rowOf(theirs, row.key));
   }
   for (const r of now) if (!find(before, r.SecurityGroupRuleId)) out.push(rowOf(r));

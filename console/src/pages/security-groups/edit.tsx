@@ -155,10 +155,12 @@ function Editor({ group, egress, now, look }: EditorProps) {
         onMerge={() => {
           setRows((old) => rebase(old, seen.rules, now.rules));
           setSeen(now);
+          setRefused(undefined);
         }}
         onDiscard={() => {
           setRows(now.rules.map((r) => rowOf(r)));
           setSeen(now);
+          setRefused(undefined);
           setTried(false);
         }}
       />
