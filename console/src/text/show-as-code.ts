@@ -24,8 +24,10 @@ export const text = {
     entriesRemoved: (cidrs: string[]) => `Remove these entries from the configuration: ${list(cidrs)}`,
     groups: (id: string) =>
       `Instead of those that ${id} has now. Where the configuration has it as an aws_network_interface, or an\naws_instance whose primary one it is, say so there: security_groups, vpc_security_group_ids.`,
-    set: (type: string, id: string, attributes: Attributes) =>
-      `In the ${type} of ${id}:\n${Object.entries(attributes)
+    untagged: (keys: string[], ids: string[]) =>
+      `Remove these tags of ${list(ids)} from the configuration: ${list(keys)}`,
+    set: (id: string, attributes: Attributes) =>
+      `In the resource of ${id}:\n${Object.entries(attributes)
         .map(([name, value]) => `  ${name} = ${JSON.stringify(value)}`)
         .join("\n")}`,
   },

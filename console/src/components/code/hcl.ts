@@ -68,4 +68,4 @@ function expression(value: Value, pad: string): string {
 }
 
 /** quoted writes a string so that nothing in it is a template. */
-const quoted = (text: string) => JSON.stringify(text).replaceAll("${", "$${").replaceAll("%{", "%%{");
+const quoted = (text: string) => JSON.stringify(text).replace(/([$%])\{/g, "$1$1{");

@@ -54,6 +54,17 @@ class Configuration {
             ]),
           ),
         );
+      case "DeleteTags": {
+        const keys = ((input.Tags as Tag[] | undefined) ?? []).map((t) => t.Key ?? "");
+        return [
+          {
+            comment: text.terraform.untagged(
+              keys,
+              (input.Resources as string[]).map((r) => this.said(r)),
+            ),
+          },
+        ];
+      }
       case "CreateManagedPrefixList":
         return this.resource(
           i,
@@ -82,6 +93,16 @@ class Configuration {
           ["instance_tenancy", this.value(input.InstanceTenancy)],
           this.tags(input),
         ]);
+      case "ModifyVpcAttribute": {
+        const set: Record<string, Value> = {};
+        const { EnableDnsHostnames: hostnames, EnableDnsSupport: support } = input as Record<
+          string,
+          { Value?: boolean } | undefined
+        >;
+        if (hostnames?.Value !== undefined) set.enable_dns_hostnames = hostnames.Value;
+        if (support?.Value !== undefined) set.enable_dns_support = support.Value;
+        return [{ comment: text.terraform.set(this.said(input.VpcId), set) }];
+      }
       case "CreateSubnet":
         return this.resource(i, "aws_subnet", this.named(input, "subnet"), [
           ["vpc_id", this.value(input.VpcId)],
@@ -141,6 +162,12 @@ class Configuration {
     return new Expression(
       `${resource}.${/NetworkInterfaceId$/.test(piece.path) && resource.startsWith("aws_instance") ? "primary_network_interface_id" : "id"}`,
     );
+  }
+
+  /** said is how a comment names what a text stands for. */
+  private said(v: unknown): string {
+    const value = this.value(v);
+    return value instanceof Expression ? value.text.replace(/\.id$/, "") : (value ?? "");
   }
 
   private values(list: unknown): Value | undefined {
@@ -212,22 +239,30 @@ class Configuration {
 
   private revoked(input: Input, egress: boolean): Block[] {
     const group = this.value(input.GroupId);
-    if (group instanceof Expression) return []; // the group's own first rule, which Terraform removes
     const ids = input.SecurityGroupRuleIds as string[] | undefined;
-    return [{ comment: text.terraform.revoked(egress, group ?? "", ids ?? []) }];
+    if (group instanceof Expression && !ids) return []; // the group's own first rule, which Terraform removes
+    return [
+      {
+        comment: text.terraform.revoked(
+          egress,
+          this.said(input.GroupId),
+          (ids ?? []).map((id) => this.said(id)),
+        ),
+      },
+    ];
   }
 
   private modified(input: Input, egress: boolean): Block[] {
     const type = `aws_vpc_security_group_${egress ? "egress" : "ingress"}_rule`;
     const updates = input.SecurityGroupRules as { SecurityGroupRuleId?: string; SecurityGroupRule?: Input }[];
     return updates.flatMap(({ SecurityGroupRuleId: id = "", SecurityGroupRule: rule = {} }) => {
-      const name = this.name(type, id.replace(/-/g, "_"));
+      const name = this.name(type, this.said(id).replace(/[-.]/g, "_"));
       return [
         {
           type: "import",
           attributes: [
             ["to", new Expression(`${type}.${name}`)],
-            ["id", id],
+            ["id", this.value(id)],
           ],
         } satisfies Body,
         {
@@ -281,7 +316,7 @@ class Configuration {
         ...(PrefixListName === undefined ? {} : { name: PrefixListName }),
         ...(MaxEntries === undefined ? {} : { max_entries: MaxEntries }),
       };
-      blocks.push({ comment: text.terraform.set("aws_ec2_managed_prefix_list", input.PrefixListId as string, set) });
+      blocks.push({ comment: text.terraform.set(this.said(input.PrefixListId), set) });
     }
     return blocks;
   }
@@ -308,9 +343,9 @@ class Configuration {
     const groups = input.Groups as string[] | undefined;
     if (groups) {
       return [
-        { comment: text.terraform.groups(id) },
+        { comment: text.terraform.groups(this.said(id)) },
         ...groups.flatMap((g) =>
-          this.resource(undefined, "aws_network_interface_sg_attachment", g.replace(/-/g, "_"), [
+          this.resource(undefined, "aws_network_interface_sg_attachment", this.said(g).replace(/[-.]/g, "_"), [
             ["security_group_id", this.value(g)],
             ["network_interface_id", this.value(id)],
           ]),
@@ -322,7 +357,7 @@ class Configuration {
     const description = (input.Description as { Value?: string } | undefined)?.Value;
     if (check !== undefined) set.source_dest_check = check;
     if (description !== undefined) set.description = description;
-    return [{ comment: text.terraform.set("aws_network_interface", id, set) }];
+    return [{ comment: text.terraform.set(this.said(id), set) }];
   }
 
   private instances(input: Input, i: number): Block[] {
@@ -344,7 +379,8 @@ class Configuration {
   private otherwise(action: string, input: Input): string {
     const ids = Object.entries(input)
       .filter(([name]) => /Ids?$/.test(name))
-      .flatMap(([, v]) => (Array.isArray(v) ? (v as string[]) : [String(v)]));
+      .flatMap(([, v]) => (Array.isArray(v) ? (v as string[]) : [v]))
+      .map((id) => this.said(id));
     if (/^(Delete|Terminate|Disassociate|Revoke)/.test(action)) return text.terraform.removed(ids);
     return text.terraform.none(action);
   }
