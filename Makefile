@@ -191,7 +191,7 @@ lint-console: console-modules
 	@for folder in console e2e/console; do \
 		(cd $$folder && $(with_node) $(CURDIR)/console/node_modules/.bin/eslint --max-warnings 0 .); \
 	done
-	@cd console && $(with_node) node_modules/.bin/prettier --log-level warn --check . ../e2e/console
+	@cd console && $(with_node) node_modules/.bin/prettier --config .prettierrc.json --log-level warn --check . ../e2e/console
 
 .PHONY: test-console
 test-console: lint-console ## the console's types, lint and component tests
@@ -369,7 +369,7 @@ lint: $(TOOLS)/stamp $(if $(filter ./...,$(PKG)),lint-console) ## linters and fo
 .PHONY: fmt
 fmt: $(TOOLS)/stamp console-modules ## format Go, C and TypeScript
 	$(call install,$(LINT_PACKAGES))
-	@cd console && $(with_node) node_modules/.bin/prettier --log-level warn --write . ../e2e/console
+	@cd console && $(with_node) node_modules/.bin/prettier --config .prettierrc.json --log-level warn --write . ../e2e/console
 	@$(as_user) $(TOOLS)/golangci-lint fmt
 	@$(if $(BPF_SOURCES),$(as_user) clang-format-19 -i $(BPF_SOURCES))
 

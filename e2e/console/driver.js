@@ -11,9 +11,7 @@
 import { createInterface } from "node:readline";
 import { createRequire } from "node:module";
 
-const require = createRequire(
-  new URL("../../console/package.json", import.meta.url),
-);
+const require = createRequire(new URL("../../console/package.json", import.meta.url));
 const { chromium } = require("playwright-core");
 const axe = require("axe-core").source;
 
@@ -36,11 +34,7 @@ function locator(page, at) {
   const from = at.in ? locator(page, at.in) : page;
   const exact = at.exact ?? false;
   let found;
-  if (at.role)
-    found = from.getByRole(
-      at.role,
-      at.name === undefined ? {} : { name: at.name, exact },
-    );
+  if (at.role) found = from.getByRole(at.role, at.name === undefined ? {} : { name: at.name, exact });
   else if (at.label) found = from.getByLabel(at.label, { exact });
   else if (at.text) found = from.getByText(at.text, { exact });
   else found = from.locator(at.css);
@@ -64,9 +58,7 @@ const verbs = {
     });
     await context.addInitScript(() => {
       addEventListener("securitypolicyviolation", (e) => {
-        console.error(
-          `content security policy: ${e.violatedDirective} blocks ${e.blockedURI || "inline"} ${e.sample}`,
-        );
+        console.error(`content security policy: ${e.violatedDirective} blocks ${e.blockedURI || "inline"} ${e.sample}`);
       });
     });
     const it = {
@@ -174,52 +166,37 @@ const verbs = {
       if (what.includes(text)) return n;
       met.push(what);
     }
-    throw new Error(
-      `${max} times Tab do not lead to ${text}, but to ${met.join("; ")}`,
-    );
+    throw new Error(`${max} times Tab do not lead to ${text}, but to ${met.join("; ")}`);
   },
   async url({ it }) {
     return it.page.url();
   },
 
   /**
-   * axe runs axe-core's checks of WCAG 2.2 A and AA, or only those that are named; the result is what it holds for
-   * serious or critical.
+   * axe runs axe-core's checks of WCAG 2.2 A and AA, only those that are named, or all without some; the result is
+   * what it holds for serious or critical.
    */
-  async axe({ it, rules }) {
+  async axe({ it, only, without = [] }) {
     // Its source is put in by the debugger, which the content security policy does not bind.
     await it.page.evaluate(`if (!window.axe) { ${axe} }`);
-    return await it.page.evaluate(async (rules) => {
-      const tags = [
-        "wcag2a",
-        "wcag2aa",
-        "wcag21a",
-        "wcag21aa",
-        "wcag22aa",
-        "best-practice",
-      ];
-      const { violations } = await window.axe.run(document, {
-        runOnly: rules ?? tags,
-        resultTypes: ["violations"],
-      });
+    const options = {
+      runOnly: only ?? ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+      rules: Object.fromEntries(without.map((rule) => [rule, { enabled: false }])),
+      resultTypes: ["violations"],
+    };
+    return await it.page.evaluate(async (options) => {
+      const { violations } = await window.axe.run(document, options);
       return violations
         .filter((v) => v.impact === "serious" || v.impact === "critical")
         .flatMap((v) =>
-          v.nodes.map(
-            (n) =>
-              `${v.impact} ${v.id}: ${v.help}: ${n.target.join(" ")}: ${n.html.slice(0, 300)}`,
-          ),
+          v.nodes.map((n) => `${v.impact} ${v.id}: ${v.help}: ${n.target.join(" ")}: ${n.html.slice(0, 300)}`),
         );
-    }, rules);
+    }, options);
   },
 
   /** overflow is by how many pixels the page is wider than the window: what a phone would have to scroll sideways. */
   async overflow({ it }) {
-    return await it.page.evaluate(
-      () =>
-        document.documentElement.scrollWidth -
-        document.documentElement.clientWidth,
-    );
+    return await it.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   },
 
   /** leaks are places outside of the page's memory where one of the session's keys stands. */
@@ -231,17 +208,13 @@ const verbs = {
       address: location.href,
       history: JSON.stringify(history.state),
     }));
-    const databases = await it.page.evaluate(async () =>
-      (await indexedDB.databases()).map((d) => d.name),
-    );
+    const databases = await it.page.evaluate(async () => (await indexedDB.databases()).map((d) => d.name));
     return {
       known: it.secrets.size,
       leaks: [
         ...databases.map((name) => `indexedDB ${name}`),
         ...Object.entries(places).flatMap(([where, text]) =>
-          [...it.secrets]
-            .filter((s) => text.includes(s))
-            .map((s) => `${where}: ${s.slice(0, 6)}…`),
+          [...it.secrets].filter((s) => text.includes(s)).map((s) => `${where}: ${s.slice(0, 6)}…`),
         ),
       ],
     };
@@ -252,9 +225,7 @@ const verbs = {
     await locator(it.page, at).first().waitFor({ state: "visible" });
     return await it.page.evaluate(() => ({
       now: performance.now(),
-      firstContentfulPaint: performance.getEntriesByName(
-        "first-contentful-paint",
-      )[0]?.startTime,
+      firstContentfulPaint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
       javascript: performance
         .getEntriesByType("resource")
         .filter((r) => /\.m?js$/.test(new URL(r.name).pathname))
@@ -274,10 +245,7 @@ const verbs = {
   },
   /** download clicks, and returns the name and the text of the file that comes. */
   async download({ it, at }) {
-    const [file] = await Promise.all([
-      it.page.waitForEvent("download"),
-      locator(it.page, at).click(),
-    ]);
+    const [file] = await Promise.all([it.page.waitForEvent("download"), locator(it.page, at).click()]);
     const chunks = [];
     for await (const chunk of await file.createReadStream()) chunks.push(chunk);
     return {
@@ -309,40 +277,24 @@ function watch(it, origin) {
     const url = new URL(request.url());
     if (url.origin !== origin && !["data:", "blob:"].includes(url.protocol))
       problems.push(`request to another host: ${url}`);
-    if (/[?&](X-Amz-|Signature|.*Token|.*Secret)/i.test(url.search))
-      problems.push(`a secret in an address: ${url}`);
+    if (/[?&](X-Amz-|Signature|.*Token|.*Secret)/i.test(url.search)) problems.push(`a secret in an address: ${url}`);
   });
   context.on("response", async (response) => {
     const path = new URL(response.url()).pathname;
-    if (response.status() >= 500)
-      problems.push(
-        `${response.request().method()} ${path}: ${response.status()}`,
-      );
+    if (response.status() >= 500) problems.push(`${response.request().method()} ${path}: ${response.status()}`);
     if (response.status() >= 400 && response.request().method() === "GET")
       problems.push(`GET ${path}: ${response.status()}`);
     if (path === "/session" && response.ok()) {
       const keys = await response.json().catch(() => ({}));
-      for (const key of [
-        keys.AccessKeyId,
-        keys.SecretAccessKey,
-        keys.SessionToken,
-      ])
-        if (key) secrets.add(key);
+      for (const key of [keys.AccessKeyId, keys.SecretAccessKey, keys.SessionToken]) if (key) secrets.add(key);
     }
   });
   context.on("console", (message) => {
     // The browser's own remark on an answer 4xx: which of those are wrong is judged above.
-    if (
-      /^Failed to load resource: the server responded with a status of 4\d\d/.test(
-        message.text(),
-      )
-    )
-      return;
+    if (/^Failed to load resource: the server responded with a status of 4\d\d/.test(message.text())) return;
     if (message.type() === "error") problems.push(`console: ${message.text()}`);
   });
-  context.on("weberror", (error) =>
-    problems.push(`uncaught: ${error.error().stack ?? error.error()}`),
-  );
+  context.on("weberror", (error) => problems.push(`uncaught: ${error.error().stack ?? error.error()}`));
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
@@ -350,8 +302,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const it = people.get(request.person);
   let answer;
   try {
-    if (!it && request.verb !== "open")
-      throw new Error(`${request.person} has no browser`);
+    if (!it && request.verb !== "open") throw new Error(`${request.person} has no browser`);
     answer = { result: await verbs[request.verb]({ ...request, it }) };
   } catch (error) {
     const page = await it?.page
