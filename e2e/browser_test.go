@@ -303,7 +303,7 @@ type element struct {
 	Label string   `json:"label,omitempty"` // or the label of a field
 	Text  string   `json:"text,omitempty"`  // or text
 	CSS   string   `json:"css,omitempty"`   // or a selector, for what has no name
-	Has   string   `json:"has,omitempty"`   // and this text in it
+	Has   []string `json:"has,omitempty"`   // and these texts in it
 	Exact bool     `json:"exact,omitempty"` // the whole name
 	Nth   *int     `json:"nth,omitempty"`   // of several, from 0
 	In    *element `json:"in,omitempty"`    // only inside that
@@ -316,7 +316,7 @@ func menuItem(name string) element { return element{Role: "menuitem", Name: name
 func option(name string) element   { return element{Role: "option", Name: name} }
 func tabNamed(name string) element { return element{Role: "tab", Name: name} }
 func dialog(name string) element   { return element{Role: "dialog", Name: name} }
-func row(has string) element       { return element{Role: "row", Has: has} }
+func row(has string) element       { return element{Role: "row", Has: []string{has}} }
 func field(label string) element   { return element{Label: label} }
 func text(s string) element        { return element{Text: s} }
 func css(selector string) element  { return element{CSS: selector} }
@@ -324,3 +324,7 @@ func css(selector string) element  { return element{CSS: selector} }
 func (e element) in(outer element) element { e.In = &outer; return e }
 func (e element) nth(n int) element        { e.Nth = &n; return e }
 func (e element) exactly() element         { e.Exact = true; return e }
+func (e element) with(has string) element {
+	e.Has = append(e.Has[:len(e.Has):len(e.Has)], has)
+	return e
+}

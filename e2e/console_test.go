@@ -10,6 +10,7 @@ func TestConsole(t *testing.T) {
 		name string
 		test func(*testing.T)
 	}{
+		{"an administrator's first day", c.firstDay},
 		{"every page", c.everyPage},
 	} {
 		t.Run(part.name, part.test)

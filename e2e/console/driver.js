@@ -27,7 +27,7 @@ const people = new Map();
 
 /**
  * locator finds one visible element: {role, name} as a screen reader has it, {label} of a field, {text}, or
- * {css}; exact: the whole name; nth: which of several; in: only inside that.
+ * {css}; has: with these texts in it; exact: the whole name; nth: which of several; in: only inside that.
  */
 function locator(page, at) {
   if (!at) return page.locator("body");
@@ -38,7 +38,7 @@ function locator(page, at) {
   else if (at.label) found = from.getByLabel(at.label, { exact });
   else if (at.text) found = from.getByText(at.text, { exact });
   else found = from.locator(at.css);
-  if (at.has) found = found.filter({ hasText: at.has });
+  for (const text of at.has ?? []) found = found.filter({ hasText: text });
   found = found.filter({ visible: true });
   return at.nth === undefined ? found : found.nth(at.nth);
 }
