@@ -51,8 +51,9 @@ export function App() {
     <I18nProvider locale="en" messages={[messages]}>
       <QueryClientProvider client={queryClient}>
         <PreferencesProvider>
-          <HashRouter>
-            <SessionGate>
+          <SessionGate>
+            {/* Inside, so that it never sees the token of a link in the address. */}
+            <HashRouter>
               <NotificationsProvider>
                 <TopBar />
                 <Suspense fallback={<LoadingPage />}>
@@ -65,8 +66,8 @@ export function App() {
                   </Routes>
                 </Suspense>
               </NotificationsProvider>
-            </SessionGate>
-          </HashRouter>
+            </HashRouter>
+          </SessionGate>
         </PreferencesProvider>
       </QueryClientProvider>
     </I18nProvider>
