@@ -317,6 +317,8 @@ func option(name string) element   { return element{Role: "option", Name: name} 
 func tabNamed(name string) element { return element{Role: "tab", Name: name} }
 func dialog(name string) element   { return element{Role: "dialog", Name: name} }
 func row(has string) element       { return element{Role: "row", Has: []string{has}} }
+func textbox(name string) element  { return element{Role: "textbox", Name: name} }
+func combobox(name string) element { return element{Role: "combobox", Name: name} }
 func field(label string) element   { return element{Label: label} }
 func text(s string) element        { return element{Text: s} }
 func css(selector string) element  { return element{CSS: selector} }

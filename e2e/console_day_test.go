@@ -61,7 +61,7 @@ func (s *day) launchByHand(t *testing.T, name, group string) guest {
 	t.Helper()
 	s.alice.visit(t, "#/Instances")
 	s.alice.click(t, button("Launch instances"))
-	s.alice.fill(t, field("Name").nth(0), name)
+	s.alice.fill(t, textbox("Name").nth(0), name)
 	s.alice.click(t, element{Role: "radio", Name: "Select existing security group"})
 	s.alice.addGroup(t, group)
 	s.alice.click(t, button("Launch instance").exactly())
@@ -77,7 +77,7 @@ func (s *day) launchByHand(t *testing.T, name, group string) guest {
 // addGroup adds a group to the list of those that an interface is to have.
 func (p *person) addGroup(t *testing.T, name string) {
 	t.Helper()
-	p.fill(t, field("Select security groups"), name)
+	p.fill(t, combobox("Select security groups"), name)
 	p.click(t, option(name+" sg-"))
 	p.see(t, button("Remove "+name).exactly())
 }
@@ -197,18 +197,18 @@ func (p *person) editRule(t *testing.T, n int, r ruleRow) {
 		p.choose(t, button("Type ").nth(0).in(rowAt(n)), option(r.kind))
 	}
 	if r.ports != "" {
-		p.fill(t, element{Role: "textbox", Name: "Port range"}.in(rowAt(n)), r.ports)
+		p.fill(t, textbox("Port range").in(rowAt(n)), r.ports)
 	}
 	if r.source != "" {
 		p.choose(t, button("Source type").in(rowAt(n)), option(r.source))
 	}
 	if r.peer != "" {
-		p.fill(t, element{Role: "combobox", Name: "Source"}.in(rowAt(n)), r.peer)
+		p.fill(t, combobox("Source").in(rowAt(n)), r.peer)
 		p.press(t, "Tab")
 		p.see(t, button("Remove "+r.peer).in(rowAt(n)))
 	}
 	if r.description != "" {
-		p.fill(t, element{Role: "textbox", Name: "Description"}.in(rowAt(n)), r.description)
+		p.fill(t, textbox("Description").in(rowAt(n)), r.description)
 	}
 }
 
@@ -226,8 +226,8 @@ func (p *person) createGroup(t *testing.T, name, description string, inbound ...
 	t.Helper()
 	p.visit(t, "#/SecurityGroups")
 	p.click(t, button("Create security group").nth(0))
-	p.fill(t, field("Security group name"), name)
-	p.fill(t, field("Description").nth(0), description)
+	p.fill(t, textbox("Security group name"), name)
+	p.fill(t, textbox("Description").nth(0), description)
 	for n, r := range inbound {
 		p.addRule(t, n, r)
 	}
