@@ -205,7 +205,7 @@ export const text = {
     later: "Can be deleted after the others",
     why: "What stands in the way",
     resolve: "Resolve and delete",
-    resolveLabel: (name: string) => `Resolve what keeps ${name}, and delete it`,
+    resolveLabel: (name: string) => `Resolve and delete ${name}`,
     type: (word: string) => `To confirm, type ${word}.`,
     word: "delete",
     confirm: "Delete",

@@ -34,7 +34,7 @@ test("of several only those that nothing keeps are deleted, after delete was typ
     ["eni-1", "#/NetworkInterfaces/eni-1"],
     ["i-1", "#/Instances/i-1"],
     ["sgr-1", "#/SecurityGroups/sg-db?tab=inbound"],
-    ["Resolve what keeps web, and delete it", "#/SecurityGroups/sg-web/replace?then=delete"],
+    ["Resolve and delete web", "#/SecurityGroups/sg-web/replace?then=delete"],
   ]) {
     expect(within(row).getByRole("link", { name }).getAttribute("href")).toBe(href);
   }
