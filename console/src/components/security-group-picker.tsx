@@ -1,14 +1,4 @@
-import {
-  Autosuggest,
-  Badge,
-  Box,
-  Button,
-  FormField,
-  Grid,
-  Link,
-  SpaceBetween,
-  Table,
-} from "@cloudscape-design/components";
+import { Autosuggest, Badge, Button, FormField, Link, SpaceBetween, Table } from "@cloudscape-design/components";
 import { useQuery } from "@tanstack/react-query";
 import { useDeferredValue, useState } from "react";
 import { messageOf } from "../api/errors";
@@ -55,50 +45,49 @@ export function SecurityGroupPicker({ vpcId, groups, onChange, before, errorText
   const error = problem ?? errorText;
   return (
     <SpaceBetween size="m">
-      <Grid
-        gridDefinition={[{ colspan: { default: 12, s: 9 } }, { colspan: { default: 12, s: 3 } }]}
-        disableGutters={false}
-      >
-        <FormField label={text.field} stretch {...(error ? { errorText: error } : {})}>
-          <Autosuggest
-            value={typed}
-            onChange={(e) => {
-              setTyped(e.detail.value);
-              setProblem(undefined);
-            }}
-            onSelect={(e) => {
-              const chosen = offered.find((g) => g.id === e.detail.value);
-              if (chosen) add(chosen);
-            }}
-            onKeyDown={(e) => {
-              if (e.detail.key === "Enter") void addTyped();
-            }}
-            options={offered.map((g) => ({
-              value: g.id,
-              label: g.name,
-              labelTag: g.id,
-              ...(g.description ? { description: g.description } : {}),
-            }))}
-            filteringType="manual"
-            enteredTextLabel={text.use}
-            hideEnteredTextOption
-            placeholder={text.placeholder}
-            statusType={answer.isError ? "error" : answer.isFetching && !answer.data ? "loading" : "finished"}
-            loadingText={text.loading}
-            errorText={answer.isError ? messageOf(answer.error) : ""}
-            recoveryText={text.recovery}
-            onLoadItems={() => {
-              if (answer.isError) void answer.refetch();
-            }}
-            empty={text.noMatch}
-          />
-        </FormField>
-        <Box padding={{ top: "xl" }}>
-          <Button onClick={() => void addTyped()} loading={busy} disabled={!typed.trim()}>
+      <FormField
+        label={text.field}
+        stretch
+        {...(error ? { errorText: error } : {})}
+        secondaryControl={
+          <Button formAction="none" onClick={() => void addTyped()} loading={busy} disabled={!typed.trim()}>
             {text.add}
           </Button>
-        </Box>
-      </Grid>
+        }
+      >
+        <Autosuggest
+          value={typed}
+          onChange={(e) => {
+            setTyped(e.detail.value);
+            setProblem(undefined);
+          }}
+          onSelect={(e) => {
+            const chosen = offered.find((g) => g.id === e.detail.value);
+            if (chosen) add(chosen);
+          }}
+          onKeyDown={(e) => {
+            if (e.detail.key === "Enter") void addTyped();
+          }}
+          options={offered.map((g) => ({
+            value: g.id,
+            label: g.name,
+            labelTag: g.id,
+            ...(g.description ? { description: g.description } : {}),
+          }))}
+          filteringType="manual"
+          enteredTextLabel={text.use}
+          hideEnteredTextOption
+          placeholder={text.placeholder}
+          statusType={answer.isError ? "error" : answer.isFetching && !answer.data ? "loading" : "finished"}
+          loadingText={text.loading}
+          errorText={answer.isError ? messageOf(answer.error) : ""}
+          recoveryText={text.recovery}
+          onLoadItems={() => {
+            if (answer.isError) void answer.refetch();
+          }}
+          empty={text.noMatch}
+        />
+      </FormField>
       <Table
         variant="embedded"
         items={groups}

@@ -136,5 +136,4 @@ while True:
   launched: (ids: string[]) =>
     ids.length === 1 ? `Launched ${ids[0]}` : `Launched ${several(ids.length, "instance")}`,
   failed: "The instance was not launched",
-  groupFailed: "The security group was not made, and nothing was launched",
 };

@@ -97,6 +97,7 @@ function Launch({ imageId, groupName }: { imageId: string; groupName: string }) 
   const [tagsValid, setTagsValid] = useState(true);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
+  const [made, setMade] = useState<string>(); // the new group, when the rest was refused
   const token = useRef(crypto.randomUUID());
   const { vpc, subnet } = useSubnets(form, change);
   const caller = useQuery(further("DescribeCallerAddress", {})).data;
@@ -127,18 +128,21 @@ function Launch({ imageId, groupName }: { imageId: string; groupName: string }) 
       if (form.firewall === "create") {
         const { output } = await call("CreateSecurityGroupWithRules", groupRequest(form, mine));
         ids = [output.GroupId!];
-        // What comes may be refused: a second try takes the group that there is now.
-        change({ firewall: "existing", groups: [{ id: output.GroupId!, name: form.groupName }] });
       }
       const input = { ...runInput(form, imageId, ids), ClientToken: token.current };
       const { output } = await send(new RunInstancesCommand(input));
-      const made = (output.Instances ?? []).map((i) => i.InstanceId!);
-      notify({ type: "success", header: text.launched(made), content: <Progress ids={made} to="running" /> });
+      const launched = (output.Instances ?? []).map((i) => i.InstanceId!);
+      notify({ type: "success", header: text.launched(launched), content: <Progress ids={launched} to="running" /> });
       await navigate("/Instances");
     } catch (e) {
       token.current = crypto.randomUUID();
       setError(e);
       setBusy(false);
+      if (form.firewall === "create" && ids[0]) {
+        // A second try takes the group that there is now.
+        setMade(text.firewall.made(form.groupName, ids[0]));
+        change({ firewall: "existing", groups: [{ id: ids[0], name: form.groupName }] });
+      }
     }
     await queryClient.invalidateQueries();
   };
@@ -171,11 +175,12 @@ function Launch({ imageId, groupName }: { imageId: string; groupName: string }) 
           <Box color="text-body-secondary">{text.image.about}</Box>
         </Container>
         <Network form={form} change={edit} subnet={subnet} errorText={errorOf("network")} />
+        {made && <Alert type="info">{made}</Alert>}
         <Firewall form={form} change={edit} mine={mine} message={caller?.Message} errorText={errorOf("firewall")} />
         <UserData value={form.userData} onChange={(userData) => edit({ userData })} errorText={errorOf("userData")} />
         <ShowAsCode calls={complete ? codeCalls(form, imageId, mine) : []} />
       </SpaceBetween>
-      <div style={{ position: "sticky", top: 80 }}>
+      <div style={{ position: "sticky", top: 120 }}>
         <Container
           header={<Header variant="h2">{text.summary.title}</Header>}
           footer={
