@@ -55,6 +55,8 @@ export interface ResourceTableProps<T> {
   labelOf: (item: T) => string;
   /** The buttons beside the title; refresh is there by itself. */
   actions?: ReactNode;
+  /** The buttons left of the menu's. */
+  actionsFirst?: ReactNode;
   /** What can be done with the selected ones: a button beside the title, and the menu of a right click on a row. */
   menu?: ActionMenu;
   /** Absent: many can be selected. null: none. */
@@ -198,6 +200,7 @@ export function ResourceTable<T>(props: ResourceTableProps<T>) {
               actions={
                 <SpaceBetween direction="horizontal" size="xs">
                   <Button iconName="refresh" ariaLabel={text.refresh} onClick={refresh} loading={answer.isRefetching} />
+                  {props.actionsFirst}
                   {props.menu && <ActionsButton menu={props.menu} />}
                   {props.actions}
                 </SpaceBetween>

@@ -62,9 +62,9 @@ export const text = {
     security: "Security",
     groups: "Change security groups",
     why: "Why?",
-    whyOf: "Who can reach it?",
     nothing: "Select an instance",
     one: "Select one instance",
+    two: "Select one or two instances",
     notStopped: "The instance is not stopped",
     notRunning: "The instance is not running",
     external: "It was not started through this API",
@@ -87,9 +87,9 @@ export const text = {
     },
   },
   done: {
-    start: (ids: string[]) => `Starting ${ids.join(", ")}`,
-    stop: (ids: string[]) => `Stopping ${ids.join(", ")}`,
-    terminate: (ids: string[]) => `Terminating (deleting) ${ids.join(", ")}`,
+    start: (ids: string[]) => `Successfully initiated starting of ${ids.join(", ")}`,
+    stop: (ids: string[]) => `Successfully initiated stopping of ${ids.join(", ")}`,
+    terminate: (ids: string[]) => `Successfully initiated termination (deletion) of ${ids.join(", ")}`,
   },
   progress: {
     of: (n: number, of: number, state: string) =>

@@ -136,4 +136,5 @@ while True:
   launched: (ids: string[]) =>
     ids.length === 1 ? `Launched ${ids[0]}` : `Launched ${several(ids.length, "instance")}`,
   failed: "The instance was not launched",
+  refused: "The server would refuse this",
 };

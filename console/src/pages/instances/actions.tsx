@@ -4,7 +4,7 @@ import { useState, type ReactNode } from "react";
 import { useNavigate } from "react-router";
 import { messageOf } from "../../api/errors";
 import { send } from "../../api/ec2";
-import { externalImage, useImageNames } from "../../api/instances";
+import { externalImage, primaryOf, useImageNames } from "../../api/instances";
 import { queryClient } from "../../api/query";
 import type { ActionMenu } from "../../components/action-menu";
 import { ManageTagsModal } from "../../components/tags-editor";
@@ -79,13 +79,17 @@ export function useInstanceActions(instances: Instance[], options: { detail?: bo
       text: t.security,
       items: [item("groups", t.groups, one, gone && t.gone)],
     },
-    item("why", t.why, one, gone && t.gone),
+    item("why", t.why, some, instances.length > 2 && t.two, gone && t.gone),
   ];
 
   const start = async () => {
     try {
       await send(new StartInstancesCommand({ InstanceIds: ids }));
-      notify({ type: "success", header: text.done.start(ids), content: <Progress ids={ids} to="running" /> });
+      notify({
+        type: "success",
+        header: text.done.start(ids),
+        content: <Progress ids={ids} to="running" since={Date.now()} />,
+      });
     } catch (error) {
       notify({ type: "error", header: text.failed.start(ids.length), content: messageOf(error) });
     }
@@ -116,6 +120,12 @@ export function useInstanceActions(instances: Instance[], options: { detail?: bo
     state: { label: t.state, items: states, onItem },
     dialog: dialog && <InstanceDialog dialog={dialog} onClose={close} />,
   };
+}
+
+// Of one instance: who may reach it? Of two: may the first one reach the second?
+function ends(instances: Instance[]): Record<string, string> {
+  const [from, to] = instances.map((i) => primaryOf(i)?.NetworkInterfaceId ?? "");
+  return to === undefined ? { to: from! } : { from: from!, to };
 }
 
 function InstanceDialog({ dialog, onClose }: { dialog: Dialog; onClose: () => void }) {

@@ -12,7 +12,7 @@ export const imageName = (name: string | undefined, id: string | undefined) =>
 
 // The property is what DescribeInstances calls it in a filter.
 export const columns: Column<Instance>[] = [
-  { id: "name", header: t.name, cell: (i) => nameOf(i) || text.none, property: "tag:Name", width: 160 },
+  { id: "name", header: t.name, cell: (i) => nameOf(i) || text.none, property: "tag:Name", width: 140 },
   {
     id: "id",
     header: t.id,
@@ -25,7 +25,7 @@ export const columns: Column<Instance>[] = [
     header: t.state,
     cell: (i) => <StateCell instance={i} />,
     property: "instance-state-name",
-    width: 150,
+    width: 170,
   },
   { id: "type", header: t.type, cell: (i) => i.InstanceType, property: "instance-type", hidden: true },
   {
@@ -33,9 +33,9 @@ export const columns: Column<Instance>[] = [
     header: t.privateIPv4,
     cell: (i) => i.PrivateIpAddress ?? text.none,
     property: "private-ip-address",
-    width: 170,
+    width: 140,
   },
-  { id: "ipv6", header: t.ipv6, cell: (i) => i.Ipv6Address ?? text.none, property: "ipv6-address", width: 170 },
+  { id: "ipv6", header: t.ipv6, cell: (i) => i.Ipv6Address ?? text.none, property: "ipv6-address", width: 140 },
   {
     id: "groups",
     header: t.groupNames,
@@ -45,7 +45,7 @@ export const columns: Column<Instance>[] = [
       />
     ),
     property: "instance.group-name",
-    width: 190,
+    width: 220,
   },
   {
     id: "group-ids",
@@ -77,7 +77,7 @@ export const columns: Column<Instance>[] = [
     header: t.zone,
     cell: (i) => i.Placement?.AvailabilityZone ?? text.none,
     property: "availability-zone",
-    width: 150,
+    width: 170,
   },
   { id: "launched", header: t.launched, cell: (i) => timeOf(i.LaunchTime), property: "launch-time", width: 240 },
   { id: "image", header: t.imageId, cell: (i) => i.ImageId, property: "image-id", width: 200 },

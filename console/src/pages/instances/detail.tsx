@@ -98,7 +98,7 @@ function Summary({ instance, updated, onRefresh }: { instance: Instance; updated
           ]}
         />
       </Container>
-      <InstanceTabs instance={instance} />
+      <InstanceTabs instance={instance} inAddress />
       {actions.dialog}
     </SpaceBetween>
   );

@@ -36,7 +36,7 @@ export function StateModal(props: { kind: "stop" | "terminate"; instances: Insta
       notify({
         type: "success",
         header: text.done[kind](ids),
-        content: <Progress ids={ids} to={kind === "stop" ? "stopped" : "terminated"} />,
+        content: <Progress ids={ids} to={kind === "stop" ? "stopped" : "terminated"} since={Date.now()} />,
       });
       onClose();
     } catch (e) {

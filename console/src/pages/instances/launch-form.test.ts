@@ -82,13 +82,15 @@ test("as code, a new group comes first and the instance names it", () => {
 });
 
 test.each([
-  ["InvalidGroup.NotFound", "firewall"],
-  ["SecurityGroupsPerInstanceLimitExceeded", "firewall"],
-  ["InvalidSubnetID.NotFound", "network"],
-  ["InvalidIPAddress.InUse", "network"],
-  ["InvalidUserData.Malformed", "userData"],
-  ["InsufficientInstanceCapacity", "count"],
-  ["UnauthorizedOperation", undefined],
-])("%s is about %s", (code, part) => {
-  expect(partOf(code)).toBe(part);
+  ["InvalidGroup.NotFound", "", "firewall"],
+  ["SecurityGroupsPerInstanceLimitExceeded", "", "firewall"],
+  ["InvalidSubnetID.NotFound", "", "network"],
+  ["InvalidIPAddress.InUse", "", "network"],
+  ["InvalidParameterValue", "Address does not fall within the subnet's address range", "network"],
+  ["InvalidParameterValue", "Value (0) for parameter minCount is invalid.", undefined],
+  ["InvalidUserData.Malformed", "", "userData"],
+  ["InsufficientInstanceCapacity", "", "count"],
+  ["UnauthorizedOperation", "", undefined],
+])("%s: %s is about %s", (code, message, part) => {
+  expect(partOf({ code, message })).toBe(part);
 });

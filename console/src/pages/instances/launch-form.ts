@@ -149,13 +149,14 @@ export function codeCalls(form: LaunchForm, imageId: string, mine: string[]): Co
   ];
 }
 
-/** Which part of the form a refusal's code is about; undefined: none, or one cannot tell. */
-export function partOf(code: string): "firewall" | "network" | "userData" | "count" | undefined {
+/** Which part of the form a refusal is about; undefined: none, or one cannot tell. */
+export function partOf({ code, message }: { code: string; message: string }) {
   if (/^(InvalidGroup|InvalidSecurityGroup|InvalidPermission|SecurityGroup|RulesPer)/.test(code)) return "firewall";
   if (
     /^(InvalidSubnet|InvalidVpc|InvalidIPAddress|InsufficientFreeAddresses|InvalidAddress|PrivateIpAddress)/.test(code)
   )
     return "network";
+  if (code === "InvalidParameterValue" && /\baddress\b/i.test(message)) return "network";
   if (code.startsWith("InvalidUserData")) return "userData";
   return /^(InstanceLimit|ResourceCount|InsufficientInstance)/.test(code) ? "count" : undefined;
 }

@@ -67,6 +67,7 @@ export function Network({ form, change, subnet, errorText }: PartProps & { subne
       tags: [t.free(s.AvailableIpAddressCount ?? 0)],
     })),
   ];
+  const addresses = form.primary !== "" || form.ipv6 === "manual"; // then it is more likely about these
   const many = (countOf(form) ?? 1) > 1;
   const hasIPv6 = subnet !== undefined && blocksOf(subnet).length > 0;
   return (
@@ -82,7 +83,12 @@ export function Network({ form, change, subnet, errorText }: PartProps & { subne
             filteringType={vpcs.length > 10 ? "auto" : "none"}
           />
         </FormField>
-        <FormField label={t.subnet} description={t.subnetHint} stretch {...(errorText ? { errorText } : {})}>
+        <FormField
+          label={t.subnet}
+          description={t.subnetHint}
+          stretch
+          {...(errorText && !addresses ? { errorText } : {})}
+        >
           <Select
             options={subnetOptions}
             selectedOption={subnetOptions.find((o) => o.value === form.subnetId) ?? null}
@@ -93,6 +99,7 @@ export function Network({ form, change, subnet, errorText }: PartProps & { subne
         <ExpandableSection headerText={t.advanced}>
           <SpaceBetween size="m">
             <FormField
+              {...(errorText && addresses ? { errorText } : {})}
               label={t.primary}
               description={t.primaryHint}
               {...(many ? { constraintText: t.primaryMany } : {})}

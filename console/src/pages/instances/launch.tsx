@@ -117,7 +117,7 @@ function Launch({ imageId, groupName }: { imageId: string; groupName: string }) 
   const check = useCheck(form, imageId, groupIds, mine, complete && touched);
   const shown = error ?? check.error;
   const refused = refusal(shown);
-  const part = refused && partOf(refused.code);
+  const part = refused && partOf(refused);
   const errorOf = (of: typeof part) => (refused && part === of ? messageOf(refused) : undefined);
 
   const launch = async () => {
@@ -132,7 +132,11 @@ function Launch({ imageId, groupName }: { imageId: string; groupName: string }) 
       const input = { ...runInput(form, imageId, ids), ClientToken: token.current };
       const { output } = await send(new RunInstancesCommand(input));
       const launched = (output.Instances ?? []).map((i) => i.InstanceId!);
-      notify({ type: "success", header: text.launched(launched), content: <Progress ids={launched} to="running" /> });
+      notify({
+        type: "success",
+        header: text.launched(launched),
+        content: <Progress ids={launched} to="running" since={Date.now()} />,
+      });
       await navigate("/Instances");
     } catch (e) {
       token.current = crypto.randomUUID();
@@ -230,7 +234,7 @@ function Launch({ imageId, groupName }: { imageId: string; groupName: string }) 
               ]}
             />
             {shown != null && !part ? (
-              <Alert type="error" header={text.failed}>
+              <Alert type="error" header={error === undefined ? text.refused : text.failed}>
                 {messageOf(shown)}
               </Alert>
             ) : complete && check.ok ? (

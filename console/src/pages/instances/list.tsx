@@ -1,5 +1,5 @@
 import type { Instance } from "@aws-sdk/client-ec2";
-import { Box, Button, SpaceBetween, SplitPanel } from "@cloudscape-design/components";
+import { Box, Button, SplitPanel } from "@cloudscape-design/components";
 import { useState } from "react";
 import { useNavigate } from "react-router";
 import { describeInstances, pollEvery, useLab } from "../../api/instances";
@@ -46,18 +46,16 @@ export default function InstancesPage() {
           setSelected(items);
         }}
         menu={actions.all}
+        actionsFirst={<ActionsButton menu={actions.state} disabled={selected.length === 0} />}
         actions={
-          <SpaceBetween direction="horizontal" size="xs">
-            <ActionsButton menu={actions.state} disabled={selected.length === 0} />
-            <Button
-              variant="primary"
-              disabled={!lab.data || why !== undefined}
-              {...(why ? { disabledReason: why } : {})}
-              onClick={() => void navigate("/LaunchInstance")}
-            >
-              {text.actions.launch}
-            </Button>
-          </SpaceBetween>
+          <Button
+            variant="primary"
+            disabled={!lab.data || why !== undefined}
+            {...(why ? { disabledReason: why } : {})}
+            onClick={() => void navigate("/LaunchInstance")}
+          >
+            {text.actions.launch}
+          </Button>
         }
         empty={
           <Box textAlign="center">

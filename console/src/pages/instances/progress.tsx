@@ -8,11 +8,23 @@ import { text } from "../../text/instances";
 
 const t = text.progress;
 
+export interface ProgressProps {
+  ids: string[];
+  to: "running" | "stopped" | "terminated";
+  /** When it was asked for: tells one stop of an instance from the next. */
+  since: number;
+}
+
 /** Progress says how many of these instances have reached a state, until they all have, or have got into another. */
-export function Progress({ ids, to }: { ids: string[]; to: "running" | "stopped" | "terminated" }) {
+export function Progress({ ids, to, since }: ProgressProps) {
   const { data } = useQuery({
-    queryKey: ["DescribeInstances", "progress", ids],
-    queryFn: () => describeInstances(ids),
+    queryKey: ["DescribeInstances", "progress", ids, since],
+    queryFn: async ({ client, queryKey }) => {
+      // What came of it stays so, whatever becomes of the instances after it.
+      const before = client.getQueryData<Instance[]>(queryKey);
+      return arrived(before, to) ? before! : describeInstances(ids);
+    },
+    gcTime: Infinity,
     refetchInterval: (q) => (q.state.error || arrived(q.state.data, to) ? false : 500),
   });
   const done = arrived(data, to);
