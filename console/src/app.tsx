@@ -41,6 +41,7 @@ const pages: [path: string, load: () => Promise<{ default: ComponentType }>][] =
   ["/PeeringConnections", () => import("./pages/peering-connections/list")],
   ["/PeeringConnections/:id", () => import("./pages/peering-connections/detail")],
   ["/CreatePeeringConnection", () => import("./pages/peering-connections/create")],
+  ["/Search", () => import("./pages/search/search")],
   ["/Why", () => import("./pages/why/why")],
 ];
 const routes = pages.map(([path, load]) => [path, lazy(load)] as const);

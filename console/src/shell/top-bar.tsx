@@ -1,4 +1,5 @@
 import { TopNavigation, type TopNavigationProps } from "@cloudscape-design/components";
+import { GlobalSearch } from "../components/global-search";
 import { useSession } from "../session";
 import { text } from "../text/shell";
 import { usePreferences } from "./preferences";
@@ -59,7 +60,7 @@ export function TopBar() {
   ];
   return (
     <div id="top-bar" style={{ position: "sticky", top: 0, zIndex: 1002 }}>
-      <TopNavigation identity={{ href: "#/", title: text.product }} utilities={utilities} />
+      <TopNavigation identity={{ href: "#/", title: text.product }} search={<GlobalSearch />} utilities={utilities} />
     </div>
   );
 }
