@@ -43,7 +43,7 @@ const layouts: AttributeEditorProps.GridLayout[] = [
     ],
     removeButton: { ownRow: true },
   },
-  { rows: [[1], [1], [1, 1], [1], [1]] },
+  { rows: [[2], [2], [1, 1], [2], [2]] },
 ];
 
 /** RuleEditor is the rows of rules of one direction, as EC2's console edits them. */
