@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
@@ -17,7 +18,8 @@ func (p proxies) trust(a netip.Addr) bool {
 
 // resolve lets next see the address of the client where a trusted proxy said it: of X-Forwarded-For, to
 // which each proxy appends, the last that is not itself of a trusted one. The port is then 0 and the
-// header gone. Of what cannot be read nothing is believed.
+// header gone. With X-Forwarded-Proto: https the request has a TLS state, an empty one. Of what cannot be
+// read nothing is believed.
 func (p proxies) resolve(next http.Handler) http.Handler {
 	if len(p) == 0 {
 		return next
@@ -26,6 +28,9 @@ func (p proxies) resolve(next http.Handler) http.Handler {
 		if client := p.client(r); client.IsValid() {
 			r = r.Clone(r.Context())
 			r.RemoteAddr = net.JoinHostPort(client.String(), "0")
+			if r.Header.Get("X-Forwarded-Proto") == "https" && r.TLS == nil {
+				r.TLS = &tls.ConnectionState{} // that there is one makes cookies Secure
+			}
 			r.Header.Del("X-Forwarded-For")
 			r.Header.Del("Forwarded")
 		}

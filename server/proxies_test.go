@@ -47,3 +47,28 @@ func TestTrustedProxies(t *testing.T) {
 		})
 	}
 }
+
+// By a trusted proxy that says so a request came under TLS.
+func TestTrustedProxiesUnderTLS(t *testing.T) {
+	trusted := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28")}
+	for name, tt := range map[string]struct {
+		from, proto string
+		want        bool
+	}{
+		"a proxy under TLS":    {"192.0.2.1:4000", "https", true},
+		"a proxy without":      {"192.0.2.1:4000", "http", false},
+		"a proxy that is mute": {"192.0.2.1:4000", "", false},
+		"who is not trusted":   {"198.51.100.7:4000", "https", false},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.RemoteAddr = tt.from
+		r.Header.Set("X-Forwarded-For", "203.0.113.9")
+		r.Header.Set("X-Forwarded-Proto", tt.proto)
+		var got bool
+		server.ResolveProxies(trusted, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.TLS != nil })).
+			ServeHTTP(httptest.NewRecorder(), r)
+		if got != tt.want {
+			t.Errorf("%s: under TLS %t, want %t", name, got, tt.want)
+		}
+	}
+}

@@ -1,3 +1,4 @@
+/* eslint-disable no-restricted-globals -- the test says that nothing is in the stores */
 import { act, cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
 import { useState, type ComponentType, type ReactNode } from "react";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
