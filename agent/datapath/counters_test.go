@@ -99,6 +99,53 @@ func TestRuleCounts(t *testing.T) {
 	h.wantRules(fmt.Sprintf("a 1: 1 %d 1", n), fmt.Sprintf("b 2: 1 %d 1", n))
 }
 
+// TestOpenConnections: what an ENI has, by the rule that admitted it, as of the last sweep.
+func TestOpenConnections(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	h.attach(eniB)
+	v := view(
+		rule(false, vpc.TCP, 80, 80, "198.51.100.0/24"), rule(true, vpc.UDP, 53, 53, "0.0.0.0/0"), rule(false, vpc.ICMP, -1, -1, "0.0.0.0/0"),
+	)
+	b := v.ENIs[eniA]
+	b.ID = eniB
+	v.ENIs[eniB] = b
+	h.apply(v)
+	sweep := func() { h.do(func() { _, err := h.d.Sweep(); must(t, err) }) }
+	want := func(what string, want map[vpc.InterfaceID]map[uint32]uint64) {
+		t.Helper()
+		if got := h.d.OpenConnections(); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: got %v, want %v", what, got, want)
+		}
+	}
+	if got := h.d.OpenConnections(); got != nil {
+		t.Errorf("before the first sweep: %v, want nil", got)
+	}
+	first := tcp(remote4, own4, 1, 80, syn)
+	h.want(eniA, ruleset.Ingress, first, ruleset.ReasonRule)
+	h.want(eniA, ruleset.Egress, first.reply(), ruleset.ReasonTracked)
+	first.flags = ack
+	h.want(eniA, ruleset.Ingress, first, ruleset.ReasonTracked)                       // established
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 2, 80, syn), ruleset.ReasonRule) // half-open
+	h.want(eniA, ruleset.Ingress, tcp(remote4, own4, 2, 82, syn), ruleset.ReasonNoRule)
+	h.want(eniA, ruleset.Egress, udp(own4, remote4, 4000, 53), ruleset.ReasonRule)
+	h.want(eniB, ruleset.Ingress, icmp(remote4, own4, 8, 0, 7), ruleset.ReasonRule)
+	want("not swept yet", nil)
+	sweep()
+	want("of every state", map[vpc.InterfaceID]map[uint32]uint64{eniA: {1: 2, 2: 1}, eniB: {3: 1}})
+
+	must(t, h.d.Advance(10*time.Minute)) // only what is established lives so long
+	sweep()
+	want("expired", map[vpc.InterfaceID]map[uint32]uint64{eniA: {1: 1}, eniB: {}})
+	h.do(func() { _, err := h.d.Cut(eniA, func(datapath.Connection) bool { return true }); must(t, err) })
+	sweep()
+	want("cut", map[vpc.InterfaceID]map[uint32]uint64{eniA: {}, eniB: {}})
+	h.do(func() { must(t, h.d.Detach(h.devices[eniB])) })
+	sweep()
+	want("detached", map[vpc.InterfaceID]map[uint32]uint64{eniA: {}})
+}
+
 // TestRuleCountsSegments: a packet that the kernel has yet to cut counts as what it will be.
 func TestRuleCountsSegments(t *testing.T) {
 	t.Parallel()
