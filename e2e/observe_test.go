@@ -92,6 +92,27 @@ func (o *observer) hits(t *testing.T) {
 	if c.FirstHit == nil || c.LastHit == nil || time.Since(*c.FirstHit) > time.Minute || c.LastHit.Before(*c.FirstHit) {
 		t.Errorf("the rule was hit from %v to %v, want just now", c.FirstHit, c.LastHit)
 	}
+	if c.AsOf == nil || time.Since(*c.AsOf) > time.Minute {
+		t.Errorf("the host said so at %v, want just now", c.AsOf)
+	}
+	held, err := outside.dial(o.addr, 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	now := func(want int64) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("%d connections are open by %s", want, o.web), func() error {
+			c, err := o.rule(o.web)
+			if err == nil && (c.ConnectionsNow == nil || *c.ConnectionsNow != want) {
+				err = fmt.Errorf("connections now: %d", wire.Value(c.ConnectionsNow))
+			}
+			return err
+		})
+	}
+	now(1) // the one before has ended
+	held.Close()
+	now(0)
 	if never, err := o.rule(o.never); err != nil || never.Packets == nil || *never.Packets != 0 || never.LastHit != nil || never.Message != nil {
 		t.Errorf("a rule that nothing hit: %+v, %v; want zeros", never, err)
 	}
@@ -153,7 +174,7 @@ func (o *observer) agentDies(t *testing.T) {
 	old := o.d.child(t, "agent")
 	must(t, syscall.Kill(old, syscall.SIGKILL))
 	outside.expect(t, answers, o.addr, 80, "with the agent dead")
-	c := o.counts(t, o.web, 2)
+	c := o.counts(t, o.web, 3)
 	if c.Message != nil {
 		t.Errorf("message %q", *c.Message)
 	}

@@ -135,6 +135,11 @@ func TestOpenConnections(t *testing.T) {
 	sweep()
 	want("of every state", map[vpc.InterfaceID]map[uint32]uint64{eniA: {1: 2, 2: 1}, eniB: {3: 1}})
 
+	reset := tcp(remote4, own4, 2, 80, rst)
+	h.want(eniA, ruleset.Ingress, reset, ruleset.ReasonTracked)
+	sweep()
+	want("reset", map[vpc.InterfaceID]map[uint32]uint64{eniA: {1: 1, 2: 1}, eniB: {3: 1}})
+
 	must(t, h.d.Advance(10*time.Minute)) // only what is established lives so long
 	sweep()
 	want("expired", map[vpc.InterfaceID]map[uint32]uint64{eniA: {1: 1}, eniB: {}})

@@ -30,7 +30,7 @@ func (d *Datapath) Sweep() (int, error) {
 		for _, which := range []whichMap{established, halfOpen} {
 			if err := d.visit(slot, which, func(v visited) error {
 				if !v.expired(v.key, v.connection) {
-					if !v.isVoid() {
+					if !v.isVoid() && !ended(v.connection) {
 						rules[v.admittedBy()]++
 					}
 					return nil
@@ -63,8 +63,8 @@ func (d *Datapath) counted(open map[vpc.InterfaceID]map[uint32]uint64, enis map[
 }
 
 // OpenConnections returns how many connections each ENI had when Sweep last looked: what Connections
-// lists, by the rule that let the first packet through; 0: none did, it observes. It is nil before the
-// first Sweep, and lacks an ENI that was attached since.
+// lists without those of TCP that have ended, by the rule that let the first packet through; 0: none did,
+// it observes. It is nil before the first Sweep, and lacks an ENI that was attached since.
 func (d *Datapath) OpenConnections() map[vpc.InterfaceID]map[uint32]uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -120,6 +120,11 @@ func (v visited) expired(k guestConnectionKey, c guestConnection) bool {
 
 const flagFins = guestConnectionFlagCONNECTION_FIN_INGRESS | guestConnectionFlagCONNECTION_FIN_EGRESS
 
+// ended says whether a connection of TCP is over: both sides have closed it, or one has reset it.
+func ended(c guestConnection) bool {
+	return c.Flags&guestConnectionFlagCONNECTION_RST != 0 || c.Flags&flagFins == flagFins
+}
+
 // settled is the twin of is_settled in connection.h.
 func settled(c guestConnection) bool {
 	const answered = guestConnectionFlagCONNECTION_ANSWERED
@@ -132,7 +137,7 @@ func timeout(k guestConnectionKey, c guestConnection, t guestTimeouts) uint32 {
 	switch k.Protocol {
 	case unix.IPPROTO_TCP:
 		switch {
-		case c.Flags&guestConnectionFlagCONNECTION_RST != 0, c.Flags&flagFins == flagFins:
+		case ended(c):
 			return t.TcpClosed
 		case c.Flags&flagFins != 0:
 			return t.TcpClosing
