@@ -1,6 +1,6 @@
-import { Alert, Box, FormField, Input, SpaceBetween } from "@cloudscape-design/components";
+import { Alert, Box, FormField, Input, Link, SpaceBetween } from "@cloudscape-design/components";
 import { useState, type ReactNode } from "react";
-import { messageOf } from "../api/errors";
+import { messageOf, refusal } from "../api/errors";
 import { queryClient } from "../api/query";
 import { useNotify } from "../shell/notifications";
 import { text } from "../text/forms";
@@ -12,27 +12,36 @@ export interface DeleteModalProps {
   children?: ReactNode;
   resources: { id: string; name?: string }[];
   onDelete: (id: string) => Promise<unknown>;
+  /** Where one sees what holds a resource that others depend on. */
+  usesHref?: (id: string) => string;
   /** All of them are gone. */
   onDone?: () => void;
   onClose: () => void;
 }
 
+interface Refused {
+  id: string;
+  message: string;
+  /** Others depend on it. */
+  held: boolean;
+}
+
 /** DeleteModal deletes once the word delete is typed. Of many, each that is refused is shown with the server's words. */
-export function DeleteModal({ title, children, resources, onDelete, onDone, onClose }: DeleteModalProps) {
+export function DeleteModal({ title, children, resources, onDelete, usesHref, onDone, onClose }: DeleteModalProps) {
   const notify = useNotify();
   const [typed, setTyped] = useState("");
   const [gone, setGone] = useState<string[]>([]);
-  const [refused, setRefused] = useState<{ id: string; message: string }[]>([]);
+  const [refused, setRefused] = useState<Refused[]>([]);
   const left = resources.filter((r) => !gone.includes(r.id));
   async function run() {
     const deleted: string[] = [];
-    const errors: { id: string; message: string }[] = [];
+    const errors: Refused[] = [];
     for (const { id } of left) {
       try {
         await onDelete(id);
         deleted.push(id);
       } catch (e) {
-        errors.push({ id, message: messageOf(e) });
+        errors.push({ id, message: messageOf(e), held: refusal(e)?.code === "DependencyViolation" });
       }
     }
     setGone([...gone, ...deleted]);
@@ -53,7 +62,7 @@ export function DeleteModal({ title, children, resources, onDelete, onDone, onCl
       <SpaceBetween size="m">
         {refused.map((r) => (
           <Alert key={r.id} type="error" header={text.remove.failed(r.id)}>
-            {r.message}
+            {r.message} {r.held && usesHref && <Link href={usesHref(r.id)}>{text.remove.uses}</Link>}
           </Alert>
         ))}
         {children && <Box>{children}</Box>}

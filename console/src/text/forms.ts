@@ -26,6 +26,7 @@ export const text = {
     button: "Delete",
     done: (ids: string[]) => (ids.length === 1 ? `${ids[0]} deleted.` : `${ids.length} resources deleted.`),
     failed: (id: string) => `${id} could not be deleted`,
+    uses: "See what uses it",
   },
   panel: {
     select: (what: string) => `Select ${what}`,

@@ -63,6 +63,7 @@ export function usePrefixListActions(
             title={text.delete.title(selected.length)}
             resources={selected.map((l) => ({ id: l.PrefixListId!, name: l.PrefixListName! }))}
             onDelete={(PrefixListId) => send(new DeleteManagedPrefixListCommand({ PrefixListId }))}
+            usesHref={(id) => `#/PrefixLists/${id}?tab=associations`}
             {...(onDeleted ? { onDone: onDeleted } : {})}
             onClose={close}
           >

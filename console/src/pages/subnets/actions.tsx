@@ -54,6 +54,7 @@ export function useSubnetActions(selected: Subnet[], onDeleted?: () => void): { 
             title={text.delete.title(selected.length)}
             resources={selected.map((s) => ({ id: s.SubnetId!, name: nameOf(s) }))}
             onDelete={(SubnetId) => send(new DeleteSubnetCommand({ SubnetId }))}
+            usesHref={(id) => `#/Subnets/${id}?tab=interfaces`}
             {...(onDeleted ? { onDone: onDeleted } : {})}
             onClose={close}
           >

@@ -71,6 +71,7 @@ export function useVpcActions(selected: Vpc[], onDeleted?: () => void): { menu: 
             title={text.delete.title(selected.length)}
             resources={selected.map((v) => ({ id: v.VpcId!, name: nameOf(v) }))}
             onDelete={(VpcId) => send(new DeleteVpcCommand({ VpcId }))}
+            usesHref={(id) => `#/Vpcs/${id}?tab=subnets`}
             {...(onDeleted ? { onDone: onDeleted } : {})}
             onClose={close}
           >
