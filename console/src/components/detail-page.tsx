@@ -56,6 +56,13 @@ export function ResourceTabs({ tabs, inAddress = false }: { tabs: TabsProps.Tab[
   );
 }
 
+/** detailsTab is the first tab in the panel below a list; a resource's own page shows its facts above the tabs. */
+export const detailsTab = (details: ReactNode): TabsProps.Tab => ({
+  id: "details",
+  label: text.details,
+  content: <Container>{details}</Container>,
+});
+
 export interface DetailPageProps<T> {
   id: string;
   list: { text: string; href: string };
@@ -68,7 +75,8 @@ export interface DetailPageProps<T> {
   actions?: ReactNode;
   /** Above the facts. */
   notice?: ReactNode;
-  facts: (item: T) => Fact[];
+  /** Its Facts. */
+  details: (item: T) => ReactNode;
   tabs: (item: T) => TabsProps.Tab[];
   children?: ReactNode;
 }
@@ -101,9 +109,7 @@ export function DetailPage<T>(props: DetailPageProps<T>) {
         {item && !refusal(answer.error) ? (
           <SpaceBetween size="l">
             {props.notice}
-            <Container header={<Header variant="h2">{text.details}</Header>}>
-              <Facts items={props.facts(item)} />
-            </Container>
+            <Container header={<Header variant="h2">{text.details}</Header>}>{props.details(item)}</Container>
             <ResourceTabs tabs={props.tabs(item)} inAddress />
           </SpaceBetween>
         ) : (

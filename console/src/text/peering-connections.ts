@@ -4,6 +4,7 @@ export const text = {
   id: "Peering connection ID",
   name: "Name",
   status: "Status",
+  statusMessage: "Status message",
   requester: "Requester VPC",
   accepter: "Accepter VPC",
   requesterCidrs: "Requester CIDRs",
@@ -59,11 +60,13 @@ export const text = {
     note: "Kept and shown as EC2 does. Sallyport has no DNS of its own.",
     submit: "Save changes",
     done: (id: string) => `DNS settings of ${id} saved.`,
-    label: "DNS",
+    tab: "DNS",
+    enabled: "Enabled",
+    disabled: "Disabled",
   },
   pending: {
     title: "This request waits to be accepted",
-    until: (time: string) => `Until then the VPCs do not reach each other. It expires at ${time}.`,
+    until: (time: string) => `The VPCs do not reach each other before that. The request expires at ${time}.`,
   },
   failed: {
     title: "This peering connection failed",

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "react-router";
 import { labelOf } from "../../api/network";
 import { interfaceQuery } from "../../api/network-interfaces";
-import { DetailPage } from "../../components/detail-page";
+import { DetailPage, Facts } from "../../components/detail-page";
 import { text } from "../../text/network-interfaces";
 import { useInterfaceActions } from "./actions";
 import { useInterfaceFacts } from "./facts";
@@ -23,7 +23,7 @@ export default function NetworkInterfacePage() {
       answer={answer}
       title={(e) => labelOf(e.NetworkInterfaceId, { Tags: e.TagSet })}
       menu={actions.menu}
-      facts={() => facts}
+      details={() => <Facts items={facts} />}
       tabs={(e) => interfaceTabs(e)}
     >
       {actions.dialog}

@@ -9,12 +9,15 @@ import { Box, Checkbox, SpaceBetween } from "@cloudscape-design/components";
 import { useState, type ReactNode } from "react";
 import { useNavigate } from "react-router";
 import { send } from "../../api/ec2";
+import { describePeerings } from "../../api/network";
 import { queryClient } from "../../api/query";
 import { nameOf } from "../../api/tags";
 import type { ActionMenu } from "../../components/action-menu";
+import { useApplied } from "../../components/apply-status";
 import { DeleteModal } from "../../components/delete-modal";
 import { Facts } from "../../components/detail-page";
 import { FormModal } from "../../components/form-modal";
+import { codeCall } from "../../components/show-as-code";
 import { ManageTagsModal } from "../../components/tags-editor";
 import { useNotify } from "../../shell/notifications";
 import { text as forms } from "../../text/forms";
@@ -76,22 +79,37 @@ export function usePeeringActions(selected: VpcPeeringConnection[]): {
 function AnswerModal(props: { answer: "accept" | "reject"; peering: VpcPeeringConnection; onClose: () => void }) {
   const { answer, peering, onClose } = props;
   const notify = useNotify();
+  const applied = useApplied();
   const t = text[answer];
   const id = peering.VpcPeeringConnectionId!;
   return (
     <FormModal
       title={t.title}
       submit={t.submit}
+      calls={[
+        codeCall(
+          answer === "accept"
+            ? new AcceptVpcPeeringConnectionCommand({ VpcPeeringConnectionId: id })
+            : new RejectVpcPeeringConnectionCommand({ VpcPeeringConnectionId: id }),
+        ),
+      ]}
       onClose={onClose}
       onSubmit={async () => {
         const input = { VpcPeeringConnectionId: id };
         try {
-          if (answer === "accept") await send(new AcceptVpcPeeringConnectionCommand(input));
-          else await send(new RejectVpcPeeringConnectionCommand(input));
+          if (answer === "reject") {
+            await send(new RejectVpcPeeringConnectionCommand(input));
+            notify({ type: "success", content: t.done(id) });
+            return;
+          }
+          const { revision } = await send(new AcceptVpcPeeringConnectionCommand(input));
+          // The answer is EC2's first one; whether the blocks overlap shows in the next.
+          const now = (await describePeerings([id]))[0]?.Status;
+          if (now?.Code === "failed") notify({ type: "error", header: text.failed.title, content: now.Message });
+          else applied(t.done(id), revision);
         } finally {
           await queryClient.invalidateQueries();
         }
-        notify({ type: "success", content: t.done(id) });
       }}
     >
       <SpaceBetween size="m">
@@ -110,7 +128,8 @@ function AnswerModal(props: { answer: "accept" | "reject"; peering: VpcPeeringCo
   );
 }
 
-function DnsModal({ peering, onClose }: { peering: VpcPeeringConnection; onClose: () => void }) {
+/** DnsModal edits what the VPCs resolve of each other. */
+export function DnsModal({ peering, onClose }: { peering: VpcPeeringConnection; onClose: () => void }) {
   const notify = useNotify();
   const t = text.dns;
   const id = peering.VpcPeeringConnectionId!;

@@ -47,7 +47,7 @@ export const columns: Column<VpcPeeringConnection>[] = [
     property: "vpc-peering-connection-id",
     width: 220,
   },
-  { id: "status", header: text.status, cell: (p) => <PeeringState peering={p} />, property: "status-code", width: 190 },
+  { id: "status", header: text.status, cell: (p) => <PeeringState peering={p} />, property: "status-code", width: 210 },
   {
     id: "requester",
     header: text.requester,

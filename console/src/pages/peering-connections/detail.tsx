@@ -3,10 +3,11 @@ import { Alert, Button, SpaceBetween } from "@cloudscape-design/components";
 import { useQuery } from "@tanstack/react-query";
 import { useParams } from "react-router";
 import { labelOf, peeringQuery } from "../../api/network";
-import { Copyable, DetailPage } from "../../components/detail-page";
+import { DetailPage } from "../../components/detail-page";
 import { text } from "../../text/peering-connections";
 import { usePeeringActions } from "./actions";
-import { blocksOfSide, changing, pending, PeeringState, SideLink } from "./columns";
+import { changing, pending } from "./columns";
+import { PeeringFacts } from "./facts";
 import { peeringTabs } from "./tabs";
 
 export default function PeeringConnectionPage() {
@@ -17,8 +18,6 @@ export default function PeeringConnectionPage() {
   });
   const peering = answer.data?.VpcPeeringConnections?.[0];
   const actions = usePeeringActions(peering ? [peering] : []);
-  const dns = peering?.RequesterVpcInfo?.PeeringOptions?.AllowDnsResolutionFromRemoteVpc;
-  const dnsBack = peering?.AccepterVpcInfo?.PeeringOptions?.AllowDnsResolutionFromRemoteVpc;
   return (
     <DetailPage
       id={id}
@@ -28,16 +27,7 @@ export default function PeeringConnectionPage() {
       title={(p) => labelOf(p.VpcPeeringConnectionId, p)}
       menu={actions.menu}
       notice={peering && <Notice peering={peering} onAnswer={actions.open} />}
-      facts={(p) => [
-        { label: text.id, value: <Copyable value={p.VpcPeeringConnectionId} label={text.id} /> },
-        { label: text.status, value: <PeeringState peering={p} /> },
-        { label: text.requester, value: <SideLink side={p.RequesterVpcInfo} /> },
-        { label: text.accepter, value: <SideLink side={p.AccepterVpcInfo} /> },
-        { label: text.requesterCidrs, value: blocksOfSide(p.RequesterVpcInfo) },
-        { label: text.accepterCidrs, value: blocksOfSide(p.AccepterVpcInfo) },
-        { label: text.expires, value: p.ExpirationTime?.toLocaleString() ?? "–" },
-        { label: text.dns.label, value: [dns, dnsBack].filter(Boolean).length || "–" },
-      ]}
+      details={(p) => <PeeringFacts peering={p} />}
       tabs={peeringTabs}
     >
       {actions.dialog}

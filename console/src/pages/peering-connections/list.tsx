@@ -3,11 +3,12 @@ import { Box, Button, SpaceBetween } from "@cloudscape-design/components";
 import { useState } from "react";
 import { describePeerings } from "../../api/network";
 import { nameOf } from "../../api/tags";
-import { ResourceTabs } from "../../components/detail-page";
+import { detailsTab, ResourceTabs } from "../../components/detail-page";
 import { ListPage } from "../../components/list-page";
 import { text } from "../../text/peering-connections";
 import { usePeeringActions } from "./actions";
 import { changing, columns } from "./columns";
+import { PeeringFacts } from "./facts";
 import { peeringTabs } from "./tabs";
 
 const idOf = (p: VpcPeeringConnection) => p.VpcPeeringConnectionId!;
@@ -35,7 +36,12 @@ export default function PeeringConnectionsPage() {
           {text.actions.create}
         </Button>
       }
-      panel={(p) => <ResourceTabs key={p.VpcPeeringConnectionId} tabs={peeringTabs(p)} />}
+      panel={(p) => (
+        <ResourceTabs
+          key={p.VpcPeeringConnectionId}
+          tabs={[detailsTab(<PeeringFacts peering={p} />), ...peeringTabs(p)]}
+        />
+      )}
       empty={
         <SpaceBetween size="xs">
           <Box variant="strong">{text.empty.title}</Box>

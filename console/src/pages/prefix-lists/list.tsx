@@ -2,11 +2,12 @@ import type { ManagedPrefixList } from "@aws-sdk/client-ec2";
 import { Box, Button, SpaceBetween } from "@cloudscape-design/components";
 import { useState } from "react";
 import { describePrefixLists } from "../../api/prefix-lists";
-import { ResourceTabs } from "../../components/detail-page";
+import { detailsTab, ResourceTabs } from "../../components/detail-page";
 import { ListPage } from "../../components/list-page";
 import { text } from "../../text/prefix-lists";
 import { usePrefixListActions } from "./actions";
 import { changing, columns, properties } from "./columns";
+import { PrefixListFacts } from "./facts";
 import { prefixListTabs } from "./tabs";
 
 const idOf = (l: ManagedPrefixList) => l.PrefixListId!;
@@ -35,7 +36,9 @@ export default function PrefixListsPage() {
           {text.actions.create}
         </Button>
       }
-      panel={(l) => <ResourceTabs key={l.PrefixListId} tabs={prefixListTabs(l)} />}
+      panel={(l) => (
+        <ResourceTabs key={l.PrefixListId} tabs={[detailsTab(<PrefixListFacts list={l} />), ...prefixListTabs(l)]} />
+      )}
       empty={
         <SpaceBetween size="xs">
           <Box variant="strong">{text.empty.title}</Box>

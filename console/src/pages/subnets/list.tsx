@@ -3,11 +3,12 @@ import { Box, Button, SpaceBetween } from "@cloudscape-design/components";
 import { useState } from "react";
 import { describeSubnets } from "../../api/network";
 import { nameOf } from "../../api/tags";
-import { ResourceTabs } from "../../components/detail-page";
+import { detailsTab, ResourceTabs } from "../../components/detail-page";
 import { ListPage } from "../../components/list-page";
 import { text } from "../../text/subnets";
 import { useSubnetActions } from "./actions";
 import { columns, properties } from "./columns";
+import { SubnetFacts } from "./facts";
 import { subnetTabs } from "./tabs";
 
 const idOf = (s: Subnet) => s.SubnetId!;
@@ -35,7 +36,7 @@ export default function SubnetsPage() {
           {text.actions.create}
         </Button>
       }
-      panel={(s) => <ResourceTabs key={s.SubnetId} tabs={subnetTabs(s)} />}
+      panel={(s) => <ResourceTabs key={s.SubnetId} tabs={[detailsTab(<SubnetFacts subnet={s} />), ...subnetTabs(s)]} />}
       empty={
         <SpaceBetween size="xs">
           <Box variant="strong">{text.empty.title}</Box>

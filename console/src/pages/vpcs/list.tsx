@@ -3,11 +3,12 @@ import { Box, Button, SpaceBetween } from "@cloudscape-design/components";
 import { useState } from "react";
 import { describeVpcs } from "../../api/network";
 import { nameOf } from "../../api/tags";
-import { ResourceTabs } from "../../components/detail-page";
+import { detailsTab, ResourceTabs } from "../../components/detail-page";
 import { ListPage } from "../../components/list-page";
 import { text } from "../../text/vpcs";
 import { useVpcActions } from "./actions";
 import { columns, properties } from "./columns";
+import { VpcFacts } from "./facts";
 import { vpcTabs } from "./tabs";
 
 const idOf = (v: Vpc) => v.VpcId!;
@@ -35,7 +36,7 @@ export default function VpcsPage() {
           {text.actions.create}
         </Button>
       }
-      panel={(v) => <ResourceTabs key={v.VpcId} tabs={vpcTabs(v)} />}
+      panel={(v) => <ResourceTabs key={v.VpcId} tabs={[detailsTab(<VpcFacts vpc={v} />), ...vpcTabs(v)]} />}
       empty={
         <SpaceBetween size="xs">
           <Box variant="strong">{text.empty.title}</Box>
