@@ -202,7 +202,7 @@ export const text = {
     group: "Security group",
     yes: "Can be deleted",
     no: "Cannot be deleted",
-    later: "Can be deleted after the others",
+    later: "Goes last",
     why: "What stands in the way",
     resolve: "Resolve and delete",
     resolveLabel: (name: string) => `Resolve and delete ${name}`,

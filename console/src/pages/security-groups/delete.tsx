@@ -142,7 +142,7 @@ export function DeleteGroups({ groups, onClose }: Props) {
             {
               id: "why",
               header: t.why,
-              cell: (u) => <Why uses={u} onLeave={() => onClose(gone)} />,
+              cell: (u) => <Why uses={u} stays={!doomed.includes(u)} onLeave={() => onClose(gone)} />,
               verticalAlign: "top",
             },
           ]}
@@ -160,7 +160,8 @@ export function DeleteGroups({ groups, onClose }: Props) {
   );
 }
 
-function Why({ uses, onLeave }: { uses: SecurityGroupUses; onLeave: () => void }) {
+/** stays: it cannot be deleted now. */
+function Why({ uses, stays, onLeave }: { uses: SecurityGroupUses; stays: boolean; onLeave: () => void }) {
   if (uses.Deletable) return <>–</>;
   const isDefault = uses.Blockers.some((b) => b.Type === "default-group");
   return (
@@ -172,8 +173,8 @@ function Why({ uses, onLeave }: { uses: SecurityGroupUses; onLeave: () => void }
           <BlockerLinks blocker={b} uses={uses} />
         </div>
       ))}
-      <Refusal uses={uses} />
-      {!isDefault && (
+      {stays && <Refusal uses={uses} />}
+      {stays && !isDefault && (
         <Link
           href={`#/SecurityGroups/${uses.GroupId}/replace?then=delete`}
           ariaLabel={t.resolveLabel(uses.GroupName ?? "")}

@@ -28,9 +28,12 @@ export default function SecurityGroupPage() {
       ]}
     >
       {answer.error ? (
-        <Alert type="error" header={text.detail.gone}>
-          {messageOf(answer.error)}
-        </Alert>
+        <SpaceBetween size="l">
+          <Header variant="h1">{title}</Header>
+          <Alert type="error" header={text.detail.gone}>
+            {messageOf(answer.error)}
+          </Alert>
+        </SpaceBetween>
       ) : group ? (
         <SpaceBetween size="l">
           <Header variant="h1" actions={<ActionsButton menu={menu} />}>

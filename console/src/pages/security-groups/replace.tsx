@@ -70,9 +70,12 @@ export default function ReplaceGroupPage() {
       ]}
     >
       {error ? (
-        <Alert type="error" header={text.detail.gone}>
-          {messageOf(error)}
-        </Alert>
+        <SpaceBetween size="l">
+          <Header variant="h1">{t.title(id)}</Header>
+          <Alert type="error" header={text.detail.gone}>
+            {messageOf(error)}
+          </Alert>
+        </SpaceBetween>
       ) : group.data && uses.data?.[0] ? (
         // What uses it may change meanwhile: the form begins anew then, and only then.
         <ReplaceForm
