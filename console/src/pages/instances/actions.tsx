@@ -4,7 +4,7 @@ import { useState, type ReactNode } from "react";
 import { useNavigate } from "react-router";
 import { messageOf } from "../../api/errors";
 import { send } from "../../api/ec2";
-import { externalImage, primaryOf, useImageNames } from "../../api/instances";
+import { externalImage, useImageNames } from "../../api/instances";
 import { queryClient } from "../../api/query";
 import type { ActionMenu } from "../../components/action-menu";
 import { ManageTagsModal } from "../../components/tags-editor";
@@ -104,7 +104,7 @@ export function useInstanceActions(instances: Instance[], options: { detail?: bo
       case "groups":
         return void navigate(`/Instances/${ids[0]}/ChangeSecurityGroups`);
       case "why":
-        return void navigate(`/Why?to=${ids[0]}`);
+        return void navigate(`/Why?${ends(ids).toString()}`);
       case "stop":
       case "terminate":
       case "tags":
@@ -122,10 +122,9 @@ export function useInstanceActions(instances: Instance[], options: { detail?: bo
   };
 }
 
-// Of one instance: who may reach it? Of two: may the first one reach the second?
-function ends(instances: Instance[]): Record<string, string> {
-  const [from, to] = instances.map((i) => primaryOf(i)?.NetworkInterfaceId ?? "");
-  return to === undefined ? { to: from! } : { from: from!, to };
+// Of one instance: may somebody reach it? Of two: may the first one reach the second?
+function ends([first, second]: string[]): URLSearchParams {
+  return new URLSearchParams(second ? { from: first!, to: second } : { to: first! });
 }
 
 function InstanceDialog({ dialog, onClose }: { dialog: Dialog; onClose: () => void }) {
