@@ -5,6 +5,7 @@ const bound = { egress: "Outbound", ingress: "Inbound" };
 
 export const text = {
   title: "Why?",
+  toThis: (id: string) => `Why? Who can reach ${id}`,
   about:
     "May one end send such a packet to another, by which rules, and what is missing? Each end is an instance, a network interface or an address; not both may be addresses.",
   question: "Question",

@@ -24,8 +24,10 @@ import type {
 } from "../../api/sallyport_gen";
 import { usesQuery } from "../../api/security-groups";
 import { portText, protocolText, typeOf } from "../../components/rule-types";
+import { WhyLink } from "../../components/why-link";
 import { text as ruleText } from "../../text/rules";
 import { text } from "../../text/security-groups";
+import { text as why } from "../../text/why";
 
 const t = text.uses;
 
@@ -242,6 +244,12 @@ export const interfaceColumns: TableProps.ColumnDefinition<SecurityGroupUseInter
     ),
     sortingField: "BoundState",
     minWidth: 120,
+  },
+  {
+    id: "why",
+    header: why.title,
+    cell: (e) => <WhyLink to={e.NetworkInterfaceId ?? ""} />,
+    minWidth: 80,
   },
   {
     id: "subnet",

@@ -63,18 +63,20 @@ export function WayOf({ from, to, answer }: { from: string; to: string; answer: 
   ];
   let stopped = false;
   return (
-    <ol className="why-path" aria-label={text.path}>
-      {stations.map((s, i) => {
-        const before = stopped;
-        stopped ||= s.manner === "stop";
-        return (
-          <li key={s.key} className={`why-station why-${s.manner} ${s.end ? "why-end" : "why-gate"}`}>
-            {i > 0 && <div className={before ? "why-arrow why-stopped" : "why-arrow"} aria-hidden="true" />}
-            <div className="why-box">{s.body}</div>
-          </li>
-        );
-      })}
-    </ol>
+    <div className="why">
+      <ol className="why-path" aria-label={text.path}>
+        {stations.map((s, i) => {
+          const before = stopped;
+          stopped ||= s.manner === "stop";
+          return (
+            <li key={s.key} className={`why-station why-${s.manner} ${s.end ? "why-end" : "why-gate"}`}>
+              {i > 0 && <div className={before ? "why-arrow why-stopped" : "why-arrow"} aria-hidden="true" />}
+              <div className="why-box">{s.body}</div>
+            </li>
+          );
+        })}
+      </ol>
+    </div>
   );
 }
 

@@ -60,6 +60,3 @@ export function request(q: Question): ExplainReachabilityRequest | undefined {
     Confirm: q.confirm,
   };
 }
-
-/** whyHref is the address of the page with one end, or both, filled in. */
-export const whyHref = (ends: { from?: string; to?: string }) => `#/Why?${new URLSearchParams(ends).toString()}`;

@@ -4,7 +4,8 @@ import { afterEach, expect, test, vi } from "vitest";
 import { queryClient } from "../../api/query";
 import type { ExplainReachabilityResult } from "../../api/sallyport_gen";
 import { WayOf } from "./path";
-import { read, request, whyHref, write } from "./question";
+import { whyHref } from "../../components/why-link";
+import { read, request, write } from "./question";
 
 vi.mock("../../api/ec2", () => ({
   send: vi.fn(() => Promise.resolve({ output: {}, revision: 1 })),
