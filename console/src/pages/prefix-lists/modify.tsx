@@ -76,7 +76,7 @@ function ModifyForm({ id, first }: { id: string; first: Base }) {
   const [name, setName] = useState(base.name);
   const [rows, setRows] = useState(() => rowsOf(first.entries));
   const [progress, setProgress] = useState<{ done: number; of: number }>();
-  const [partly, setPartly] = useState<number>();
+  const [partly, setPartly] = useState<{ version: number; error: string }>();
   const changes = changesOfRows(rows);
   const calls = inCalls(changes);
   const newName = name.trim() !== base.name ? name.trim() : undefined;
@@ -115,12 +115,11 @@ function ModifyForm({ id, first }: { id: string; first: Base }) {
       });
       applied(t.done(id, saved.version), saved.revision, { prefixListIds: [id] });
     } catch (e) {
-      if (answered > 0) {
-        const now = await look(id);
-        rebase(now);
-        setPartly(now.version);
-      }
-      throw e;
+      if (answered === 0) throw e;
+      const now = await look(id);
+      rebase(now);
+      setPartly({ version: now.version, error: messageOf(e) });
+      return;
     } finally {
       setProgress(undefined);
       void queryClient.invalidateQueries();
@@ -143,7 +142,11 @@ function ModifyForm({ id, first }: { id: string; first: Base }) {
       {conflict && (
         <Conflict id={id} base={base} onRebase={rebase} onDiscard={() => void navigate(`/PrefixLists/${id}`)} />
       )}
-      {partly !== undefined && <Alert type="warning">{t.partly(partly)}</Alert>}
+      {partly !== undefined && (
+        <Alert type="error" header={partly.error}>
+          {t.partly(partly.version)}
+        </Alert>
+      )}
       <Container header={<Header variant="h2">{text.create.settings}</Header>}>
         <FormField label={text.listName} errorText={errors.of("name")}>
           <Input value={name} autoComplete={false} onChange={(e) => setName(e.detail.value)} />
