@@ -47,7 +47,6 @@ export function SecurityGroupPicker({ vpcId, groups, onChange, before, errorText
     <SpaceBetween size="m">
       <FormField
         label={text.field}
-        stretch
         {...(error ? { errorText: error } : {})}
         secondaryControl={
           <Button formAction="none" onClick={() => void addTyped()} loading={busy} disabled={!typed.trim()}>

@@ -22,7 +22,7 @@ vi.mock("../../api/ec2", async (original) => {
     try {
       return Promise.resolve({ output: answer(action), revision: 1 });
     } catch (e) {
-      return Promise.reject(e);
+      return Promise.reject(e as Error);
     }
   };
   return {
