@@ -93,21 +93,10 @@ func replaceSecurityGroup(
 		AllRules:      wire.Value(in.AllSecurityGroupRules),
 		Rules:         ids[vpc.RuleID](in.SecurityGroupRuleIds),
 	}
-	if wire.Value(in.Preview) {
-		s, err := c.read()
-		if err != nil {
-			return nil, err
-		}
-		done, _, err := s.ReplaceSecurityGroup(asked)
-		if err != nil {
-			return nil, err
-		}
-		return replaced(s, done), nil
-	}
 	var out *wire.ReplaceSecurityGroupResult
 	err := c.update(func(s *vpc.State) (vpc.Change, error) {
 		done, change, err := s.ReplaceSecurityGroup(asked)
-		if err == nil && len(done.Problems) > 0 {
+		if err == nil && len(done.Problems) > 0 && !c.preview {
 			err = done.Problems[0].Refusal
 		}
 		if err != nil {

@@ -25,9 +25,9 @@ export const rulesQuery = (groupIds: string[]) => ({
   select: (o: { SecurityGroupRules?: SecurityGroupRule[] | undefined }) => o.SecurityGroupRules ?? [],
 });
 
-/** usesQuery asks what uses groups. */
-export const usesQuery = (groupIds: string[]) => ({
-  ...further("DescribeSecurityGroupUses", { GroupIds: groupIds }),
+/** usesQuery asks what uses groups; most is how many uses of each kind it lists: counts are of all. */
+export const usesQuery = (groupIds: string[], most = 1000) => ({
+  ...further("DescribeSecurityGroupUses", { GroupIds: groupIds, MaxUses: most }),
   select: (o: { SecurityGroupUses: SecurityGroupUses[] }) => o.SecurityGroupUses,
 });
 

@@ -34,6 +34,8 @@ export function goesAfter(uses: SecurityGroupUses, all: SecurityGroupUses[]): bo
   );
 }
 
+const listed = 100; // uses of one group: more than are shown
+
 interface Props {
   groups: SecurityGroup[];
   /** gone are the ids of those that were deleted. */
@@ -45,7 +47,7 @@ export function DeleteGroups({ groups, onClose }: Props) {
   const notify = useNotify();
   const [gone, setGone] = useState<string[]>([]);
   const ids = useMemo(() => groups.map((g) => g.GroupId!).filter((id) => !gone.includes(id)), [groups, gone]);
-  const answer = useQuery({ ...usesQuery(ids), staleTime: 0, enabled: ids.length > 0 });
+  const answer = useQuery({ ...usesQuery(ids, listed), staleTime: 0, enabled: ids.length > 0 });
   const [typed, setTyped] = useState("");
   const [busy, setBusy] = useState(false);
   const [errors, setErrors] = useState<{ name: string; message: string }[]>([]);

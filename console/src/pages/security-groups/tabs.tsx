@@ -18,7 +18,7 @@ const t = text.detail;
 
 /** GroupDetails are the facts of a group. */
 export function GroupDetails({ group }: { group: SecurityGroup }) {
-  const uses = useQuery(usesQuery([group.GroupId!])).data?.[0];
+  const uses = useQuery(usesQuery([group.GroupId!], 0)).data?.[0];
   return (
     <KeyValuePairs
       columns={4}
