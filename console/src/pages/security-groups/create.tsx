@@ -136,8 +136,11 @@ function CreateForm({ vpcs, from }: { vpcs: Vpc[]; from: Beginning }) {
     inbound: told(preview.preview, preview.asked?.edit, inbound, tried),
     outbound: told(preview.preview, preview.asked?.edit, outbound, tried),
   };
+  // Only of what stands there now: a line that comes and goes below a field moves the button that is about to be clicked.
   const about = (member: Detail) =>
-    tried || touched.includes(member) ? (says.inbound.whole.find((p) => p.Member === member)?.Message ?? "") : "";
+    (tried || touched.includes(member)) && preview.asked?.request[member] === request[member]
+      ? (says.inbound.whole.find((p) => p.Member === member)?.Message ?? "")
+      : "";
   const rest = says.inbound.whole.filter((p) => !["GroupName", "Description", "VpcId"].includes(p.Member ?? ""));
   const touch = (member: Detail) => setTouched((old) => [...old, member]);
   const dirty = name !== from.name || description !== from.description || inbound !== from.inbound;
