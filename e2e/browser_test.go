@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -25,7 +24,7 @@ type browser struct {
 	answers *bufio.Reader
 }
 
-// startBrowser starts one, which ends with the test.
+// startBrowser starts one, which ends with the test, or with its standard input when the test dies.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	if _, err := os.Stat(chromium); err != nil {
@@ -42,7 +41,6 @@ func startBrowser(t *testing.T) *browser {
 	cmd := exec.Command(node, "console/driver.js")
 	cmd.Env = append(os.Environ(), "CHROMIUM="+chromium, "HOME="+t.TempDir())
 	cmd.Stderr = &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // a test that panics cleans nothing up
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -88,6 +88,8 @@ func (s *day) sshFromMyIP(t *testing.T) {
 	s.alice.addRule(t, 2, ruleRow{kind: "SSH TCP 22", source: "My IP", description: "The administrator"})
 	s.alice.see(t, text(outsideIPv4.String()+"/32"))
 	s.alice.saveRules(t)
+	s.alice.see(t, text("In force on 1 of 1 interface"))
+	s.d.inForce(t)
 	outside.expect(t, answers, s.web.addr, 22, "the administrator's address may ssh")
 	s.db.expect(t, silence, s.web.addr, 22, "nobody else may")
 }
@@ -114,6 +116,7 @@ func (p *person) swap(t *testing.T, g guest, name, from, to string) {
 	p.addGroup(t, to)
 	p.click(t, button("Remove "+from).exactly())
 	p.click(t, button("Save").exactly())
+	p.gone(t, button("Save").exactly())
 	p.see(t, text("Security groups of "+g.eni+" changed"))
 	p.see(t, text("In force on 1 of 1 interface"))
 }
@@ -123,6 +126,8 @@ func (s *day) closePort(t *testing.T) {
 	s.alice.click(t, button("Delete rule "+s.ruleID(t, s.webSG, 80)))
 	s.alice.see(t, text("1 removed"))
 	s.alice.saveRules(t)
+	s.alice.see(t, text("In force on 1 of 1 interface"))
+	s.d.inForce(t)
 	outside.expect(t, silence, s.web.addr, 80, "80 is closed")
 	outside.expect(t, answers, s.web.addr, 443, "443 is not")
 	outside.expect(t, answers, s.web.addr, 22, "22 is not")
@@ -204,7 +209,7 @@ func (p *person) editRule(t *testing.T, n int, r ruleRow) {
 	}
 	if r.peer != "" {
 		p.fill(t, combobox("Source").in(rowAt(n)), r.peer)
-		p.press(t, "Tab")
+		p.click(t, option(r.peer).nth(0))
 		p.see(t, button("Remove "+r.peer).in(rowAt(n)))
 	}
 	if r.description != "" {
@@ -212,12 +217,11 @@ func (p *person) editRule(t *testing.T, n int, r ruleRow) {
 	}
 }
 
-// saveRules saves what the editor holds, and waits until the console says that it is in force.
+// saveRules saves what the editor holds, and waits until that is done.
 func (p *person) saveRules(t *testing.T) {
 	t.Helper()
 	p.click(t, button("Save rules"))
-	p.see(t, text("rules of").in(element{Role: "region", Name: "Notifications"}))
-	p.see(t, text("In force on "))
+	p.see(t, text("were modified"))
 	p.gone(t, button("Save rules"))
 }
 

@@ -11,6 +11,11 @@ func TestConsole(t *testing.T) {
 		test func(*testing.T)
 	}{
 		{"an administrator's first day", c.firstDay},
+		{"wrong input", c.wrongInput},
+		{"two administrators", c.twoAdministrators},
+		{"a session that ends", c.sessionEnds},
+		{"a server that restarts", c.serverRestarts},
+		{"the keyboard", c.keyboard},
 		{"every page", c.everyPage},
 	} {
 		t.Run(part.name, part.test)

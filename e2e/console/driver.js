@@ -157,13 +157,13 @@ const verbs = {
       .catch(() => "");
     return snapshot.split("\n")[0].replace(/^- /, "");
   },
-  /** tabTo presses Tab until what has the focus has a name with text in it; how often is the result. */
+  /** tabTo presses Tab until what has the focus has a name with text in it. */
   async tabTo({ it, text, max = 150 }) {
     const met = [];
-    for (let n = 1; n <= max; n++) {
+    for (let n = 0; n < max; n++) {
       await it.page.keyboard.press("Tab");
       const what = await verbs.focused({ it });
-      if (what.includes(text)) return n;
+      if (what.includes(text)) return;
       met.push(what);
     }
     throw new Error(`${max} times Tab do not lead to ${text}, but to ${met.join("; ")}`);
