@@ -20,7 +20,7 @@ var built = fstest.MapFS{
 }
 
 // get asks for a path; header are names and values.
-func get(t *testing.T, h http.Handler, method, path string, header ...string) *http.Response {
+func get(t *testing.T, h http.Handler, method, path string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(method, path, nil)
 	for i := 0; i < len(header); i += 2 {
@@ -28,7 +28,7 @@ func get(t *testing.T, h http.Handler, method, path string, header ...string) *h
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	return w.Result()
+	return w
 }
 
 func body(t *testing.T, r io.Reader) string {
@@ -66,10 +66,10 @@ func TestFiles(t *testing.T) {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			for _, takes := range []string{"", "gzip, deflate, br", "gzip;q=0"} {
 				r := get(t, h, method, path, "Accept-Encoding", takes)
-				zipped := r.Header.Get("Content-Encoding") == "gzip"
-				if r.StatusCode != want.status || r.Header.Get("Content-Type") != want.kind || r.Header.Get("Cache-Control") != want.cache ||
+				zipped := r.Header().Get("Content-Encoding") == "gzip"
+				if r.Code != want.status || r.Header().Get("Content-Type") != want.kind || r.Header().Get("Cache-Control") != want.cache ||
 					zipped != (want.zipped && takes == "gzip, deflate, br") {
-					t.Errorf("%s %s, takes %q: %d %v", method, path, takes, r.StatusCode, r.Header)
+					t.Errorf("%s %s, takes %q: %d %v", method, path, takes, r.Code, r.Header())
 				}
 				if want.status != 200 || method == http.MethodHead {
 					continue
@@ -87,14 +87,14 @@ func TestFiles(t *testing.T) {
 				if got := body(t, content); got != string(built[name].Data) {
 					t.Errorf("%s, takes %q: got %q", path, takes, got)
 				}
-				if again := get(t, h, method, path, "Accept-Encoding", takes, "If-None-Match", r.Header.Get("ETag")); again.StatusCode != http.StatusNotModified {
-					t.Errorf("%s again: %d", path, again.StatusCode)
+				if again := get(t, h, method, path, "Accept-Encoding", takes, "If-None-Match", r.Header().Get("ETag")); again.Code != http.StatusNotModified {
+					t.Errorf("%s again: %d", path, again.Code)
 				}
 			}
 		}
 	}
-	if r := get(t, h, http.MethodPost, "/favicon.svg"); r.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("POST of a file: %d", r.StatusCode)
+	if r := get(t, h, http.MethodPost, "/favicon.svg"); r.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST of a file: %d", r.Code)
 	}
 }
 
@@ -110,12 +110,12 @@ func TestHeaders(t *testing.T) {
 			"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
 			"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
 		} {
-			if got := r.Header.Get(name); got != want {
+			if got := r.Header().Get(name); got != want {
 				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
 			}
 		}
 		policy := map[string]string{}
-		for part := range strings.SplitSeq(r.Header.Get("Content-Security-Policy"), ";") {
+		for part := range strings.SplitSeq(r.Header().Get("Content-Security-Policy"), ";") {
 			name, value, _ := strings.Cut(strings.TrimSpace(part), " ")
 			policy[name] = value
 		}
@@ -142,8 +142,8 @@ func TestNotBuilt(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := get(t, h, http.MethodGet, "/")
-	if text := body(t, r.Body); r.StatusCode != http.StatusOK || !strings.Contains(text, "make build") || !strings.Contains(text, "EC2 API") {
-		t.Errorf("got %d %s", r.StatusCode, text)
+	if text := body(t, r.Body); r.Code != http.StatusOK || !strings.Contains(text, "make build") || !strings.Contains(text, "EC2 API") {
+		t.Errorf("got %d %s", r.Code, text)
 	}
 	if _, err := Handler(); err != nil {
 		t.Error(err)

@@ -356,7 +356,7 @@ func (d *desk) newHandler(i int) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.servers[i].Server.Config.Handler = h
+	d.servers[i].Config.Handler = h
 }
 
 func TestTokensThatDoNot(t *testing.T) {
