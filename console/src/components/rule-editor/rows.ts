@@ -169,6 +169,9 @@ export interface Edit {
 /** partsOf are an edit's members in a request. */
 export const partsOf = ({ AddRules, ModifyRules, RemoveRuleIds }: Edit) => ({ AddRules, ModifyRules, RemoveRuleIds });
 
+/** untouched are rows as a preview depends on them: not on who has been where. */
+export const untouched = (rows: Row[]): Row[] => rows.map((r) => ({ ...r, touched: [] }));
+
 /** isEmpty: nothing would change. */
 export const isEmpty = (e: Edit) => e.AddRules.length + e.ModifyRules.length + e.RemoveRuleIds.length === 0;
 

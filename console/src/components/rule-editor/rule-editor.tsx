@@ -1,5 +1,5 @@
 import { AttributeEditor, type AttributeEditorProps, Box, Input, Select } from "@cloudscape-design/components";
-import { useMemo, useRef } from "react";
+import { useEffect, useMemo, useRef } from "react";
 import { useNamesIn } from "../../api/security-groups";
 import { text } from "../../text/rule-editor";
 import { portText, protocolText, ruleTypes } from "../rule-types";
@@ -34,7 +34,7 @@ const typeOptions = ruleTypes.map((t) => ({
 
 // From the widest on; the last holds on a phone.
 const layouts: AttributeEditorProps.GridLayout[] = [
-  { breakpoint: "s", rows: [[5, 5, 3, 3, 10, 5]], removeButton: { width: "auto" } },
+  { breakpoint: "s", rows: [[5, 5, 3, 4, 10, 5]], removeButton: { width: "auto" } },
   {
     breakpoint: "xxs",
     rows: [
@@ -51,6 +51,13 @@ export function RuleEditor(props: RuleEditorProps) {
   const { rows, onChange, egress, told } = props;
   const editor = useRef<AttributeEditorProps.Ref>(null);
   const frame = useRef<HTMLDivElement>(null);
+  const adding = useRef(false);
+  useEffect(() => {
+    if (!adding.current) return;
+    adding.current = false;
+    const ids = frame.current?.querySelectorAll(".rule-id");
+    ids?.[ids.length - 1]?.closest("[role=group]")?.querySelector("button")?.focus();
+  }, [rows.length]);
   const named = useMemo(
     () =>
       rows
@@ -144,11 +151,8 @@ export function RuleEditor(props: RuleEditorProps) {
       }}
       empty={props.empty ?? (egress ? text.empty.outbound : text.empty.inbound)}
       onAddButtonClick={() => {
+        adding.current = true;
         onChange((now) => [...now, newRow()]);
-        requestAnimationFrame(() => {
-          const last = [...(frame.current?.querySelectorAll("[role=group]:has(.rule-id)") ?? [])].at(-1);
-          last?.querySelector("button")?.focus();
-        });
       }}
       onRemoveButtonClick={(e) => {
         const { itemIndex } = e.detail;

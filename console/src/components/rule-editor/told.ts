@@ -18,15 +18,29 @@ export interface Told {
 
 const cells: Field[] = ["protocol", "ports", "peers", "description"];
 
+/** What was asked about: rows and the edit that they come to. */
+export interface Asked {
+  edit: Edit;
+  rows: Row[];
+}
+
+const content = (row: Row, field: Field): string =>
+  field === "peers" ? allPeers(row).join() : field === "ports" ? `${row.type} ${row.ports}` : row[field];
+
 /** begun: there is something in a cell that can be wrong. */
 const begun = (row: Row, field: Field) =>
-  row.rule !== undefined ||
-  row.touched.includes(field) ||
-  (field === "peers" ? allPeers(row).length > 0 : row[field].trim() !== "");
+  row.rule !== undefined || (field === "peers" ? allPeers(row).length > 0 : row[field].trim() !== "");
+
+/** shown: what the server said of a cell is told. Of one that somebody has just begun it said what is missing there. */
+const shown = (row: Row, before: Row | undefined, field: Field) =>
+  before !== undefined &&
+  (begun(before, field) || (row.touched.includes(field) && content(before, field) === content(row, field)));
 
 /** told puts a preview's problems and warnings beside the rows that they are about. all: what nobody has typed yet is
  * told of, too. */
-export function told(preview: Preview | undefined, edit: Edit | undefined, rows: Row[], all: boolean): Told {
+export function told(preview: Preview | undefined, asked: Asked | undefined, rows: Row[], all: boolean): Told {
+  const edit = asked?.edit;
+  const before = new Map(asked?.rows.map((r) => [r.key, r]));
   const keys = new Map(rows.map((r) => [r.key, r.key]));
   for (const r of rows) if (r.rule?.SecurityGroupRuleId) keys.set(r.rule.SecurityGroupRuleId, r.key);
   const errors = new Map<string, string[]>();
@@ -49,13 +63,15 @@ export function told(preview: Preview | undefined, edit: Edit | undefined, rows:
   }
   const distinct = (list: string[] | undefined) => list && [...new Set(list)];
   return {
-    errors: (row, field) => (all || begun(row, field) ? distinct(errors.get(`${row.key} ${field}`)) : undefined),
+    errors: (row, field) =>
+      all || shown(row, before.get(row.key), field) ? distinct(errors.get(`${row.key} ${field}`)) : undefined,
     warning: (row) => distinct(warnings.get(row.key))?.join(" "),
     whole,
     problems:
       whole.length +
       rows.reduce(
-        (n, row) => n + cells.filter((c) => (all || begun(row, c)) && errors.has(`${row.key} ${c}`)).length,
+        (n, row) =>
+          n + cells.filter((c) => (all || shown(row, before.get(row.key), c)) && errors.has(`${row.key} ${c}`)).length,
         0,
       ),
     severe,

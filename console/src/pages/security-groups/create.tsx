@@ -22,7 +22,7 @@ import { useApplied } from "../../components/apply-status";
 import { FormPage } from "../../components/form-page";
 import { createCalls } from "../../components/rule-editor/calls";
 import { RuleEditor } from "../../components/rule-editor/rule-editor";
-import { copyOf, editOf, joined, newRow, world4, world6, type Row } from "../../components/rule-editor/rows";
+import { copyOf, editOf, joined, newRow, untouched, world4, world6, type Row } from "../../components/rule-editor/rows";
 import { told } from "../../components/rule-editor/told";
 import { WorldAlert } from "../../components/rule-editor/world";
 import { TagsEditor } from "../../components/tags-editor";
@@ -128,13 +128,13 @@ function CreateForm({ vpcs, from }: { vpcs: Vpc[]; from: Beginning }) {
       : undefined,
   };
   const preview = usePreview(
-    { request, edit },
+    { request, edit, rows: untouched([...inbound, ...outbound]) },
     async (asked) => (await call("CreateSecurityGroupWithRules", { ...asked.request, Preview: true })).output,
     "CreateSecurityGroupWithRules",
   );
   const says = {
-    inbound: told(preview.preview, preview.asked?.edit, inbound, tried),
-    outbound: told(preview.preview, preview.asked?.edit, outbound, tried),
+    inbound: told(preview.preview, preview.asked, inbound, tried),
+    outbound: told(preview.preview, preview.asked, outbound, tried),
   };
   // Only of what stands there now: a line that comes and goes below a field moves the button that is about to be clicked.
   const about = (member: Detail) =>

@@ -16,7 +16,16 @@ import { editCalls } from "../../components/rule-editor/calls";
 import { RuleChanges } from "../../components/rule-editor/changes";
 import { MeanwhileAlert } from "../../components/rule-editor/meanwhile";
 import { RuleEditor } from "../../components/rule-editor/rule-editor";
-import { editOf, isEmpty, newRowOf, partsOf, rebase, rowOf, type Row } from "../../components/rule-editor/rows";
+import {
+  editOf,
+  isEmpty,
+  newRowOf,
+  partsOf,
+  rebase,
+  rowOf,
+  untouched,
+  type Row,
+} from "../../components/rule-editor/rows";
 import { told } from "../../components/rule-editor/told";
 import { WorldAlert } from "../../components/rule-editor/world";
 import { LoadingPage, Page } from "../../shell/page";
@@ -76,12 +85,12 @@ function Editor({ group, egress, now, look }: EditorProps) {
   const edit = editOf(rows, seen.rules, egress);
   const request = partsOf(edit);
   const preview = usePreview(
-    { edit, Revision: seen.revision },
+    { edit, rows: untouched(rows), Revision: seen.revision },
     async ({ edit, Revision }) =>
       (await call("EditSecurityGroupRules", { GroupId: id, Revision, ...partsOf(edit), Preview: true })).output,
     `EditSecurityGroupRules ${id}`,
   );
-  const says = told(preview.preview, preview.asked?.edit, rows, tried);
+  const says = told(preview.preview, preview.asked, rows, tried);
   const dirty = !isEmpty(edit);
   const edited = new Set([...edit.RemoveRuleIds, ...edit.ModifyRules.map((m) => m.SecurityGroupRuleId)]);
 
