@@ -200,8 +200,8 @@ export const text = {
     none: (n: number) =>
       n === 1 ? "The security group cannot be deleted." : "None of the security groups can be deleted.",
     group: "Security group",
-    yes: "Can be deleted",
-    no: "Cannot be deleted",
+    yes: "Deletable",
+    no: "Not deletable",
     later: "Goes last",
     why: "What stands in the way",
     resolve: "Resolve and delete",

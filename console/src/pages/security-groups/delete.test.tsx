@@ -16,7 +16,7 @@ test("one group that nothing uses is deleted without typing", async () => {
   answers.DescribeSecurityGroupUses = () => ({ SecurityGroupUses: [unused("sg-1", "old")] });
   answers.DeleteSecurityGroup = () => ({ Return: true });
   show(<DeleteGroups groups={[group("sg-1", "old")]} onClose={onClose} />);
-  expect(await screen.findByText("Can be deleted")).toBeTruthy();
+  expect(await screen.findByText("Deletable")).toBeTruthy();
   await user.click(screen.getByRole("button", { name: "Delete" }));
   await waitFor(() => expect(onClose).toHaveBeenCalledExactlyOnceWith(["sg-1"]));
   expect(askedFor("DeleteSecurityGroup")).toEqual([{ GroupId: "sg-1" }]);
@@ -29,7 +29,7 @@ test("of several only those that nothing keeps are deleted, after delete was typ
   answers.DeleteSecurityGroup = () => ({ Return: true });
   show(<DeleteGroups groups={[group("sg-web", "web"), group("sg-1", "old")]} onClose={onClose} />);
   const row = (await screen.findByText("sg-web")).closest("tr")!;
-  expect(within(row).getByText("Cannot be deleted")).toBeTruthy();
+  expect(within(row).getByText("Not deletable")).toBeTruthy();
   for (const [name, href] of [
     ["eni-1", "#/NetworkInterfaces/eni-1"],
     ["i-1", "#/Instances/i-1"],
