@@ -18,6 +18,7 @@ import { messageOf } from "../api/errors";
 import { saveTags, tagCalls, tagKeys, tagsQuery, tagValues, type KeyValue } from "../api/tags";
 import { useNotify } from "../shell/notifications";
 import { text } from "../text/tags";
+import { codeCall, ShowAsCode } from "./show-as-code";
 
 const tagLimit = 50;
 // What EC2 takes is more than what the component does: any character.
@@ -132,6 +133,7 @@ export function ManageTagsModal({ resourceIds, onClose }: ManageTagsModalProps) 
         <Box color="text-body-secondary">{text.about}</Box>
         {different.length > 0 && <Alert type="info">{text.different(different)}</Alert>}
         <TagsEditor tags={tags} loading={answer.isPending} onChange={(t, valid) => setEdited({ tags: t, valid })} />
+        <ShowAsCode calls={calls.map(codeCall)} />
       </SpaceBetween>
     </Modal>
   );

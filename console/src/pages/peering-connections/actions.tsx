@@ -138,20 +138,20 @@ export function DnsModal({ peering, onClose }: { peering: VpcPeeringConnection; 
     accepter: peering.AccepterVpcInfo?.PeeringOptions?.AllowDnsResolutionFromRemoteVpc ?? false,
   };
   const [now, setNow] = useState(was);
+  const command = new ModifyVpcPeeringConnectionOptionsCommand({
+    VpcPeeringConnectionId: id,
+    RequesterPeeringConnectionOptions: { AllowDnsResolutionFromRemoteVpc: now.requester },
+    AccepterPeeringConnectionOptions: { AllowDnsResolutionFromRemoteVpc: now.accepter },
+  });
   return (
     <FormModal
       title={t.title(id)}
       submit={t.submit}
       disabled={now.requester === was.requester && now.accepter === was.accepter}
+      calls={[codeCall(command)]}
       onClose={onClose}
       onSubmit={async () => {
-        await send(
-          new ModifyVpcPeeringConnectionOptionsCommand({
-            VpcPeeringConnectionId: id,
-            RequesterPeeringConnectionOptions: { AllowDnsResolutionFromRemoteVpc: now.requester },
-            AccepterPeeringConnectionOptions: { AllowDnsResolutionFromRemoteVpc: now.accepter },
-          }),
-        );
+        await send(command);
         notify({ type: "success", content: t.done(id) });
         await queryClient.invalidateQueries();
       }}

@@ -17,6 +17,7 @@ import { nameOf } from "../../api/tags";
 import type { ActionMenu } from "../../components/action-menu";
 import { DeleteModal } from "../../components/delete-modal";
 import { FormModal } from "../../components/form-modal";
+import { codeCall } from "../../components/show-as-code";
 import { ManageTagsModal } from "../../components/tags-editor";
 import { useNotify } from "../../shell/notifications";
 import { text as forms } from "../../text/forms";
@@ -72,17 +73,14 @@ function SettingsModal({ subnet, onClose }: { subnet: Subnet; onClose: () => voi
   const id = subnet.SubnetId!;
   const was = { ipv6: subnet.AssignIpv6AddressOnCreation ?? false, isPublic: subnet.MapPublicIpOnLaunch ?? false };
   const [now, setNow] = useState(was);
+  // EC2 takes one attribute in a call.
+  const calls = [
+    ...(now.ipv6 !== was.ipv6 ? [{ AssignIpv6AddressOnCreation: { Value: now.ipv6 } }] : []),
+    ...(now.isPublic !== was.isPublic ? [{ MapPublicIpOnLaunch: { Value: now.isPublic } }] : []),
+  ].map((change) => new ModifySubnetAttributeCommand({ SubnetId: id, ...change }));
   async function save() {
     try {
-      // EC2 takes one attribute in a call.
-      if (now.ipv6 !== was.ipv6) {
-        await send(
-          new ModifySubnetAttributeCommand({ SubnetId: id, AssignIpv6AddressOnCreation: { Value: now.ipv6 } }),
-        );
-      }
-      if (now.isPublic !== was.isPublic) {
-        await send(new ModifySubnetAttributeCommand({ SubnetId: id, MapPublicIpOnLaunch: { Value: now.isPublic } }));
-      }
+      for (const command of calls) await send(command);
     } finally {
       await queryClient.invalidateQueries();
     }
@@ -92,7 +90,8 @@ function SettingsModal({ subnet, onClose }: { subnet: Subnet; onClose: () => voi
     <FormModal
       title={t.title(id)}
       submit={t.submit}
-      disabled={now.ipv6 === was.ipv6 && now.isPublic === was.isPublic}
+      disabled={!calls.length}
+      calls={calls.map(codeCall)}
       onSubmit={save}
       onClose={onClose}
     >
@@ -130,6 +129,7 @@ function Ipv6Modal({ subnet, onClose }: { subnet: Subnet; onClose: () => void })
   const [block, setBlock] = useState<string>();
   const [error, setError] = useState<string>();
   const wanted = block ?? (vpcBlock ? exampleIpv6(vpcBlock, 0) : "");
+  const command = new AssociateSubnetCidrBlockCommand({ SubnetId: id, Ipv6CidrBlock: wanted.trim() });
   async function remove(association: string, removed: string) {
     setError(undefined);
     try {
@@ -146,9 +146,10 @@ function Ipv6Modal({ subnet, onClose }: { subnet: Subnet; onClose: () => void })
       title={t.title(id)}
       submit={t.add}
       disabled={!wanted.trim() || blocks.length > 0}
+      calls={wanted.trim() && !blocks.length ? [codeCall(command)] : []}
       onClose={onClose}
       onSubmit={async () => {
-        await send(new AssociateSubnetCidrBlockCommand({ SubnetId: id, Ipv6CidrBlock: wanted.trim() }));
+        await send(command);
         notify({ type: "success", content: t.added(id) });
         await queryClient.invalidateQueries();
       }}

@@ -17,6 +17,7 @@ import { nameOf } from "../../api/tags";
 import type { ActionMenu } from "../../components/action-menu";
 import { DeleteModal } from "../../components/delete-modal";
 import { FormModal } from "../../components/form-modal";
+import { codeCall } from "../../components/show-as-code";
 import { ManageTagsModal } from "../../components/tags-editor";
 import { useNotify } from "../../shell/notifications";
 import { text as forms } from "../../text/forms";
@@ -90,6 +91,7 @@ function DefaultVpcModal({ onClose }: { onClose: () => void }) {
     <FormModal
       title={t.title}
       submit={t.submit}
+      calls={[codeCall(new CreateDefaultVpcCommand({}))]}
       onClose={onClose}
       onSubmit={async () => {
         const { output } = await send(new CreateDefaultVpcCommand({}));
@@ -112,15 +114,17 @@ function SettingsModal({ vpcId, onClose }: { vpcId: string; onClose: () => void 
   const hostnames = useQuery(attributeQuery(vpcId, "enableDnsHostnames")).data?.EnableDnsHostnames?.Value;
   const [wanted, setWanted] = useState<{ support?: boolean; hostnames?: boolean }>({});
   const now = { support: wanted.support ?? support ?? false, hostnames: wanted.hostnames ?? hostnames ?? false };
+  const changes = [
+    ...(now.support !== support ? [{ EnableDnsSupport: { Value: now.support } }] : []),
+    ...(now.hostnames !== hostnames ? [{ EnableDnsHostnames: { Value: now.hostnames } }] : []),
+  ];
+  // Host names need DNS: what is turned on goes in that order, what is turned off in the other.
+  if (!now.support) changes.reverse();
+  // EC2 takes one attribute in a call.
+  const calls = changes.map((change) => new ModifyVpcAttributeCommand({ VpcId: vpcId, ...change }));
   async function save() {
-    // Host names need DNS: what is turned on goes in that order, what is turned off in the other.
-    const calls = [
-      ...(now.support !== support ? [{ EnableDnsSupport: { Value: now.support } }] : []),
-      ...(now.hostnames !== hostnames ? [{ EnableDnsHostnames: { Value: now.hostnames } }] : []),
-    ];
-    if (!now.support) calls.reverse();
     try {
-      for (const change of calls) await send(new ModifyVpcAttributeCommand({ VpcId: vpcId, ...change }));
+      for (const command of calls) await send(command);
     } finally {
       await queryClient.invalidateQueries();
     }
@@ -130,7 +134,8 @@ function SettingsModal({ vpcId, onClose }: { vpcId: string; onClose: () => void 
     <FormModal
       title={t.title(vpcId)}
       submit={t.submit}
-      disabled={support === undefined || (now.support === support && now.hostnames === hostnames)}
+      disabled={support === undefined || hostnames === undefined || !calls.length}
+      calls={calls.map(codeCall)}
       onSubmit={save}
       onClose={onClose}
     >
@@ -152,19 +157,19 @@ export function AddBlockModal({ vpcId, family, onClose }: { vpcId: string; famil
   const notify = useNotify();
   const t = text.cidrs;
   const [cidr, setCidr] = useState("");
+  const command = new AssociateVpcCidrBlockCommand({
+    VpcId: vpcId,
+    ...(family === 4 ? { CidrBlock: cidr.trim() } : { AmazonProvidedIpv6CidrBlock: true }),
+  });
   return (
     <FormModal
       title={family === 4 ? t.add4Title(vpcId) : t.add6Title(vpcId)}
       submit={t.add}
       disabled={family === 4 && !cidr.trim()}
+      calls={family === 4 && !cidr.trim() ? [] : [codeCall(command)]}
       onClose={onClose}
       onSubmit={async () => {
-        await send(
-          new AssociateVpcCidrBlockCommand({
-            VpcId: vpcId,
-            ...(family === 4 ? { CidrBlock: cidr.trim() } : { AmazonProvidedIpv6CidrBlock: true }),
-          }),
-        );
+        await send(command);
         notify({ type: "success", content: t.added(vpcId) });
         await queryClient.invalidateQueries();
       }}
@@ -184,13 +189,15 @@ export function AddBlockModal({ vpcId, family, onClose }: { vpcId: string; famil
 export function RemoveBlockModal(props: { associationId: string; block: string; onClose: () => void }) {
   const notify = useNotify();
   const t = text.cidrs;
+  const command = new DisassociateVpcCidrBlockCommand({ AssociationId: props.associationId });
   return (
     <FormModal
       title={t.removeTitle(props.block)}
       submit={t.remove}
+      calls={[codeCall(command)]}
       onClose={props.onClose}
       onSubmit={async () => {
-        await send(new DisassociateVpcCidrBlockCommand({ AssociationId: props.associationId }));
+        await send(command);
         notify({ type: "success", content: t.removed(props.block) });
         await queryClient.invalidateQueries();
       }}
