@@ -17,6 +17,8 @@ export function GlobalSearch() {
   const { pathname, search } = useLocation();
   const [typed, setTyped] = useState("");
   const input = useRef<AutosuggestProps.Ref>(null);
+  const chosen = useRef(false);
+  const field = useRef<HTMLDivElement>(null);
   const wanted = useSettled(typed.trim());
   const answer = useQuery(searchQuery(wanted, suggested));
 
@@ -33,6 +35,8 @@ export function GlobalSearch() {
       if (e.key !== "/" || e.ctrlKey || e.metaKey || e.altKey) return;
       const at = e.target instanceof HTMLElement ? e.target : document.body;
       if (at.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName) || at.closest("[role=dialog]")) return;
+      // The bar holds a second one, which nobody sees, to measure itself by.
+      if (!field.current?.checkVisibility({ visibilityProperty: true })) return;
       e.preventDefault();
       input.current?.focus();
     };
@@ -45,30 +49,41 @@ export function GlobalSearch() {
   const all = (query: string) => void navigate(`/Search?${new URLSearchParams({ q: query }).toString()}`);
   const busy = wanted !== typed.trim() || answer.isFetching;
   return (
-    <Autosuggest
-      ref={input}
-      value={typed}
-      onChange={(e) => setTyped(e.detail.value)}
-      onSelect={(e) => {
-        const hit = hits.find((h) => h.ResourceId === e.detail.value);
-        if (hit) {
-          setTyped("");
-          void navigate(pathOf(hit));
-        } else if (typed.trim()) {
-          all(typed.trim());
-        }
-      }}
-      options={groups(hits)}
-      enteredTextLabel={() => (matched > 0 && !busy ? text.all(matched) : text.title)}
-      filteringType="manual"
-      placeholder={text.placeholder}
-      ariaLabel={text.label}
-      statusType={answer.isError ? "error" : busy && typed.trim() ? "loading" : "finished"}
-      loadingText={text.searching}
-      errorText={answer.error ? messageOf(answer.error) : text.failed}
-      empty={typed.trim() ? text.nothing : null}
-      expandToViewport
-    />
+    <div ref={field}>
+      <Autosuggest
+        ref={input}
+        value={typed}
+        onChange={(e) => setTyped(e.detail.value)}
+        // Enter may come before there is anything to choose from.
+        onKeyDown={(e) => {
+          if (e.detail.key !== "Enter" || !typed.trim()) return;
+          chosen.current = false;
+          setTimeout(() => {
+            if (!chosen.current) all(typed.trim());
+          });
+        }}
+        onSelect={(e) => {
+          chosen.current = true;
+          const hit = hits.find((h) => h.ResourceId === e.detail.value);
+          if (hit) {
+            setTyped("");
+            void navigate(pathOf(hit));
+          } else if (typed.trim()) {
+            all(typed.trim());
+          }
+        }}
+        options={groups(hits)}
+        enteredTextLabel={() => (matched > 0 && !busy ? text.all(matched) : text.title)}
+        filteringType="manual"
+        placeholder={text.placeholder}
+        ariaLabel={text.label}
+        statusType={answer.isError ? "error" : busy && typed.trim() ? "loading" : "finished"}
+        loadingText={text.searching}
+        errorText={answer.error ? messageOf(answer.error) : text.failed}
+        empty={typed.trim() ? text.nothing : null}
+        expandToViewport
+      />
+    </div>
   );
 }
 
