@@ -28,7 +28,10 @@ export function EndPicker(props: {
     }),
     enabled: typed !== "",
   });
-  const own = [me.data?.Ipv4Address, me.data?.Ipv6Address].filter((a) => a !== undefined);
+  const looked = typed.toLowerCase();
+  const own = [me.data?.Ipv4Address, me.data?.Ipv6Address]
+    .filter((a) => a !== undefined)
+    .filter((a) => a.includes(looked) || text.me.toLowerCase().includes(looked));
   const hits = (type: string): AutosuggestProps.Option[] =>
     (found.data?.Hits ?? [])
       .filter((h) => h.ResourceType === type)
