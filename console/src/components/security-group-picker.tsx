@@ -103,13 +103,21 @@ export function SecurityGroupPicker({ vpcId, groups, onChange, before, errorText
               </>
             ),
             isRowHeader: true,
+            minWidth: 120,
           },
-          { id: "id", header: text.id, cell: (g) => <Link href={`#/SecurityGroups/${g.id}`}>{g.id}</Link> },
+          {
+            id: "id",
+            header: text.id,
+            cell: (g) => <Link href={`#/SecurityGroups/${g.id}`}>{g.id}</Link>,
+            minWidth: 190,
+          },
           {
             id: "remove",
             header: text.remove,
             cell: (g) => (
               <Button
+                formAction="none"
+                wrapText={false}
                 ariaLabel={text.removeOf(g.name)}
                 onClick={() => {
                   setProblem(undefined);
@@ -119,7 +127,8 @@ export function SecurityGroupPicker({ vpcId, groups, onChange, before, errorText
                 {text.remove}
               </Button>
             ),
-            width: 160,
+            width: 150,
+            minWidth: 150,
           },
         ]}
       />

@@ -127,7 +127,6 @@ while True:
     userData: "User data",
     lines: (n: number) => several(n, "line"),
     none: "–",
-    checking: "Asking the server",
     ok: "The server would launch it",
     cancel: "Cancel",
     launch: "Launch instance",
