@@ -4,7 +4,8 @@ import type { ClipboardEvent } from "react";
 import { messageOf } from "../../api/errors";
 import { callerAddress, groupSuggestions, listSuggestions, useDebounced, type Named } from "../../api/rule-edits";
 import { text } from "../../text/rule-editor";
-import { isPeer, self, splitPeers, world4, world6, type PeerKind, type Row } from "./rows";
+import { afterClick } from "./after-click";
+import { isPeer, self, splitPeers, world4, world6, type PeerKind, type Row, type RowPart } from "./rows";
 
 export interface PeersFieldProps {
   row: Row;
@@ -13,7 +14,7 @@ export interface PeersFieldProps {
   names: Record<string, string>;
   /** The rule may name the group that is about to be created. */
   offerSelf: boolean;
-  onChange: (part: Partial<Row>) => void;
+  onChange: (part: RowPart) => void;
   onTouch: () => void;
 }
 
@@ -23,7 +24,7 @@ const options = kinds.map((k) => ({ value: k, label: text.kinds[k] }));
 /** PeersField is the cell of a row that says from where, or where to: the kind, and one or many peers as chips. */
 export function PeersField({ row, vpcId, names, offerSelf, onChange, onTouch }: PeersFieldProps) {
   const mine = useQuery({ ...callerAddress(), enabled: false, staleTime: 60_000 });
-  const add = (peers: string[]) => onChange({ peers: [...new Set([...row.peers, ...peers])], typing: "" });
+  const add = (peers: string[]) => onChange((now) => ({ peers: [...new Set([...now.peers, ...peers])], typing: "" }));
 
   async function choose(kind: PeerKind) {
     switch (kind) {
@@ -85,9 +86,10 @@ export function PeersField({ row, vpcId, names, offerSelf, onChange, onTouch }: 
               onLeave={(suggested) => {
                 const typed = row.typing.trim();
                 const named = suggested.filter((s) => s.name === typed);
-                if (isPeer(typed)) add(splitPeers(typed));
-                else if (typed) add([named.length === 1 ? named[0]!.id : typed]);
                 onTouch();
+                if (!typed) return;
+                const peers = isPeer(typed) ? splitPeers(typed) : [named.length === 1 ? named[0]!.id : typed];
+                afterClick(() => add(peers));
               }}
             />
           </div>

@@ -37,6 +37,9 @@ export interface Row {
   touched: Field[];
 }
 
+/** What becomes of a row: some of its members, or what they are made of at that time. */
+export type RowPart = Partial<Row> | ((now: Row) => Partial<Row>);
+
 export const world4 = "0.0.0.0/0";
 export const world6 = "::/0";
 /** Stands for the group that is about to be created. */

@@ -3,10 +3,11 @@ import { useEffect, useMemo, useRef } from "react";
 import { useNamesIn } from "../../api/security-groups";
 import { text } from "../../text/rule-editor";
 import { portText, protocolText, ruleTypes } from "../rule-types";
+import { afterClick } from "./after-click";
 import { icmpCodes, icmpTypes } from "./icmp";
 import { PeersField } from "./peers-field";
 import type { Told } from "./told";
-import { newRow, shapeOf, type Field, type Row } from "./rows";
+import { newRow, shapeOf, type Field, type Row, type RowPart } from "./rows";
 import "./rule-editor.css";
 
 export interface RuleEditorProps {
@@ -72,11 +73,17 @@ export function RuleEditor(props: RuleEditorProps) {
     [rows],
   );
   const names = useNamesIn(named);
-  const edit = (row: Row, part: Partial<Row>) =>
-    onChange((now) => now.map((r) => (r.key === row.key ? { ...r, ...part } : r)));
-  const touch = (row: Row, field: Field) =>
+  const edit = (row: Row, part: RowPart) =>
     onChange((now) =>
-      now.map((r) => (r.key === row.key && !r.touched.includes(field) ? { ...r, touched: [...r.touched, field] } : r)),
+      now.map((r) => (r.key === row.key ? { ...r, ...(typeof part === "function" ? part(r) : part) } : r)),
+    );
+  const touch = (row: Row, field: Field) =>
+    afterClick(() =>
+      onChange((now) =>
+        now.map((r) =>
+          r.key === row.key && !r.touched.includes(field) ? { ...r, touched: [...r.touched, field] } : r,
+        ),
+      ),
     );
   const errors = (field: Field) => (row: Row) =>
     told.errors(row, field)?.map((message) => <div key={message}>{message}</div>);
@@ -172,7 +179,7 @@ const summary = (row: Row) =>
 
 interface CellProps {
   row: Row;
-  edit: (row: Row, part: Partial<Row>) => void;
+  edit: (row: Row, part: RowPart) => void;
   touch: (row: Row, field: Field) => void;
 }
 

@@ -20,6 +20,7 @@ import { allVpcsQuery } from "../../api/network";
 import { groupQuery, rulesQuery } from "../../api/security-groups";
 import { useApplied } from "../../components/apply-status";
 import { FormPage } from "../../components/form-page";
+import { afterClick } from "../../components/rule-editor/after-click";
 import { createCalls } from "../../components/rule-editor/calls";
 import { RuleEditor } from "../../components/rule-editor/rule-editor";
 import { copyOf, editOf, joined, newRow, untouched, world4, world6, type Row } from "../../components/rule-editor/rows";
@@ -142,7 +143,7 @@ function CreateForm({ vpcs, from }: { vpcs: Vpc[]; from: Beginning }) {
       ? (says.inbound.whole.find((p) => p.Member === member)?.Message ?? "")
       : "";
   const rest = says.inbound.whole.filter((p) => !["GroupName", "Description", "VpcId"].includes(p.Member ?? ""));
-  const touch = (member: Detail) => setTouched((old) => [...old, member]);
+  const touch = (member: Detail) => afterClick(() => setTouched((old) => [...old, member]));
   const dirty = name !== from.name || description !== from.description || inbound !== from.inbound;
 
   useEffect(() => {
@@ -167,7 +168,9 @@ function CreateForm({ vpcs, from }: { vpcs: Vpc[]; from: Beginning }) {
   }
 
   // What a field shows already need not be said twice.
-  const shown = (["GroupName", "Description", "VpcId"] as const).some((m) => about(m)) || says.inbound.problems > 0;
+  const shown =
+    (["GroupName", "Description", "VpcId"] as const).some((m) => about(m)) ||
+    says.inbound.problems + says.outbound.problems > 0;
   const wrong = refused?.request === JSON.stringify(request) && !shown ? refused.error : undefined;
   const message =
     rest.map((p) => `${p.Message} (${p.Code})`).join(" ") ||
