@@ -6,6 +6,15 @@ const server = process.env.SALLYPORT_ENDPOINT ?? "http://127.0.0.1:4580";
 
 export default defineConfig({
   plugins: [react()],
+  // Cloudscape's messages come compiled: what compiles others would be 10 kB that nobody calls.
+  resolve: {
+    alias: [
+      {
+        find: /^@formatjs\/icu-messageformat-parser$/,
+        replacement: "@formatjs/icu-messageformat-parser/lib/no-parser.js",
+      },
+    ],
+  },
   build: {
     outDir: "dist",
     emptyOutDir: false, // a file that git knows stands there, for a checkout that was never built

@@ -1,12 +1,16 @@
 import type { SecurityGroup } from "@aws-sdk/client-ec2";
-import { useState, type ReactNode } from "react";
+import { lazy, Suspense, useState, type ReactNode } from "react";
 import type { ActionMenu } from "../../components/action-menu";
-import { ManageTagsModal } from "../../components/tags-editor";
 import { text } from "../../text/security-groups";
-import { AssociateModal } from "./associations";
-import { DeleteGroups } from "./delete";
 
 const t = text.actions;
+
+// Not before somebody asks for one: the list is there sooner.
+const ManageTagsModal = lazy(() =>
+  import("../../components/tags-editor").then((m) => ({ default: m.ManageTagsModal })),
+);
+const AssociateModal = lazy(() => import("./associations").then((m) => ({ default: m.AssociateModal })));
+const DeleteGroups = lazy(() => import("./delete").then((m) => ({ default: m.DeleteGroups })));
 
 type Open = "tags" | "delete" | "associate";
 
@@ -57,7 +61,7 @@ export function useGroupActions(
       },
     },
     dialogs: (
-      <>
+      <Suspense fallback={null}>
         {open === "tags" && <ManageTagsModal resourceIds={ids} onClose={close} />}
         {open === "associate" && subject[0] && <AssociateModal group={subject[0]} onClose={close} />}
         {open === "delete" && (
@@ -69,7 +73,7 @@ export function useGroupActions(
             }}
           />
         )}
-      </>
+      </Suspense>
     ),
   };
 }

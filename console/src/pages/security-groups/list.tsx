@@ -1,7 +1,7 @@
 import { DescribeSecurityGroupsCommand, type SecurityGroup } from "@aws-sdk/client-ec2";
-import { Box, Button, SpaceBetween, SplitPanel } from "@cloudscape-design/components";
+import { Box, Button, SpaceBetween } from "@cloudscape-design/components";
 import type { PropertyFilterProps } from "@cloudscape-design/components";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useNavigate, useSearchParams } from "react-router";
 import { send } from "../../api/ec2";
 import { messageOf } from "../../api/errors";
@@ -14,7 +14,9 @@ import { text } from "../../text/security-groups";
 import { useGroupActions } from "./actions";
 import { columns, properties } from "./columns";
 import { csvOf, download } from "./csv";
-import { GroupTabs } from "./tabs";
+
+// Not before somebody selects a group: the list is there sooner.
+const GroupPanel = lazy(() => import("./panel"));
 
 async function describe(ids: string[]) {
   return (await send(new DescribeSecurityGroupsCommand({ GroupIds: ids }))).output.SecurityGroups ?? [];
@@ -48,7 +50,6 @@ export default function SecurityGroupsPage() {
   const { menu, dialogs, open } = useGroupActions(selected, (gone) =>
     setSelected((old) => old.filter((g) => !gone.includes(idOf(g)))),
   );
-  const one = selected.length === 1 ? selected[0] : undefined;
   async function exportCsv() {
     setExporting(true);
     try {
@@ -70,30 +71,9 @@ export default function SecurityGroupsPage() {
       onSplitPanelToggle={setPanelOpen}
       splitPanel={
         selected.length > 0 ? (
-          <SplitPanel
-            header={one ? `${one.GroupId} - ${one.GroupName}` : text.panel.many(selected.length)}
-            hidePreferencesButton
-            closeBehavior="collapse"
-          >
-            {one ? (
-              <GroupTabs
-                key={one.GroupId}
-                group={one}
-                active={tab}
-                onChange={setTab}
-                onDelete={() => open("delete")}
-                withDetails
-              />
-            ) : (
-              <ul>
-                {selected.map((g) => (
-                  <li key={g.GroupId}>
-                    {g.GroupId} / {g.GroupName}
-                  </li>
-                ))}
-              </ul>
-            )}
-          </SplitPanel>
+          <Suspense fallback={null}>
+            <GroupPanel groups={selected} active={tab} onChange={setTab} onDelete={() => open("delete")} />
+          </Suspense>
         ) : undefined
       }
     >
