@@ -301,6 +301,7 @@ func (k propertyKind) key(v string) string {
 			}
 			return string(append(append([]byte{family}, a[:]...), byte(p.Bits())))
 		}
+	case textKind:
 	}
 	return strings.ToLower(v)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -58,7 +59,7 @@ func measureLists(ctx context.Context, quickly bool, stderr io.Writer) (_ *listF
 		p := fmt.Sprintf("Filter.%d.", n)
 		return []string{p + "PropertyKey", property, p + "Operator", operator, p + "Value", value}
 	}
-	with := func(form []string, more ...string) []string { return append(form[:len(form):len(form)], more...) }
+	with := func(form []string, more ...string) []string { return append(slices.Clip(form), more...) }
 	f := &listFigures{Sizes: size}
 	for _, q := range []listQuestion{
 		{name: "as they were made, a page of 50", page: 50, least: size.ENIs},

@@ -151,8 +151,8 @@ function Results({ query }: { query: string }) {
             width: 240,
           },
           { id: "name", header: c.name, cell: (h) => nameOf(h) || text.none, width: 180 },
-          { id: "type", header: c.type, cell: (h) => text.types[h.ResourceType ?? ""] ?? h.ResourceType, width: 180 },
           { id: "reason", header: c.reason, cell: (h) => h.Reason || text.none, width: 480 },
+          { id: "type", header: c.type, cell: (h) => text.types[h.ResourceType ?? ""] ?? h.ResourceType, width: 180 },
           {
             id: "vpc",
             header: c.vpc,
