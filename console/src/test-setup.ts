@@ -2,6 +2,7 @@ import { cleanup, configure } from "@testing-library/react";
 import { afterEach } from "vitest";
 
 afterEach(cleanup);
+configure({ asyncUtilTimeout: 20_000 }); // ms to wait for what is looked for, on a machine that is busy
 
 // What the Testing Library does by itself only where afterEach is global.
 Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
