@@ -247,13 +247,15 @@ func TestGroupWithRules(t *testing.T) {
 	}{
 		"as EC2 makes it": {
 			[]vpc.RuleAddition{all("0.0.0.0/0"), {Egress: true, RuleUpdate: vpc.RuleUpdate{Protocol: "-1", IPv6: "::/0"}}},
-			[]string{"peer: 0.0.0.0/0, ALL, ALLOW", "peer: ::/0, ALL, ALLOW"}, false,
+			[]string{"peer: 0.0.0.0/0, ALL, ALLOW", "peer: ::/0, ALL, ALLOW"},
+			false,
 		},
 		"IPv4 alone": {[]vpc.RuleAddition{all("0.0.0.0/0")}, []string{"peer: 0.0.0.0/0, ALL, ALLOW"}, true},
 		"closed":     {nil, nil, true},
 		"itself": {
 			[]vpc.RuleAddition{all("10.0.0.0/8"), {RuleUpdate: vpc.RuleUpdate{Protocol: "-1", Group: vpc.SelfReference}}},
-			[]string{"peer: 10.0.0.0/8, ALL, ALLOW", "peer: SELF, ALL, ALLOW"}, true,
+			[]string{"peer: 10.0.0.0/8, ALL, ALLOW", "peer: SELF, ALL, ALLOW"},
+			true,
 		},
 	} {
 		out, c, err := a.CreateSecurityGroupWithRules(a.env, vpc.GroupWithRules{
