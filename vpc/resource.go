@@ -288,7 +288,6 @@ const (
 // key returns what sorts as the values do. It is never "".
 func (k propertyKind) key(v string) string {
 	switch k {
-	case textKind:
 	case numberKind:
 		if n, err := strconv.ParseInt(v, 10, 64); err == nil {
 			return string(binary.BigEndian.AppendUint64(nil, uint64(n)^1<<63))
