@@ -136,7 +136,7 @@ func TestSelectResourcesRefuses(t *testing.T) {
 		"no negated greater":  {vpc.ResourceQuery{Type: "vpc", Max: 1, Filters: where("vpc-id", "!>", "x")}, vpc.CodeInvalidParameterValue},
 		"no number":           {vpc.ResourceQuery{Type: "vpc", Max: 1, Filters: where("subnet-count", ">", "many")}, vpc.CodeInvalidParameterValue},
 		"no address":          {vpc.ResourceQuery{Type: "vpc", Max: 1, Filters: where("cidr", ">", "10.0.0")}, vpc.CodeInvalidParameterValue},
-		"too many filters":    {vpc.ResourceQuery{Type: "vpc", Max: 1, Filters: slices.Repeat(where("", ":", "x"), 201)}, vpc.CodeFilterLimitExceeded},
+		"too many filters":    {vpc.ResourceQuery{Type: "vpc", Max: 1, Filters: slices.Repeat(where("", ":", "x"), 21)}, vpc.CodeFilterLimitExceeded},
 		"a page of nothing":   {vpc.ResourceQuery{Type: "vpc"}, vpc.CodeInvalidParameterValue},
 		"a huge page":         {vpc.ResourceQuery{Type: "vpc", Max: 1001}, vpc.CodeInvalidParameterValue},
 		"before the start":    {vpc.ResourceQuery{Type: "vpc", Max: 1, Offset: -1}, vpc.CodeInvalidParameterValue},
