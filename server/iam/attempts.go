@@ -4,9 +4,12 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"hash/maphash"
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +27,7 @@ const (
 	maxWaiting     = 16   // answers that wait on account of one of them: half a second later each
 	maxAllWaiting  = 512  // answers that wait at all
 	maxTallies     = 8192 // that are remembered; beyond it the one that was not needed for longest goes
+	userTallies    = 4096 // of users whose passwords were wrong: they share these, and none ever goes
 )
 
 // How wrong passwords are: there are fewer to try. Each address, each user, and each user at an address has
@@ -64,26 +68,37 @@ func (a *Attempts) Verify(r *http.Request, body []byte) (sigv4.Identity, error) 
 // SignIns slows down who guesses passwords. When the allowance of an address or a user is used up nothing is
 // looked at any more, not even the right password, from however many addresses they come: so their number is
 // bounded. A sign-in token lets a user in all the same.
-type SignIns struct{ failures }
+type SignIns struct {
+	failures
+	seed maphash.Seed
+}
 
 // NewSignIns returns one that has seen no failure.
 func NewSignIns() *SignIns {
-	return &SignIns{newFailures(freePasswords, passwordInterval, maxPasswords)}
+	return &SignIns{newFailures(freePasswords, passwordInterval, maxPasswords), maphash.MakeSeed()}
 }
 
-// Names of allowances: of a source with a user, and of tokens from a source.
-func passwordNames(source, user string) []string {
-	return []string{"pair " + source + " " + user, "source " + source, "user " + user}
+// passwordNames returns the names of the allowances of a source with a user, a source, and a user. That of a user
+// lasts: else who has many addresses and makes up users could push it out, and guess on.
+func (a *SignIns) passwordNames(source, user string) []string {
+	sum := maphash.String(a.seed, user) // one that is made up, and as long as it may be, takes no more room than others
+	return []string{
+		"pair " + source + " " + strconv.FormatUint(sum, 36), "source " + source,
+		lasting + strconv.FormatUint(sum%userTallies, 10),
+	}
 }
+
+// lasting begins the names of tallies that never go.
+const lasting = "user "
 
 // MayTryPassword refuses with RequestLimitExceeded if a password of a user from a source is not looked at now.
 func (a *SignIns) MayTryPassword(source, user string) error {
-	return a.may(passwordNames(source, user)...)
+	return a.may(a.passwordNames(source, user)...)
 }
 
 // WrongPassword returns the error that says so, after the wait that is due.
 func (a *SignIns) WrongPassword(ctx context.Context, err error, source, user string) error {
-	return a.hold(ctx, err, passwordNames(source, user)...)
+	return a.hold(ctx, err, a.passwordNames(source, user)...)
 }
 
 // MayTryToken refuses with RequestLimitExceeded if a token from a source is not looked at now.
@@ -104,6 +119,7 @@ type failures struct {
 	mu      sync.Mutex
 	tallies map[string]*list.Element // of *tally, by its name
 	recent  *list.List               // of them, the last one used in front
+	kept    *list.List               // of those that never go
 	waiting int
 }
 
@@ -115,7 +131,7 @@ type tally struct {
 }
 
 func newFailures(free int, interval time.Duration, queue int) failures {
-	return failures{free: free, interval: interval, queue: queue, tallies: map[string]*list.Element{}, recent: list.New()}
+	return failures{free: free, interval: interval, queue: queue, tallies: map[string]*list.Element{}, recent: list.New(), kept: list.New()}
 }
 
 // hold returns err after the wait that is due, or at once that there were too many.
@@ -224,15 +240,19 @@ func (f *failures) fail(names ...string) (wait time.Duration, done func(), ok bo
 // tally returns what is remembered under a name. The caller holds mu.
 func (f *failures) tally(name string) *tally {
 	if e := f.tallies[name]; e != nil {
-		f.recent.MoveToFront(e)
+		f.recent.MoveToFront(e) // unless it is kept
 		return e.Value.(*tally)
+	}
+	t := &tally{name: name, allowed: rate.NewLimiter(rate.Every(f.interval), f.free)}
+	if strings.HasPrefix(name, lasting) {
+		f.tallies[name] = f.kept.PushFront(t)
+		return t
 	}
 	if f.recent.Len() >= maxTallies {
 		oldest := f.recent.Back()
 		delete(f.tallies, oldest.Value.(*tally).name)
 		f.recent.Remove(oldest)
 	}
-	t := &tally{name: name, allowed: rate.NewLimiter(rate.Every(f.interval), f.free)}
 	f.tallies[name] = f.recent.PushFront(t)
 	return t
 }

@@ -204,3 +204,31 @@ func TestOtherRefusalsAreNotCounted(t *testing.T) {
 		}
 	})
 }
+
+// Who has many addresses, and makes users up, does not get a user's used-up allowance forgotten.
+func TestPasswordsOfManySourcesAndUsers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := iam.NewSignIns()
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		wrong := func(n int, user string) {
+			source := iam.SourceOf(fmt.Sprintf("[2001:db8:%x:%x::1]:1", n>>16, n&0xffff))
+			if a.MayTryPassword(source, user) == nil {
+				_ = a.WrongPassword(gone, fmt.Errorf("wrong"), source, user)
+			}
+		}
+		for n := range 20 {
+			wrong(n, "admin")
+		}
+		for n := range 10_000 {
+			wrong(1000+n, fmt.Sprint("nobody", n))
+		}
+		if err := a.MayTryPassword("198.51.100.1", "admin"); vpc.CodeOf(err) != vpc.CodeRequestLimitExceeded {
+			t.Errorf("after 10,000 users that are made up, another password of admin is looked at: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if err := a.MayTryPassword("198.51.100.1", "admin"); err != nil {
+			t.Errorf("a minute later: %v", err)
+		}
+	})
+}
