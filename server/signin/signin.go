@@ -274,8 +274,8 @@ func (c *call) signIn(w http.ResponseWriter, p proof) (*granted, error) {
 		return nil, vpc.Errorf(vpc.CodeUnavailable, "The audit log cannot be written. Nobody can sign in now.")
 	}
 	in, err := c.check(p)
-	if vpc.CodeOf(err) == vpc.CodeRequestLimitExceeded {
-		return nil, err // nothing was looked at
+	if vpc.CodeOf(err) == vpc.CodeRequestLimitExceeded || errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil, err // nothing was looked at: not in time, of who hung up
 	}
 	var g *granted
 	if err == nil {

@@ -802,3 +802,24 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 		t.Errorf("300 failures of strangers have %d records, want about 100", n)
 	}
 }
+
+// Who hangs up before a password was looked at leaves no record, of whichever user: as many as they like, they
+// would push others' out of the log.
+func TestHangingUpDoesNotFillTheLog(t *testing.T) {
+	d := newDesk(t)
+	d.post(byPassword("ann", "wrong password"), nil)
+	seq := d.records(1)[0].Seq
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 { // of those that come to their turn all the same, 14 are looked at
+		r := httptest.NewRequestWithContext(gone, http.MethodPost, "/session", strings.NewReader(byPassword("ann", "wrong password")))
+		r.RemoteAddr = "127.0.0.1:1"
+		r.Header.Set("Content-Type", "application/json")
+		d.servers[0].Config.Handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	for _, r := range d.records(100) {
+		if r.Seq > seq && r.Code != string(vpc.CodeAuthFailure) {
+			t.Fatalf("what was not looked at has the record %+v", r)
+		}
+	}
+}
