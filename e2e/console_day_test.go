@@ -88,7 +88,7 @@ func (s *day) sshFromMyIP(t *testing.T) {
 	s.alice.addRule(t, 2, ruleRow{kind: "SSH TCP 22", source: "My IP", description: "The administrator"})
 	s.alice.see(t, text(outsideIPv4.String()+"/32"))
 	s.alice.saveRules(t)
-	s.alice.see(t, text("In force on 1 of 1 interface"))
+	s.alice.see(t, text("In force on 2 of 2 interfaces")) // db names web
 	s.d.inForce(t)
 	outside.expect(t, answers, s.web.addr, 22, "the administrator's address may ssh")
 	s.db.expect(t, silence, s.web.addr, 22, "nobody else may")
@@ -126,7 +126,7 @@ func (s *day) closePort(t *testing.T) {
 	s.alice.click(t, button("Delete rule "+s.ruleID(t, s.webSG, 80)))
 	s.alice.see(t, text("1 removed"))
 	s.alice.saveRules(t)
-	s.alice.see(t, text("In force on 1 of 1 interface"))
+	s.alice.see(t, text("In force on 2 of 2 interfaces")) // db names web
 	s.d.inForce(t)
 	outside.expect(t, silence, s.web.addr, 80, "80 is closed")
 	outside.expect(t, answers, s.web.addr, 443, "443 is not")
