@@ -309,8 +309,8 @@ screenshots: need-root build console ## make the pictures of docs/console.md aga
 	$(call install,$(ROOT_TEST_PACKAGES) $(CHROMIUM_PACKAGES))
 	@echo "==> screenshots"
 	@$(as_root) rm -rf $(SCREENSHOTS); $(as_user) mkdir -p $(SCREENSHOTS) docs/images
-	@$(root_test) go test -count=1 -run '^TestConsole$$' $(test_exec) ./e2e
-	@$(as_user) cp --no-preserve=mode $(SCREENSHOTS)/*.png docs/images
+	@$(root_test) go test -count=1 -run '^TestConsole$$/every' $(test_exec) ./e2e
+	@cd $(SCREENSHOTS) && $(as_user) cp --no-preserve=mode $$(grep -oP '(?<=images/)[a-z-]+\.png' $(CURDIR)/docs/console.md) $(CURDIR)/docs/images
 
 # The tests that honour SOAK=1 run long; RUN is a pattern of go test -run for one of them.
 .PHONY: soak

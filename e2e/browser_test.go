@@ -132,6 +132,8 @@ func (b *browser) signIn(t *testing.T, d *dev, name string, w window) *person {
 func (b *browser) open(t *testing.T, d *dev, name, url string, w window) *person {
 	t.Helper()
 	p := &person{b: b, name: name, url: "http://" + d.listen + "/"}
+	// Chromium drops what is under way when the machine gets another address, as by a lab guest's bridge; the page asks again.
+	p.expect("net::ERR_NETWORK_CHANGED")
 	args := map[string]any{"url": url, "dark": w.dark}
 	if w.width > 0 {
 		args["width"], args["height"] = w.width, w.height

@@ -118,6 +118,6 @@ func (c *consoleTest) pages(t *testing.T) []visited {
 		{"#/PeeringConnections/" + peering, tabNamed("Tags"), ""},
 		{"#/CreatePeeringConnection", button("Create peering connection"), ""},
 		{"#/Search?q=port:443+from:world", row("pages"), "search"},
-		{"#/Why?destination=" + instance, heading("Why"), "why"},
+		{"#/Why?from=" + outsideIPv4.String() + "&to=" + instance + "&port=443", heading("Why"), "why"},
 	}
 }
