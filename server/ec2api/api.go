@@ -96,6 +96,7 @@ type Config struct {
 type api struct {
 	Config
 	actions map[*wire.Operation]action
+	looking chan struct{} // has room for one of the calls that wait for enforcement
 }
 
 // action decodes a request, runs it and encodes its answer.
@@ -118,7 +119,7 @@ func New(c Config) (http.Handler, error) {
 	if c.RequestID == nil {
 		c.RequestID = uuid.NewString
 	}
-	a := &api{Config: c, actions: map[*wire.Operation]action{}}
+	a := &api{Config: c, actions: map[*wire.Operation]action{}, looking: make(chan struct{}, 1)}
 	a.stsActions()
 	a.regionActions()
 	a.securityGroupActions()

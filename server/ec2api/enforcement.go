@@ -11,7 +11,8 @@ import (
 func (a *api) enforcementActions() { handle(a, wire.DescribeEnforcement, describeEnforcement) }
 
 // How often a call that waits looks again, also when no host said anything: devices come to carry
-// interfaces. Looking may take it a part of the time.
+// interfaces. Looking may take it a part of the time, and all that wait look one after another: together
+// they keep no more than one core busy.
 const (
 	enforcementPause = 5 * time.Millisecond
 	enforcementRound = 250 * time.Millisecond
@@ -26,12 +27,28 @@ func describeEnforcement(
 	wait := time.Duration(wire.Value(in.WaitTimeSeconds)) * time.Second
 	ctx, cancel := context.WithTimeout(c.ctx, wait)
 	defer cancel()
+	var out *wire.DescribeEnforcementResult
 	for asked := *in; ; {
-		begun, changed := time.Now(), c.Enforcement.Changed()
-		out, err := c.enforcements(&asked)
-		if err != nil || *out.InForce || wait == 0 {
-			return out, err
+		if out != nil {
+			select {
+			case c.looking <- struct{}{}:
+			case <-c.Stopping:
+				return out, nil
+			case <-ctx.Done():
+				return out, nil
+			}
 		}
+		begun, changed := time.Now(), c.Enforcement.Changed()
+		now, err := func() (*wire.DescribeEnforcementResult, error) {
+			if out != nil {
+				defer func() { <-c.looking }()
+			}
+			return c.enforcements(&asked)
+		}()
+		if err != nil || *now.InForce || wait == 0 {
+			return now, err
+		}
+		out = now
 		asked.Revision = out.Revision // what is written meanwhile was not asked for
 		again := time.After(enforcementRound)
 		pause := time.After(max(enforcementPause, (enforcementShare-1)*time.Since(begun)))
