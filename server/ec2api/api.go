@@ -162,7 +162,7 @@ func handle[In, Out any](a *api, op wire.Op[In, Out], fn func(*call, *In) (*Out,
 			c.dryRun = d.IsDryRun()
 		}
 		if p, ok := any(in).(wire.Previewer); ok {
-			c.preview = p.IsPreview()
+			c.preview = p.IsPreview() && !c.dryRun // which says whether the call would be taken
 		}
 		out, err := fn(c, in)
 		if err != nil {

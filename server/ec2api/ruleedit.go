@@ -21,7 +21,7 @@ func editSecurityGroupRules(
 		Add:      ruleAdditions(in.AddRules),
 		Modify:   ruleUpdates(in.ModifyRules),
 		Remove:   ids[vpc.RuleID](in.RemoveRuleIds),
-		Preview:  wire.Value(in.Preview),
+		Preview:  c.preview,
 	}
 	err = c.update(func(s *vpc.State) (vpc.Change, error) {
 		edited, change, err := s.EditSecurityGroupRules(c.env, edit)
@@ -44,7 +44,7 @@ func createSecurityGroupWithRules(
 			TagSpecifications: tagSpecifications(in.TagSpecifications),
 		},
 		Rules:   ruleAdditions(in.AddRules),
-		Preview: wire.Value(in.Preview),
+		Preview: c.preview,
 	}
 	err = c.update(func(s *vpc.State) (vpc.Change, error) {
 		made, change, err := s.CreateSecurityGroupWithRules(c.env, group)
