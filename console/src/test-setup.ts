@@ -9,3 +9,6 @@ Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
 
 // Roles are slow to find in jsdom, and a machine that builds meanwhile is slow, too: what comes, comes.
 configure({ asyncUtilTimeout: 20_000 });
+
+// jsdom has no layout to scroll, and says so at each try.
+window.scrollTo = () => {};

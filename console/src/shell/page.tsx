@@ -8,8 +8,8 @@ import {
   type SideNavigationProps,
   Spinner,
 } from "@cloudscape-design/components";
-import { useEffect, useState, type ReactNode } from "react";
-import { useLocation, useNavigate } from "react-router";
+import { useEffect, useRef, useState, type ReactNode } from "react";
+import { NavigationType, useLocation, useNavigate, useNavigationType } from "react-router";
 import { text } from "../text/shell";
 import { useNotifications } from "./notifications";
 import { usePreferences } from "./preferences";
@@ -59,12 +59,19 @@ const isWide = () => matchMedia("(min-width: 689px)").matches;
 export function Page(props: PageProps) {
   const { preferences, change } = usePreferences();
   const { pathname } = useLocation();
+  const arrived = useNavigationType();
   const navigate = useNavigate();
   const items = useNotifications();
   const [navigationOpen, setNavigationOpen] = useState(preferences.navigationOpen && isWide());
   useEffect(() => {
     document.title = `${props.title} | ${text.product}`;
   }, [props.title]);
+  // Who saves at the end of a long form is told at the top of the next page. Back and forward are the browser's own.
+  const scrolled = useRef<string>(undefined);
+  useEffect(() => {
+    if (scrolled.current !== pathname && arrived !== NavigationType.Pop) scrollTo(0, 0);
+    scrolled.current = pathname; // a tab of the same page is no other page
+  }, [arrived, pathname]);
   const follow = (event: CustomEvent<{ href?: string; external?: boolean }> | Event) => {
     const { href, external } = (event as CustomEvent<{ href?: string; external?: boolean }>).detail;
     if (external || !href?.startsWith("#")) return;
@@ -90,6 +97,7 @@ export function Page(props: PageProps) {
         />
       }
       breadcrumbs={<BreadcrumbGroup items={props.breadcrumbs} onFollow={follow} />}
+      stickyNotifications
       notifications={<Flashbar items={items} stackItems={items.length > 3} />}
       content={props.children}
       splitPanel={props.splitPanel}

@@ -63,7 +63,7 @@ export function RuleChanges({ changes, problems, current, error, onUndo }: RuleC
       .join(" · ");
   const description = (
     <>
-      {!current ? (
+      {error ? null : !current ? (
         <StatusIndicator type="loading">{c.checking}</StatusIndicator>
       ) : problems > 0 ? (
         <StatusIndicator type="error">{c.problems(problems)}</StatusIndicator>

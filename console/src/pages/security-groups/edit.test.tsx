@@ -28,6 +28,7 @@ let rules: SecurityGroupRule[];
 let revision: number;
 let problems: (r: EditSecurityGroupRulesRequest) => SecurityGroupRuleProblem[];
 let refuse: Refusal | undefined;
+let unseen: Refusal | undefined; // what previews are refused with
 let saved: EditSecurityGroupRulesRequest[];
 
 vi.mock("../../api/ec2", () => {
@@ -57,7 +58,9 @@ vi.mock("../../api/sallyport", () => {
   const call = (action: string, request: EditSecurityGroupRulesRequest) => {
     switch (action) {
       case "EditSecurityGroupRules": {
-        if (!request.Preview) {
+        if (request.Preview) {
+          if (unseen) return Promise.reject(unseen);
+        } else {
           saved.push(request);
           if (refuse) return Promise.reject(refuse);
         }
@@ -98,6 +101,7 @@ beforeEach(() => {
   revision = 7;
   problems = () => [];
   refuse = undefined;
+  unseen = undefined;
   saved = [];
   queryClient.clear();
 });
@@ -224,4 +228,12 @@ test("who edits what another changed sees it, and loses nothing", async () => {
     Revision: 9,
     ModifyRules: [{ SecurityGroupRule: { FromPort: 2222, Description: "mine" } }],
   });
+});
+
+test("a preview that is refused is not still awaited", async () => {
+  unseen = new Refusal("UnauthorizedOperation", "You are not authorized to perform this operation.", 403);
+  await open();
+  describe(1, "home");
+  await screen.findByText(/You are not authorized/);
+  await waitFor(() => expect(screen.queryByText("Asking the server")).toBeNull());
 });
