@@ -109,6 +109,9 @@ func (s *State) ModifyAccessKey(id AccessKeyID, disabled bool) (Change, error) {
 	n := *k
 	n.Disabled = disabled
 	d.put(&n)
+	if disabled { // for good: to enable the key again lets nobody in who was thrown out
+		d.endConsoleOf(k)
+	}
 	if err := d.keepAdministrator(); err != nil {
 		return Change{}, err
 	}
@@ -131,16 +134,7 @@ func (s *State) DeleteAccessKey(id AccessKeyID) (Change, error) {
 			d.delete(session.Key())
 		}
 	}
-	for _, cs := range slices.Collect(s.consoleSessionsOf(k.User)) {
-		if cs.Parent == id {
-			d.endConsoleSession(cs.ID)
-		}
-	}
-	for _, t := range slices.Collect(s.signInTokensOf(k.User)) {
-		if t.Parent == id {
-			d.delete(t.Key())
-		}
-	}
+	d.endConsoleOf(k)
 	d.delete(k.Key())
 	if err := d.keepAdministrator(); err != nil {
 		return Change{}, err

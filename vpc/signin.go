@@ -14,7 +14,7 @@ const (
 	consoleKeys = 15 * time.Minute // that a page signs with
 )
 
-// Bounds, since all of it is in the store until it ends. Beyond the first two the oldest goes.
+// Bounds, since all of it is in the store until it ends. Beyond them the oldest goes.
 const (
 	consoleSessionsPerUser = 32
 	keysPerConsoleSession  = 32 // each tab has one
@@ -66,21 +66,16 @@ func (s *State) UsableSignInToken(env Env, id SignInTokenID) *SignInToken {
 	return t
 }
 
-// CreateSignInToken adds a token that was made for a caller, and ends after a time.
+// CreateSignInToken adds a token that was made for a caller, and ends after a time. Of as many as may be
+// the one that ends first goes: whoever starts dev again and again must not be left without a link.
 func (s *State) CreateSignInToken(env Env, token SignInToken, lifetime time.Duration) (*SignInToken, Change, error) {
-	n := 0
-	for t := range s.signInTokensOf(token.User) {
-		if env.Now.Before(t.Expires) {
-			n++
-		}
-	}
-	if n >= signInTokensPerUser {
-		return nil, Change{}, Errorf(CodeLimitExceeded, "Cannot exceed quota for SignInTokensPerUser: %d", signInTokensPerUser)
-	}
 	if s.consoleUser(token.User, token.Parent) == nil || token.Parent == "" { // it went while the request was on its way
 		return nil, Change{}, Errorf(CodeAccessDenied, "The access key %s does not work any more.", token.Parent)
 	}
 	d := s.draft()
+	if all := slices.Collect(s.signInTokensOf(token.User)); len(all) >= signInTokensPerUser {
+		d.delete(slices.MinFunc(all, func(a, b *SignInToken) int { return a.Expires.Compare(b.Expires) }).Key())
+	}
 	token.Created, token.Expires = env.Now, env.Now.Add(lifetime).Truncate(time.Second)
 	d.put(&token)
 	return &token, d.change(), nil
@@ -108,6 +103,20 @@ func (d *draft) endConsole(name string) {
 	}
 	for _, t := range slices.Collect(d.signInTokensOf(name)) {
 		d.delete(t.Key())
+	}
+}
+
+// endConsoleOf ends the sessions of the console, and the tokens for new ones, that began with a key.
+func (d *draft) endConsoleOf(k *AccessKey) {
+	for _, cs := range slices.Collect(d.consoleSessionsOf(k.User)) {
+		if cs.Parent == k.ID {
+			d.endConsoleSession(cs.ID)
+		}
+	}
+	for _, t := range slices.Collect(d.signInTokensOf(k.User)) {
+		if t.Parent == k.ID {
+			d.delete(t.Key())
+		}
 	}
 }
 

@@ -17,12 +17,16 @@ func TestSignInIsBoundedAndForgotten(t *testing.T) {
 	make := func(n int) (vpc.Change, error) {
 		return second(a.CreateSignInToken(a.env, vpc.SignInToken{ID: vpc.SignInTokenID(fmt.Sprint("t", n)), User: "admin", Parent: "AKIA1"}, time.Hour))
 	}
+	first := a.env
 	for n := range 100 {
+		a.env.Now = first.Now.Add(time.Duration(n) * time.Second)
 		a.do(make(n))
 	}
-	if c, err := make(100); vpc.CodeOf(err) != vpc.CodeLimitExceeded || !c.Empty() {
-		t.Errorf("one too many: %+v, %v", c, err)
+	a.do(make(100))
+	if a.Count(vpc.KindSignInToken) != 100 || a.SignInToken("t0") != nil || a.SignInToken("t100") == nil {
+		t.Errorf("one more: there are %d, want 100, and the first one gone", a.Count(vpc.KindSignInToken))
 	}
+	a.env = first
 	for what, token := range map[string]vpc.SignInToken{
 		"no key":         {ID: "x", User: "admin"},
 		"another's key":  {ID: "x", User: "ann", Parent: "AKIA1"},
@@ -85,5 +89,22 @@ func TestPasswordChangesWhileSigningIn(t *testing.T) {
 	in.Password = nil
 	if _, _, _, err := a.SignIn(a.env, in); vpc.CodeOf(err) != vpc.CodeAuthFailure {
 		t.Errorf("without a password: %v", err)
+	}
+}
+
+// Who was thrown out by disabling the key that a link was made with stays out when the key is enabled again.
+func TestEnablingAKeyRevivesNothing(t *testing.T) {
+	a := people(t)
+	a.do(second(a.CreateAccessKey(a.env, vpc.AccessKey{ID: "AKIA2", User: "admin"})))
+	for _, id := range []vpc.SignInTokenID{"t1", "t2"} {
+		a.do(second(a.CreateSignInToken(a.env, vpc.SignInToken{ID: id, User: "admin", Parent: "AKIA2"}, time.Hour)))
+	}
+	a.do(third(a.SignIn(a.env, vpc.SignIn{Session: "s1", Key: vpc.AccessKey{ID: "ASIA1", User: "admin"}, Token: "t1"})))
+	for _, disabled := range []bool{true, false} {
+		a.do(a.ModifyAccessKey("AKIA2", disabled))
+		if a.Usable("ASIA1") != nil || a.UsableConsoleSession(a.env, "s1") != nil || a.UsableSignInToken(a.env, "t2") != nil {
+			t.Errorf("with disabled=%t: the session's key %v, the session %v, the token %v", disabled,
+				a.Usable("ASIA1"), a.UsableConsoleSession(a.env, "s1"), a.UsableSignInToken(a.env, "t2"))
+		}
 	}
 }
