@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,9 +69,7 @@ const maxPage = 12_000
 // do has the driver do one thing, and decodes what came of it into out, if not nil.
 func (b *browser) do(out any, person, verb string, more map[string]any) error {
 	request := map[string]any{"person": person, "verb": verb}
-	for k, v := range more {
-		request[k] = v
-	}
+	maps.Copy(request, more)
 	line, err := json.Marshal(request)
 	if err != nil {
 		return err
@@ -153,8 +153,7 @@ func (d *dev) consoleLink(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command(sallyport, "console", "--data-dir", d.dir).Output()
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			out = append(out, exit.Stderr...)
 		}
 		t.Fatalf("sallyport console: %v\n%s", err, out)
@@ -270,18 +269,6 @@ func (p *person) gone(t *testing.T, e element) {
 	p.must(t, nil, "gone", at(e))
 }
 
-func (p *person) texts(t *testing.T, e element) (texts []string) {
-	t.Helper()
-	p.must(t, &texts, "texts", at(e))
-	return texts
-}
-
-func (p *person) value(t *testing.T, e element) (value string) {
-	t.Helper()
-	p.must(t, &value, "value", at(e))
-	return value
-}
-
 // focused is what has the focus: its role and name.
 func (p *person) focused(t *testing.T) (what string) {
 	t.Helper()
@@ -310,7 +297,6 @@ type element struct {
 }
 
 func button(name string) element   { return element{Role: "button", Name: name} }
-func link(name string) element     { return element{Role: "link", Name: name} }
 func heading(name string) element  { return element{Role: "heading", Name: name} }
 func menuItem(name string) element { return element{Role: "menuitem", Name: name} }
 func option(name string) element   { return element{Role: "option", Name: name} }
@@ -321,12 +307,11 @@ func textbox(name string) element  { return element{Role: "textbox", Name: name}
 func combobox(name string) element { return element{Role: "combobox", Name: name} }
 func field(label string) element   { return element{Label: label} }
 func text(s string) element        { return element{Text: s} }
-func css(selector string) element  { return element{CSS: selector} }
 
 func (e element) in(outer element) element { e.In = &outer; return e }
 func (e element) nth(n int) element        { e.Nth = &n; return e }
 func (e element) exactly() element         { e.Exact = true; return e }
 func (e element) with(has string) element {
-	e.Has = append(e.Has[:len(e.Has):len(e.Has)], has)
+	e.Has = append(slices.Clip(e.Has), has)
 	return e
 }

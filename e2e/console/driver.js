@@ -142,12 +142,6 @@ const verbs = {
   async count({ it, at }) {
     return await locator(it.page, at).count();
   },
-  async texts({ it, at }) {
-    return await locator(it.page, at).allInnerTexts();
-  },
-  async value({ it, at }) {
-    return await locator(it.page, at).inputValue();
-  },
   /** focused describes what has the focus, as a screen reader would: role and name. */
   async focused({ it }) {
     const snapshot = await it.page
