@@ -30,43 +30,26 @@ func kindOf(property string) propertyKind {
 	return propertyKinds[property]
 }
 
-var propertyKinds = map[string]propertyKind{
-	"addresses.private-ip-address":                addressKind,
-	"accepter-vpc-info.cidr-block":                addressKind,
-	"attachment.device-index":                     numberKind,
-	"available-ip-address-count":                  numberKind,
-	"cidr":                                        addressKind,
-	"cidr-block":                                  addressKind,
-	"cidr-block-association.cidr-block":           addressKind,
-	"cidrBlock":                                   addressKind,
-	"entry-count":                                 numberKind,
-	"from-port":                                   numberKind,
-	"group-count":                                 numberKind,
-	"inbound-rule-count":                          numberKind,
-	"instance-state-code":                         numberKind,
-	"ip-permission.cidr":                          addressKind,
-	"ip-permission.from-port":                     numberKind,
-	"ip-permission.ipv6-cidr":                     addressKind,
-	"ip-permission.to-port":                       numberKind,
-	"ipv6-address":                                addressKind,
-	"ipv6-addresses.ipv6-address":                 addressKind,
-	"ipv6-cidr":                                   addressKind,
-	"ipv6-cidr-block-association.ipv6-cidr-block": addressKind,
-	"launch-index":                                numberKind,
-	"max-entries":                                 numberKind,
-	"network-interface-count":                     numberKind,
-	"outbound-rule-count":                         numberKind,
-	"prefix":                                      addressKind,
-	"private-ip-address":                          addressKind,
-	"referencing-group-count":                     numberKind,
-	"requester-vpc-info.cidr-block":               addressKind,
-	"rule-count":                                  numberKind,
-	"security-group-count":                        numberKind,
-	"source-or-destination":                       addressKind,
-	"subnet-count":                                numberKind,
-	"to-port":                                     numberKind,
-	"version":                                     numberKind,
-}
+var propertyKinds = func() map[string]propertyKind {
+	kinds := map[string]propertyKind{}
+	for _, name := range []string{
+		"addresses.private-ip-address", "accepter-vpc-info.cidr-block", "cidr", "cidr-block",
+		"cidr-block-association.cidr-block", "cidrBlock", "ip-permission.cidr", "ip-permission.ipv6-cidr",
+		"ipv6-address", "ipv6-addresses.ipv6-address", "ipv6-cidr", "ipv6-cidr-block-association.ipv6-cidr-block",
+		"prefix", "private-ip-address", "requester-vpc-info.cidr-block", "source-or-destination",
+	} {
+		kinds[name] = addressKind
+	}
+	for _, name := range []string{
+		"attachment.device-index", "available-ip-address-count", "entry-count", "from-port", "group-count",
+		"inbound-rule-count", "instance-state-code", "ip-permission.from-port", "ip-permission.to-port",
+		"launch-index", "max-entries", "network-interface-count", "outbound-rule-count", "referencing-group-count",
+		"rule-count", "security-group-count", "subnet-count", "to-port", "version",
+	} {
+		kinds[name] = numberKind
+	}
+	return kinds
+}()
 
 // with returns the fields with further ones.
 func (f Fields[T]) with(more Fields[T]) Fields[T] {
