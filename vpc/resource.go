@@ -160,13 +160,15 @@ func (t resourceType[T]) values(s *State, q ResourceValueQuery) ([]ResourceValue
 		return nil, false, errValue(q.Max, "maxResults")
 	}
 	counts := map[string]int{}
+	seen := map[string]bool{} // of one object, which may have thousands
 	for o := range t.all(s) {
 		if !scope(o) {
 			continue
 		}
-		list := field(s, o)
-		for i, v := range list {
-			if v != "" && !slices.Contains(list[:i], v) {
+		clear(seen)
+		for _, v := range field(s, o) {
+			if v != "" && !seen[v] {
+				seen[v] = true
 				counts[v]++
 			}
 		}
