@@ -171,7 +171,17 @@ export function RuleEditor(props: RuleEditorProps) {
       }}
     />
   );
-  return <div ref={frame}>{attributes}</div>;
+  return (
+    // Enter in a field would save the form, of which the last words were not checked nor shown as a change yet.
+    <div
+      ref={frame}
+      onKeyDown={(e) => {
+        if (e.key === "Enter" && e.target instanceof HTMLInputElement) e.preventDefault();
+      }}
+    >
+      {attributes}
+    </div>
+  );
 }
 
 const summary = (row: Row) =>

@@ -237,3 +237,12 @@ test("a preview that is refused is not still awaited", async () => {
   await screen.findByText(/You are not authorized/);
   await waitFor(() => expect(screen.queryByText("Asking the server")).toBeNull());
 });
+
+test("Enter in a field of a rule saves nothing", async () => {
+  await open();
+  describe(1, "home");
+  const input = field(1, column.description).findInput()!.findNativeInput().getElement();
+  const unprevented = fireEvent.keyDown(input, { key: "Enter", keyCode: 13 }); // a browser would submit the form
+  expect(unprevented).toBe(false);
+  expect(saved).toEqual([]);
+});
