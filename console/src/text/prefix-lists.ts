@@ -109,7 +109,7 @@ export const text = {
     effect: (added: number, removed: number, described: number) =>
       added + removed + described === 0
         ? "It has the same entries as the latest."
-        : `${entries(added)} come, ${removed} go, ${described} change their description.`,
+        : `Entries added: ${added}, removed: ${removed}, described otherwise: ${described}.`,
     label: "Version to restore",
     submit: "Restore",
     done: (id: string, from: number, to: number) => `${id}: version ${from} restored as version ${to}.`,
