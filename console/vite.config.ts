@@ -28,5 +28,11 @@ export default defineConfig({
       "^/$": { target: server, bypass: (request) => (request.method === "POST" ? null : request.url) },
     },
   },
-  test: { environment: "jsdom", globals: false, setupFiles: ["src/test-setup.ts"], testTimeout: 60_000 },
+  test: {
+    environment: "jsdom",
+    globals: false,
+    setupFiles: ["src/test-setup.ts"],
+    testTimeout: 60_000,
+    pool: "threads",
+  },
 });
