@@ -15,7 +15,8 @@ func (c *consoleTest) wrongInput(t *testing.T) {
 	bob.visit(t, "#/SecurityGroups/"+group+"/inbound")
 	bob.addRule(t, 0, ruleRow{kind: "Custom TCP", ports: "80-70000", peer: "192.0.2.300/24"})
 	bob.click(t, button("Save rules"))
-	bob.see(t, text("Invalid value"))
+	bob.see(t, text("port (70000) out of range"))
+	bob.see(t, text("CIDR block 192.0.2.300/24 is malformed"))
 	bob.see(t, text("to solve first"))
 	bob.accessible(t, "the editor with problems", nil)
 
