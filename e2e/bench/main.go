@@ -50,6 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	f.SetOutput(stderr)
 	quickly := f.Bool("quick", false, "fewer and shorter repetitions: under a minute, figures too rough to quote")
 	file := f.String("json", "", "write every measured value to this `file`, too")
+	strict := f.Bool("strict", false, "end with an error if a goal is not met")
 	only := f.String("only", "", "`part` to run: packets, sockets, in-force, api or console; empty: all of them")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -109,8 +110,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		}
 		r.Lists.print(stdout)
 	}
-	if *file != "" {
-		return r.write(*file)
+	missed := r.goals(stdout)
+	if !*strict {
+		missed = nil
 	}
-	return nil
+	if *file != "" {
+		return errors.Join(r.write(*file), missed)
+	}
+	return missed
 }

@@ -20,6 +20,7 @@ type report struct {
 	InForce   []latency
 	API       *apiFigures  `json:",omitempty"`
 	Lists     *listFigures `json:",omitempty"`
+	Goals     []goal       // add with goal
 }
 
 // table is one layout's rows.
