@@ -120,7 +120,7 @@ func BenchmarkPacket(b *testing.B) {
 		)
 	}
 
-	const rounds, packets = 25, 20_000
+	const rounds, packets = 60, 5_000
 	for range rounds {
 		for _, c := range cases {
 			h.do(func() {
