@@ -23,8 +23,6 @@ type block struct {
 	uses    int
 }
 
-type span struct{ first, count uint32 }
-
 func newBlocks(memory []guestInterval) *blocks {
 	return &blocks{
 		memory: memory,

@@ -83,6 +83,7 @@ type Datapath struct {
 
 	mu         sync.Mutex
 	names      *names
+	pool       *pool
 	tables     *tables
 	addresses  *epochMap[guestAddressKey]
 	memberOf   *epochMap[guestAddressKey]
@@ -108,8 +109,8 @@ type Datapath struct {
 
 // memory is the maps that the process shares with the programs.
 type memory struct {
-	mappings [][]byte      // for Close
-	devices  []guestDevice // by slot
+	mappings []func() error // for Close
+	devices  []guestDevice  // by slot
 }
 
 // Open loads the programs and takes over what is pinned: devices stay attached, their programs are
@@ -195,7 +196,7 @@ func (d *Datapath) load(o Options) error {
 		return err
 	}
 	for name, size := range map[string]uint32{
-		guestMapConnections: o.MaxConnections, guestMapHalfOpen: o.MaxHalfOpen, guestMapFragments: 0,
+		guestMapConnections: o.MaxConnections, guestMapHalfOpen: o.MaxHalfOpen, guestMapFragments: 0, guestMapPool: 0,
 	} {
 		inner := spec.Maps[name].InnerMap
 		if size != 0 {
@@ -260,6 +261,9 @@ func (d *Datapath) read() error {
 	if d.names, err = loadNames(o.Names); err != nil {
 		return err
 	}
+	if d.pool, err = loadPool(o.Pool, d.inner[guestMapPool]); err != nil {
+		return err
+	}
 	if d.tables, err = loadTables(d.names, newBlocks(intervals), o.Prefixes, o.SetPorts, &d.writes); err != nil {
 		return err
 	}
@@ -282,8 +286,18 @@ func (d *Datapath) read() error {
 	return nil
 }
 
-// mapMemory maps an array map whose values are T. The kernel rounds values up to 8 bytes; T is so.
+// mapMemory maps an array map whose values are T, until Close.
 func mapMemory[T any](d *Datapath, m *ebpf.Map) ([]T, error) {
+	values, err := mapArray[T](m)
+	if err != nil {
+		return nil, err
+	}
+	d.memory.mappings = append(d.memory.mappings, func() error { return unmapArray(values) })
+	return values, nil
+}
+
+// mapArray maps an array map whose values are T. The kernel rounds values up to 8 bytes; T is so.
+func mapArray[T any](m *ebpf.Map) ([]T, error) {
 	var t T
 	size := int(unsafe.Sizeof(t))
 	if size%8 != 0 || uint32(size) != m.ValueSize() {
@@ -293,8 +307,12 @@ func mapMemory[T any](d *Datapath, m *ebpf.Map) ([]T, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map memory: %w", err)
 	}
-	d.memory.mappings = append(d.memory.mappings, b)
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), m.MaxEntries()), nil
+}
+
+func unmapArray[T any](values []T) error {
+	var t T
+	return unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), len(values)*int(unsafe.Sizeof(t))))
 }
 
 // Close lets go of everything and leaves it in force.
@@ -303,8 +321,12 @@ func (d *Datapath) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var errs []error
-	for _, b := range d.memory.mappings {
-		errs = append(errs, unix.Munmap(b))
+	for _, unmap := range d.memory.mappings {
+		errs = append(errs, unmap())
+	}
+	if d.pool != nil {
+		errs = append(errs, d.pool.close())
+		d.pool = nil
 	}
 	d.memory, d.state, d.enis = memory{}, nil, nil
 	for _, v := range d.devices {

@@ -222,8 +222,10 @@ const (
 type guestLimit uint32
 
 const (
-	guestLimitLAYOUT               guestLimit = 3
+	guestLimitLAYOUT               guestLimit = 4
 	guestLimitMAX_SLOTS            guestLimit = 4096
+	guestLimitCHUNK_LINES          guestLimit = 16384
+	guestLimitMAX_CHUNKS           guestLimit = 4096
 	guestLimitMAX_INTERVALS        guestLimit = 1048576
 	guestLimitMAX_SEARCH_STEPS     guestLimit = 12
 	guestLimitMAX_BLOCK            guestLimit = 2048
@@ -240,6 +242,11 @@ const (
 	guestLimitMAX_EVENTS_BYTES     guestLimit = 1048576
 	guestLimitMAX_NAMES            guestLimit = 2097152
 )
+
+type guestLine struct {
+	_     structs.HostLayout
+	Words [16]uint32
+}
 
 type guestListKey struct {
 	_       structs.HostLayout
@@ -383,6 +390,7 @@ const (
 	guestMapMembers         = "members"
 	guestMapNames           = "names"
 	guestMapPlatform        = "platform"
+	guestMapPool            = "pool"
 	guestMapPrefixes        = "prefixes"
 	guestMapRuleCounts      = "rule_counts"
 	guestMapRuleSlots       = "rule_slots"
@@ -470,6 +478,7 @@ type guestMapSpecs struct {
 	Members      *ebpf.MapSpec `ebpf:"members"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
 	Platform     *ebpf.MapSpec `ebpf:"platform"`
+	Pool         *ebpf.MapSpec `ebpf:"pool"`
 	Prefixes     *ebpf.MapSpec `ebpf:"prefixes"`
 	RuleCounts   *ebpf.MapSpec `ebpf:"rule_counts"`
 	RuleSlots    *ebpf.MapSpec `ebpf:"rule_slots"`
@@ -525,6 +534,7 @@ type guestMaps struct {
 	Members      *ebpf.Map `ebpf:"members"`
 	Names        *ebpf.Map `ebpf:"names"`
 	Platform     *ebpf.Map `ebpf:"platform"`
+	Pool         *ebpf.Map `ebpf:"pool"`
 	Prefixes     *ebpf.Map `ebpf:"prefixes"`
 	RuleCounts   *ebpf.Map `ebpf:"rule_counts"`
 	RuleSlots    *ebpf.Map `ebpf:"rule_slots"`
@@ -550,6 +560,7 @@ func (m *guestMaps) Close() error {
 		m.Members,
 		m.Names,
 		m.Platform,
+		m.Pool,
 		m.Prefixes,
 		m.RuleCounts,
 		m.RuleSlots,

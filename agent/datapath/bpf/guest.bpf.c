@@ -30,6 +30,7 @@
 
 #include "reason.h"
 #include "maps.h"
+#include "pool.h"
 #include "packet.h"
 #include "checksum.h"
 #include "link.h"
@@ -50,6 +51,7 @@ const volatile struct {
 	struct connection connection;
 	struct fragment_key fragment_key;
 	struct fragment fragment;
+	struct line line;
 } twins;
 
 /* For tests: the verdict goes into the packet's control block. The verifier removes it elsewhere. */

@@ -16,8 +16,10 @@
 #define SALLYPORT_MAPS_H
 
 enum limit {
-	LAYOUT = 3,		 /* version of everything in this file */
+	LAYOUT = 4,		 /* version of everything in this file */
 	MAX_SLOTS = 4096,	 /* devices of one host */
+	CHUNK_LINES = 1 << 14,	 /* of the pool: 1 MiB */
+	MAX_CHUNKS = 1 << 12,
 	MAX_INTERVALS = 1 << 20, /* over all tables; blocks of equal content are stored once */
 	MAX_SEARCH_STEPS = 12,	 /* of the search in one block */
 	MAX_BLOCK = 1 << 11,	 /* intervals in one block: 2^(steps - 1) */
@@ -57,6 +59,12 @@ struct state {
 	__u64 test_clock;  /* jiffies, where test_clock is set; for tests */
 	__u64 test_excused; /* reasons, as bits, for which nothing is dropped, where test_excuses is */
 };
+
+/* The pool is memory in lines, which the agent writes and programs read by number: see pool.h. */
+struct line {
+	__u32 words[16];
+};
+_Static_assert(sizeof(struct line) == 64, "one cache line");
 
 /* All timeouts are in jiffies. */
 struct timeouts {
@@ -381,6 +389,24 @@ struct {
 	__type(value, struct name);
 	PINNED;
 } names SEC(".maps");
+
+/* Some lines of the pool. */
+struct chunk_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CHUNK_LINES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct line);
+};
+
+/* By the number of a line, without its lowest bits. Chunks come and go; one that is there stays as it is. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, MAX_CHUNKS);
+	__type(key, __u32);
+	PINNED;
+	__array(values, struct chunk_map);
+} pool SEC(".maps");
 
 /* The slot of an ifindex. It never changes: a device keeps its slot until it is detached. */
 struct {
