@@ -31,13 +31,13 @@ const content = (row: Row, field: Field): string =>
 const begun = (row: Row, field: Field) =>
   row.rule !== undefined || (field === "peers" ? allPeers(row).length > 0 : row[field].trim() !== "");
 
-/** shown: what the server said of a cell is told. Of one that somebody has just begun it said what is missing there. */
-const shown = (row: Row, before: Row | undefined, field: Field) =>
+/** shown: what the server said of a cell is told. Of one that somebody has just begun it said what is missing there. all:
+ * what nobody has typed yet is told of, too. */
+const shown = (row: Row, before: Row | undefined, field: Field, all: boolean) =>
   before !== undefined &&
-  (begun(before, field) || (row.touched.includes(field) && content(before, field) === content(row, field)));
+  (begun(before, field) || ((all || row.touched.includes(field)) && content(before, field) === content(row, field)));
 
-/** told puts a preview's problems and warnings beside the rows that they are about. all: what nobody has typed yet is
- * told of, too. */
+/** told puts a preview's problems and warnings beside the rows that they are about; all as for shown. */
 export function told(preview: Preview | undefined, asked: Asked | undefined, rows: Row[], all: boolean): Told {
   const edit = asked?.edit;
   const before = new Map(asked?.rows.map((r) => [r.key, r]));
@@ -64,14 +64,14 @@ export function told(preview: Preview | undefined, asked: Asked | undefined, row
   const distinct = (list: string[] | undefined) => list && [...new Set(list)];
   return {
     errors: (row, field) =>
-      all || shown(row, before.get(row.key), field) ? distinct(errors.get(`${row.key} ${field}`)) : undefined,
+      shown(row, before.get(row.key), field, all) ? distinct(errors.get(`${row.key} ${field}`)) : undefined,
     warning: (row) => distinct(warnings.get(row.key))?.join(" "),
     whole,
     problems:
       whole.length +
       rows.reduce(
         (n, row) =>
-          n + cells.filter((c) => (all || shown(row, before.get(row.key), c)) && errors.has(`${row.key} ${c}`)).length,
+          n + cells.filter((c) => shown(row, before.get(row.key), c, all) && errors.has(`${row.key} ${c}`)).length,
         0,
       ),
     severe,

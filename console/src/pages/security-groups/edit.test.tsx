@@ -187,6 +187,24 @@ test("the server's words stand beside the row as one types, and not before", asy
   expect(screen.queryByText("the group")).toBeNull();
 });
 
+test("a save tells nothing of a cell that is of what stood there before", async () => {
+  problems = (r) =>
+    (r.AddRules ?? []).map((a, i) => ({
+      Row: `AddRule.${i + 1}`,
+      Member: "FromPort",
+      Code: "InvalidParameterValue",
+      Message: a.FromPort === undefined ? "Invalid value for portRange" : `port (${a.FromPort}) out of range`,
+    }));
+  refuse = new Refusal("InvalidParameterValue", "something is wrong", 400);
+  await open();
+  add();
+  await act(() => new Promise((done) => setTimeout(done, 600))); // the server has said that ports are missing
+  typePorts(2, "70000");
+  click("Save rules");
+  expect(screen.queryByText(/portRange/)).toBeNull();
+  expect(await screen.findByText("port (70000) out of range")).toBeTruthy();
+});
+
 test("several blocks that are pasted are several rules", async () => {
   await open();
   add();
