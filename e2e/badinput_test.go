@@ -150,7 +150,7 @@ func oneLine(s string) bool {
 // refuse runs a command that must end by itself, as root or as somebody.
 func refuse(t *testing.T, uid uint32, words ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	var stdout, stderr bytes.Buffer

@@ -105,9 +105,9 @@ func (c *client) inForce(ctx context.Context, enis ...string) error {
 	})
 }
 
-// until asks again and again until the answer is yes, for at most 20 s.
+// until asks again and again until the answer is yes, for at most the limit.
 func until(ctx context.Context, ask func() (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, errorString("still not so after 20 s"))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errorString("still not so after "+limit.String()))
 	defer cancel()
 	for {
 		yes, err := ask()

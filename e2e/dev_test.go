@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -81,15 +82,21 @@ func startDev(t *testing.T, dir string, args ...string) *dev {
 	return d
 }
 
-// freePort returns a loopback address that nobody listens on.
+// freePort returns a loopback address that nobody listens on. Its port is below those that the kernel gives to clients
+// (net.ipv4.ip_local_port_range): else one might have it before it is used, or while a server restarts.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var failed error
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+		failed = err
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal(failed)
+	return ""
 }
 
 // start runs dev again, with the same arguments as before.
@@ -126,9 +133,9 @@ func (d *dev) start(t *testing.T) {
 	case err := <-exited:
 		d.exited = nil
 		t.Fatalf("dev ended before it was ready: %v\n%s", err, d.log())
-	case <-time.After(60 * time.Second):
+	case <-time.After(limit):
 		_ = d.cmd.Process.Kill()
-		t.Fatalf("dev was not ready after 60 s\n%s", d.log())
+		t.Fatalf("dev was not ready after %s\n%s", limit, d.log())
 	}
 }
 
@@ -152,9 +159,9 @@ func (d *dev) stop(t *testing.T) {
 			if err != nil {
 				t.Errorf("dev did not stop cleanly: %v", err)
 			}
-		case <-time.After(60 * time.Second):
+		case <-time.After(limit):
 			_ = d.cmd.Process.Kill()
-			t.Error("dev did not stop within 60 s of SIGTERM")
+			t.Errorf("dev did not stop within %s of SIGTERM", limit)
 		}
 		d.exited = nil
 	}
@@ -249,7 +256,7 @@ func (d *dev) query(t *testing.T, q string, args ...string) string {
 // inForce waits until everything that was written so far is in force on every bound interface.
 func (d *dev) inForce(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, sallyport, "enforcement", "--wait", "--data-dir", d.dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -257,14 +264,14 @@ func (d *dev) inForce(t *testing.T) {
 	}
 }
 
-// eventually waits for cond to return nil, for at most 20 s.
+// eventually waits for cond to return nil, for at most the limit.
 func eventually(t *testing.T, what string, cond func() error) {
 	t.Helper()
 	var err error
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if err = cond(); err == nil {
 			return
 		}
 	}
-	t.Fatalf("still not true after 20 s: %s: %v", what, err)
+	t.Fatalf("still not true after %s: %s: %v", limit, what, err)
 }

@@ -229,7 +229,7 @@ func (p place) accept(t *testing.T, port int) <-chan net.Conn {
 
 func mustPass(t *testing.T, from, to net.Conn) {
 	t.Helper()
-	if err := pass(from, to, 2*time.Second); err != nil {
+	if err := pass(from, to, limit); err != nil {
 		t.Errorf("%s -> %s: %v", from.LocalAddr(), to.LocalAddr(), err)
 	}
 }

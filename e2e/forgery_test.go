@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -129,14 +128,14 @@ func (g guest) listen(t *testing.T) func(*testing.T) []byte {
 	t.Cleanup(func() { _ = netlink.SetPromiscOff(br) })
 	return func(t *testing.T) []byte {
 		t.Helper()
-		tv := unix.NsecToTimeval((2 * time.Second).Nanoseconds())
+		tv := unix.NsecToTimeval(limit.Nanoseconds())
 		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
 			t.Fatal(err)
 		}
 		buf := make([]byte, 2048)
 		n, _, err := unix.Recvfrom(fd, buf, 0)
 		if err != nil {
-			t.Fatalf("no frame came out within 2 s, not even the one that is right: %v", err)
+			t.Fatalf("no frame came out within %s, not even the one that is right: %v", limit, err)
 		}
 		return buf[:n]
 	}

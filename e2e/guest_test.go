@@ -71,13 +71,18 @@ func (p place) serve(t *testing.T, port int) {
 	}()
 }
 
-// patience is how long a packet that is dropped is waited for. One that passes takes microseconds;
-// what is too short a wait here shows as a drop where none should be, never the other way round.
-const patience = 700 * time.Millisecond
+const (
+	// patience is how long a packet that is dropped is waited for. One that passes takes microseconds.
+	patience = 700 * time.Millisecond
+	// limit bounds a wait for what must come, on a machine that does other things too: only a failure takes as long.
+	limit = 60 * time.Second
+)
 
 // dial opens a TCP connection from a place.
-func (p place) dial(addr netip.Addr, port int) (c net.Conn, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+func (p place) dial(addr netip.Addr, port int) (net.Conn, error) { return p.dialFor(limit, addr, port) }
+
+func (p place) dialFor(wait time.Duration, addr netip.Addr, port int) (c net.Conn, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	inErr := p.in(func() error {
 		c, err = new(net.Dialer).DialContext(ctx, "tcp", netip.AddrPortFrom(addr, uint16(port)).String())
@@ -93,14 +98,23 @@ const (
 	answers outcome = "answers"
 	silence outcome = "silence" // a time-out: dropped
 	refusal outcome = "refusal" // RST or an ICMP error: somebody spoke
+	late    outcome = "answers, but not to the first SYN"
 )
 
 // tries tells what a TCP connection from a place to addr and port comes to.
 func (p place) tries(addr netip.Addr, port int) (outcome, error) {
-	c, err := p.dial(addr, port)
+	return p.triesFor(patience, addr, port)
+}
+
+func (p place) triesFor(wait time.Duration, addr netip.Addr, port int) (outcome, error) {
+	c, err := p.dialFor(wait, addr, port)
 	switch {
 	case err == nil:
 		defer c.Close()
+		again, err := retransmitted(c)
+		if err != nil || again > 0 {
+			return late, err
+		}
 		return answers, echo(c, "hello")
 	case errors.Is(err, context.DeadlineExceeded) || os.IsTimeout(err) || strings.Contains(err.Error(), "i/o timeout"):
 		return silence, nil
@@ -111,10 +125,30 @@ func (p place) tries(addr netip.Addr, port int) (outcome, error) {
 	}
 }
 
+// retransmitted returns how many segments of a TCP connection were sent again by its end.
+func retransmitted(c net.Conn) (n uint32, err error) {
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var info *unix.TCPInfo
+	err = errors.Join(raw.Control(func(fd uintptr) {
+		info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	}), err)
+	if err != nil {
+		return 0, fmt.Errorf("ask for retransmissions: %w", err)
+	}
+	return info.Total_retrans, nil
+}
+
 // expect checks what a TCP connection comes to.
 func (p place) expect(t *testing.T, want outcome, addr netip.Addr, port int, why string) {
 	t.Helper()
-	got, err := p.tries(addr, port)
+	wait := limit
+	if want == silence {
+		wait = patience
+	}
+	got, err := p.triesFor(wait, addr, port)
 	if err != nil {
 		t.Errorf("%s: %q -> %s:%d: %v", why, p, addr, port, err)
 		return
@@ -126,7 +160,11 @@ func (p place) expect(t *testing.T, want outcome, addr netip.Addr, port int, why
 
 // echo says a word on a connection to serve and waits for it to come back.
 func echo(c net.Conn, word string) error {
-	if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+	return echoFor(limit, c, word)
+}
+
+func echoFor(wait time.Duration, c net.Conn, word string) error {
+	if err := c.SetDeadline(time.Now().Add(wait)); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(c, word); err != nil {

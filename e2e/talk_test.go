@@ -181,6 +181,16 @@ func (e *packets) arrives(what string, at []*tap, is func(datagram) bool, send f
 	case <-w.seen:
 		return true, nil
 	case <-time.After(hush):
+		for _, t := range at {
+			if err := t.settle(); err != nil {
+				return false, err
+			}
+		}
+		select {
+		case <-w.seen:
+			return true, nil
+		default:
+		}
 		e.silent = append(e.silent, w)
 		return false, nil
 	}
@@ -262,6 +272,7 @@ func newStream(r route) (talk, error) {
 func (s *stream) start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	s.cancel = cancel
+	begun := make(chan struct{})
 	d := net.Dialer{
 		LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.local, s.Packet.SrcPort)),
 		KeepAlive: -1,
@@ -273,10 +284,16 @@ func (s *stream) start() error {
 	}
 	go func() {
 		s.dialed <- s.near.in(func() (err error) {
+			begun <- struct{}{}
 			s.client, err = d.DialContext(ctx, "tcp", netip.AddrPortFrom(s.remote, s.Packet.DstPort).String())
 			return err
 		})
 	}()
+	select { // the machine may be busy with others
+	case <-begun:
+	case err := <-s.dialed:
+		s.dialed <- err
+	}
 	return nil
 }
 
@@ -287,7 +304,7 @@ func (s *stream) started() (err error) {
 		return fmt.Errorf("the SYN arrived, but there is no connection: %w", err)
 	}
 	s.dialed <- nil
-	if err := s.listener.(*net.TCPListener).SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
+	if err := s.listener.(*net.TCPListener).SetDeadline(time.Now().Add(limit)); err != nil {
 		return err
 	}
 	s.server, err = s.listener.Accept()

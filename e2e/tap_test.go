@@ -60,10 +60,24 @@ func openTap(p place, device string) (*tap, error) {
 func (t *tap) close() { _ = t.f.Close() }
 
 func (t *tap) read() {
+	raw, err := t.f.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Read(func(fd uintptr) bool {
+		t.look(int(fd))
+		return false // for more, until it is closed
+	})
+}
+
+// look looks at all packets that have come so far.
+func (t *tap) look(fd int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	buf := make([]byte, 4096)
 	for {
-		n, err := t.f.Read(buf)
-		if errors.Is(err, unix.ENETDOWN) {
+		n, err := unix.Read(fd, buf)
+		if errors.Is(err, unix.ENETDOWN) || errors.Is(err, unix.EINTR) {
 			continue // its device went down, and may come back
 		}
 		if err != nil {
@@ -73,14 +87,22 @@ func (t *tap) read() {
 		if !ok {
 			continue
 		}
-		t.mu.Lock()
 		for _, w := range t.watches {
 			if w.is(d) {
 				w.once.Do(func() { close(w.seen) })
 			}
 		}
-		t.mu.Unlock()
 	}
+}
+
+// settle returns once all packets that have come so far were looked at: where others keep the machine busy, the one who
+// reads may be late.
+func (t *tap) settle() error {
+	raw, err := t.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) { t.look(int(fd)) })
 }
 
 func (t *tap) watch(w *watch) {

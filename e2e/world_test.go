@@ -160,9 +160,13 @@ func (w *world) running(t *testing.T, id string) guest {
 	return g
 }
 
-// ping reports whether one echo request from a place is answered.
-func (p place) ping(addr netip.Addr) bool {
-	args := []string{"ping", "-n", "-c", "1", "-W", "1", addr.String()}
+// ping reports whether one echo request from a place is answered. Whoever wants that waits longer.
+func (p place) ping(wanted bool, addr netip.Addr) bool {
+	wait := "1" // s
+	if wanted {
+		wait = "60"
+	}
+	args := []string{"ping", "-n", "-c", "1", "-W", wait, addr.String()}
 	if p != outside {
 		args = append([]string{"ip", "netns", "exec", string(p)}, args...)
 	}

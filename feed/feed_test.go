@@ -160,7 +160,7 @@ func (w *world) state() *vpc.State {
 // wait fails the test unless the condition comes true in time.
 func (w *world) wait(what string, condition func() bool) {
 	w.Helper()
-	for end := time.Now().Add(20 * time.Second); !condition(); {
+	for end := time.Now().Add(time.Minute); !condition(); {
 		if time.Now().After(end) {
 			w.Fatalf("waited in vain until %s", what)
 		}

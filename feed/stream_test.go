@@ -24,7 +24,7 @@ func (w *world) raw(host vpc.HostID) feedpb.Feed_StreamClient {
 		w.Fatal(err)
 	}
 	w.Cleanup(func() { conn.Close() })
-	ctx, cancel := context.WithTimeout(w.Context(), 20*time.Second) // for a server that never answers
+	ctx, cancel := context.WithTimeout(w.Context(), time.Minute) // for a server that never answers
 	w.Cleanup(cancel)
 	rpc, err := feedpb.NewFeedClient(conn).Stream(ctx)
 	if err != nil {

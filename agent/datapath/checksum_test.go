@@ -33,7 +33,7 @@ func TestUnwrittenChecksum(t *testing.T) {
 		mark++
 		w.send("SYN", ruleset.Egress, f)
 		w.send("mark", ruleset.Egress, hostiletest.Mark(ruleset.Egress, mark))
-		must(t, tap.Fds[0].SetReadDeadline(time.Now().Add(5*time.Second)))
+		must(t, tap.Fds[0].SetReadDeadline(time.Now().Add(time.Minute)))
 		for buf := make([]byte, 2048); ; {
 			n, err := tap.Fds[0].Read(buf)
 			must(t, err)

@@ -330,7 +330,7 @@ func TestConnectionEntry(t *testing.T) {
 		t.Errorf("entry:\ngot  %+v\nwant %+v", got, want)
 	}
 	tick := 10 * time.Millisecond // at most
-	if now := time.Now(); got.Created.After(got.Seen) || got.Seen.After(now.Add(tick)) || now.Sub(got.Created) > 4*time.Second {
+	if now := time.Now(); got.Created.After(got.Seen) || got.Seen.After(now.Add(tick)) || now.Sub(got.Created) > time.Minute {
 		t.Errorf("created %s, seen %s, now %s: want them close, in this order", got.Created, got.Seen, now)
 	}
 }

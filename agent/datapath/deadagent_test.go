@@ -111,9 +111,9 @@ func TestDeadAgent(t *testing.T) {
 			{"ICMP", []frame{ping(7)}, ping(7).reply(), ping(107), ping(107).reply()},
 			{"another protocol", []frame{other(253)}, other(253).reply(), other(254), other(254).reply()},
 		}
-		for until := time.Now().Add(5 * time.Second); !w.arrives(web(999)); { // the bridge takes a moment
+		for until := time.Now().Add(time.Minute); !w.arrives(web(999)); { // the bridge takes a moment
 			if time.Now().After(until) {
-				t.Fatal("nothing arrives within 5 s")
+				t.Fatal("nothing arrives within a minute")
 			}
 		}
 		for _, tt := range cases {

@@ -185,7 +185,7 @@ func (f *flood) unharmed() {
 		f.t.Errorf("the rest of a datagram to another interface: %s", v.Reason)
 	}
 	f.want(eniC, ruleset.Ingress, tcp(remote4, peerC, 7001, 22, syn), ruleset.ReasonNoRule)
-	for until := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if slices.ContainsFunc(f.d.RecentDrops(), func(s datapath.DropSample) bool { return s.ENI == eniC }) {
 			return
 		}

@@ -89,7 +89,7 @@ func (w *realWire) run(d ruleset.Direction, ifindex int, frame []byte) (v rulese
 		return v, fmt.Errorf("send: %w", err)
 	}
 	var after datapath.Counts
-	for end := time.Now().Add(time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if after, err = w.count(ifindex, d); err != nil {
 			return v, err
 		}

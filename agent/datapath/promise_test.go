@@ -134,7 +134,7 @@ func TestPromise06NeverHalf(t *testing.T) {
 // idle ones expire.
 func TestPromise07StaysUp(t *testing.T) {
 	t.Parallel()
-	const idle = 2 * time.Second
+	const idle = 4 * time.Second
 	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) {
 			g := newGuest(t, datapath.Options{Attach: mode})

@@ -96,12 +96,12 @@ func newLab(t *testing.T, dir string) (*lab.Lab, *status) {
 func (s *status) set(id vpc.InstanceID, v string) { s.Lock(); s.of[id] = v; s.Unlock() }
 func (s *status) get(id vpc.InstanceID) string    { s.Lock(); defer s.Unlock(); return s.of[id] }
 
-// until waits for cond, for at most 10 s.
+// until waits for cond, for at most a minute.
 func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !cond(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !cond(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("still not true after 10 s: %s", what)
+			t.Fatalf("still not true after a minute: %s", what)
 		}
 	}
 }
@@ -127,7 +127,7 @@ func TestGuestLifecycle(t *testing.T) {
 	for _, addr := range []string{"203.0.113.11:8080", "[fd5a:11:22::11]:8080"} {
 		var body []byte
 		until(t, "the host reaches "+addr, func() bool {
-			c, err := net.DialTimeout("tcp", addr, time.Second)
+			c, err := net.DialTimeout("tcp", addr, 10*time.Second)
 			if err != nil {
 				return false
 			}

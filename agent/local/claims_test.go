@@ -213,12 +213,12 @@ func claim(c *local.Claims, device string) local.Claim {
 	return local.Claim{}
 }
 
-// until waits for cond, for at most 15 s: longer than the time between two looks at all devices.
+// until waits for cond, for at most a minute: longer than the time between two looks at all devices.
 func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !cond(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("still not true after 15 s: %s", what)
+			t.Fatalf("still not true after a minute: %s", what)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func startLone(t *testing.T, flags ...string) *lone {
 			t.Errorf("the server ended with %d: %s", code, l.log)
 		}
 	})
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if _, _, code := l.run("quotas"); code == exitDone {
 			return l
 		}

@@ -36,7 +36,7 @@ func TestFullAuditDisk(t *testing.T) {
 		_ = cmd.Wait() // it was killed
 	})
 	l := &lone{t, dir, "http://" + listen, &log}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if _, _, code := l.run("quotas"); code == exitDone {
 			break
 		}

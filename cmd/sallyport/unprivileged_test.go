@@ -55,7 +55,7 @@ func TestUnprivilegedServer(t *testing.T) {
 		<-ended //nolint:errcheck // it was killed: how it ended says nothing
 	})
 	l := &lone{t, data, "http://" + listen, &log}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if _, _, code := l.run("quotas"); code == exitDone {
 			break
 		}

@@ -51,8 +51,8 @@ func (s *server) paperHost(t *testing.T) {
 	})
 	select {
 	case <-connected:
-	case <-time.After(20 * time.Second):
-		t.Fatal("the server has nothing for the host after 20 s")
+	case <-time.After(time.Minute):
+		t.Fatal("the server has nothing for the host after a minute")
 	}
 }
 
@@ -172,14 +172,14 @@ func terraformNetworkInterface(t *testing.T, tf terraform) {
 func (tf terraform) attached(t *testing.T, attachment string) {
 	t.Helper()
 	in := &ec2.DescribeNetworkInterfacesInput{Filters: []types.Filter{filter("attachment.attachment-id", attachment)}}
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(quick) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(quick) {
 		n := one(t, must(tf.DescribeNetworkInterfaces(t.Context(), in))(t).NetworkInterfaces)
 		if n.Attachment.Status == types.AttachmentStatusAttached {
 			equal(t, "status", n.Status, types.NetworkInterfaceStatusInUse)
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("the attachment is %s after 20 s", n.Attachment.Status)
+			t.Fatalf("the attachment is %s after a minute", n.Attachment.Status)
 		}
 	}
 }

@@ -15,7 +15,7 @@ const require = createRequire(new URL("../../console/package.json", import.meta.
 const { chromium } = require("playwright-core");
 const axe = require("axe-core").source;
 
-const patience = 20_000; // ms that a condition may take to become true, on a machine that does other things too
+const patience = 60_000; // ms that a condition may take to become true, on a machine that does other things too
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
