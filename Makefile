@@ -376,7 +376,7 @@ bench: need-root build ## the same traffic through no filter, nftables and Sally
 
 # ---- style ------------------------------------------------------------------------------
 
-BPF_SOURCES = $(wildcard agent/datapath/bpf/*.[ch])
+BPF_SOURCES = $(wildcard agent/datapath/bpf/*.[ch] e2e/bench/bpf/*.[ch])
 
 .PHONY: lint
 lint: $(TOOLS)/stamp $(if $(filter ./...,$(PKG)),lint-console) ## linters and formatting; PKG=./vpc/... for one folder of Go

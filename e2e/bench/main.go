@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	quickly := f.Bool("quick", false, "fewer and shorter repetitions: under a minute, figures too rough to quote")
 	file := f.String("json", "", "write every measured value to this `file`, too")
 	strict := f.Bool("strict", false, "end with an error if a goal is not met")
-	only := f.String("only", "", "`part` to run: packets, sockets, in-force, api or console; empty: all of them")
+	only := f.String("only", "", "`part` to run: packets, sockets, datapath, in-force, api or console; empty: all of them")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -82,15 +82,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	r.header(stdout)
 	switch *only {
-	case "", "packets", "sockets", "in-force", "api", "console":
+	case "", "packets", "sockets", "datapath", "in-force", "api", "console":
 	default:
-		return fmt.Errorf("unknown part %q: packets, sockets, in-force, api or console", *only)
+		return fmt.Errorf("unknown part %q: packets, sockets, datapath, in-force, api or console", *only)
 	}
 	if *only == "" || *only == "packets" || *only == "sockets" {
 		if err := traffic(ctx, s, r, *only, stderr); err != nil {
 			return err
 		}
 		r.traffic(stdout)
+	}
+	if *only == "" || *only == "datapath" {
+		size := fullMicro
+		if *quickly {
+			size = quickMicro
+		}
+		if r.Datapath, err = measureDatapath(ctx, size, stderr); err != nil {
+			return fmt.Errorf("datapath: %w", err)
+		}
+		r.Datapath.print(stdout)
+		r.Datapath.goals(r, size)
 	}
 	if *only == "" || *only == "in-force" {
 		if err := inForce(ctx, s, r, stderr); err != nil {

@@ -18,9 +18,10 @@ type report struct {
 	Tables    []*table
 	Generator []float64 // ns per frame of the generator alone
 	InForce   []latency
-	API       *apiFigures  `json:",omitempty"`
-	Lists     *listFigures `json:",omitempty"`
-	Goals     []goal       // add with goal
+	Datapath  *datapathFigures `json:",omitempty"`
+	API       *apiFigures      `json:",omitempty"`
+	Lists     *listFigures     `json:",omitempty"`
+	Goals     []goal           // add with goal
 }
 
 // table is one layout's rows.
