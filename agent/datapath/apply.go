@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -129,6 +130,7 @@ func (d *Datapath) buildENI(eni ruleset.ENITables, used map[*table]struct{}) (gu
 	if eni.SourceDestCheck {
 		config.Flags |= guestEniFlagENI_SOURCE_DEST_CHECK
 	}
+	putOwn(&config, eni.Addresses)
 	if len(eni.Prefixes) > 0 {
 		config.Flags |= guestEniFlagENI_OWN_PREFIXES
 	}
@@ -159,6 +161,20 @@ func (d *Datapath) buildENI(eni ruleset.ENITables, used map[*table]struct{}) (gu
 	}
 	config.ObserveUntil, err = d.observeUntil(eni.Observe)
 	return config, err
+}
+
+// putOwn notes the first address of each family, and whether there are more.
+func putOwn(config *guestEniConfig, addresses []netip.Addr) {
+	for _, a := range addresses {
+		switch family, own := address(a); {
+		case family == guestFamilyFAMILY_IPV4 && config.Own4 == 0:
+			config.Own4 = own.Words[0]
+		case family == guestFamilyFAMILY_IPV6 && config.Own6 == guestAddress{}:
+			config.Own6 = own
+		default:
+			config.Flags |= guestEniFlagENI_OWN_OTHERS
+		}
+	}
 }
 
 // prefix64 is the /64 of the ENI's subnet in network order: that of its first address, or else of its

@@ -189,13 +189,30 @@ func (d *Datapath) identify(v device) error {
 		}
 		atomic.StoreUint32(&d.enis[v.slot].Number, number)
 	}
+	slots := d.slotsOf(v.Ifindex)
 	var slot uint32
-	if err := d.objects.Slots.Lookup(uint32(v.Ifindex), &slot); err != nil || slot != v.slot {
-		if err := d.objects.Slots.Put(uint32(v.Ifindex), v.slot); err != nil {
-			return fmt.Errorf("write the device's slot: %w", full(err, d.objects.Slots))
+	if err := slots.Lookup(uint32(v.Ifindex), &slot); err != nil || slot != v.slot {
+		if err := slots.Put(uint32(v.Ifindex), v.slot); err != nil {
+			return fmt.Errorf("write the device's slot: %w", full(err, slots))
 		}
 	}
 	return nil
+}
+
+// slotsOf is the map in which an ifindex has its slot.
+func (d *Datapath) slotsOf(ifindex int) *ebpf.Map {
+	if uint32(ifindex) < d.objects.Slots.MaxEntries() {
+		return d.objects.Slots
+	}
+	return d.objects.HighSlots
+}
+
+// dropSlot makes an ifindex one that nobody knows.
+func (d *Datapath) dropSlot(ifindex int) error {
+	if slots := d.slotsOf(ifindex); slots != d.objects.Slots {
+		return deleteKey(slots, uint32(ifindex))
+	}
+	return d.objects.Slots.Put(uint32(ifindex), uint32(0))
 }
 
 // attachPrograms hangs both programs on the device, or replaces those that hang there. A device
@@ -258,7 +275,7 @@ func (d *Datapath) forget(v device) error {
 	if err := errors.Join(
 		d.detachMode(v, guestDeviceModeDEVICE_TCX),
 		d.detachMode(v, guestDeviceModeDEVICE_CLSACT),
-		deleteKey(d.objects.Slots, uint32(v.Ifindex)),
+		d.dropSlot(v.Ifindex),
 		d.release(v),
 	); err != nil {
 		return err

@@ -106,6 +106,32 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// TestHighIndex: a device with an index beyond the array has its slot in the hash beside it, and none of
+// the two finds the other's.
+func TestHighIndex(t *testing.T) {
+	for _, ifindex := range []int{1<<16 - 1, 1 << 16, 1<<31 - 1} {
+		t.Run(fmt.Sprint(ifindex), func(t *testing.T) {
+			h := newHost(t, datapath.Options{})
+			h.do(func() {
+				must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "high", Index: ifindex}, PeerName: "highp"}))
+				must(t, h.d.Attach(ifindex, "high", eniA))
+			})
+			h.devices[eniA] = ifindex
+			h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))
+			in := ruleset.Ingress
+			h.want(eniA, in, tcp(remote4, own4, 1000, 80, syn), ruleset.ReasonRule)
+			h.restart()
+			h.want(eniA, in, tcp(remote4, own4, 1001, 80, syn), ruleset.ReasonRule)
+			h.do(func() { must(t, h.d.Detach(ifindex)) })
+			h.want(eniA, in, tcp(remote4, own4, 1002, 80, syn), ruleset.ReasonUnbound)
+			h.devices[eniB] = h.device("low")
+			h.do(func() { must(t, h.d.Attach(h.devices[eniB], "low", eniB)) })
+			h.want(eniA, in, tcp(remote4, own4, 1003, 80, syn), ruleset.ReasonUnbound)
+			h.want(eniB, in, tcp(remote4, own4, 1004, 80, syn), ruleset.ReasonNoTable)
+		})
+	}
+}
+
 // TestAdoptOtherMode moves a device over from one way to hang to the other.
 func TestAdoptOtherMode(t *testing.T) {
 	if !slices.Contains(modes(t), datapath.TCX) {

@@ -1,6 +1,7 @@
 package datapath_test
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -19,12 +20,16 @@ import (
 func BenchmarkPacket(b *testing.B) {
 	h := newHost(b, datapath.Options{})
 	h.attach(eniA)
-	h.apply(view(
+	v := view(
 		rule(false, vpc.TCP, 80, 80, "0.0.0.0/0"), rule(false, vpc.TCP, 80, 80, "::/0"),
 		rule(false, vpc.UDP, 53, 53, "0.0.0.0/0"), rule(false, vpc.UDP, 53, 53, "::/0"),
 		// Open both ways: not tracked.
 		rule(false, vpc.UDP, 0, 65535, "::/0"), rule(true, vpc.UDP, 0, 65535, "::/0"),
-	))
+	)
+	eni := v.ENIs[eniA]
+	eni.Addresses = []netip.Addr{own4, own6} // as most have
+	v.ENIs[eniA] = eni
+	h.apply(v)
 	empty := asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()}
 	program := func(instructions asm.Instructions) *ebpf.Program {
 		p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "GPL", Instructions: instructions})

@@ -16,7 +16,19 @@ import (
 // it, or the packet is dropped. The far end is a device that has to be given whole frames.
 func TestUnwrittenChecksum(t *testing.T) {
 	t.Parallel()
-	w := newWire(t, datapath.Options{}.WithExcuses())
+	for name, o := range looks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testUnwrittenChecksum(t, o.WithExcuses())
+		})
+	}
+}
+
+// looks are the ways in which the programs look at struct sk_buff.
+var looks = map[string]datapath.Options{"cast": {}, "probes": datapath.Options{}.WithProbes()}
+
+func testUnwrittenChecksum(t *testing.T, o datapath.Options) {
+	w := newWire(t, o)
 	w.apply(hostileView(hostiletest.Rules()))
 	tap := &netlink.Tuntap{
 		LinkAttrs: netlink.LinkAttrs{Name: "tap0"}, Mode: netlink.TUNTAP_MODE_TAP,

@@ -61,6 +61,7 @@ type Options struct {
 	showVerdicts bool              // in the control block of each packet
 	testClock    bool              // the clock is state.TestClock
 	testExcuses  bool              // nothing is dropped for the reasons in state.TestExcused
+	testProbes   bool              // struct sk_buff is read by probes, as before Linux 6.2
 	sizes        map[string]uint32 // of further maps, by name
 }
 
@@ -187,6 +188,9 @@ func (d *Datapath) load(o Options) error {
 		return err
 	}
 	if err := spec.Variables[guestVarTestExcuses].Set(o.testExcuses); err != nil {
+		return err
+	}
+	if err := spec.Variables[guestVarTestProbes].Set(o.testProbes); err != nil {
 		return err
 	}
 	if err := spec.Variables[guestVarHasPlatform].Set(len(o.PlatformServices) > 0); err != nil {

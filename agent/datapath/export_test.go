@@ -55,6 +55,12 @@ func (d *Datapath) Excuse(reasons ...ruleset.Reason) {
 	atomic.StoreUint64(&d.state.TestExcused, bits)
 }
 
+// WithProbes makes the programs look at struct sk_buff as before Linux 6.2.
+func (o Options) WithProbes() Options {
+	o.testProbes = true
+	return o
+}
+
 // WithSizes makes maps smaller than they are.
 func (o Options) WithSizes(sizes map[string]uint32) Options {
 	o.sizes = sizes

@@ -119,6 +119,9 @@ type guestEniConfig struct {
 	Timeouts     guestTimeouts
 	Prefix64     [2]uint32
 	ObserveUntil uint64
+	Own6         guestAddress
+	Own4         uint32
+	Pad2         uint32
 }
 
 type guestEniFlag uint32
@@ -129,6 +132,7 @@ const (
 	guestEniFlagENI_MEMBER_PREFIXES   guestEniFlag = 4
 	guestEniFlagENI_LISTS             guestEniFlag = 8
 	guestEniFlagENI_ANY_FE80          guestEniFlag = 16
+	guestEniFlagENI_OWN_OTHERS        guestEniFlag = 32
 	guestEniFlagENI_OPEN_INGRESS_TCP4 guestEniFlag = 256
 	guestEniFlagENI_OPEN_INGRESS_TCP6 guestEniFlag = 512
 	guestEniFlagENI_OPEN_INGRESS_UDP4 guestEniFlag = 1024
@@ -224,8 +228,7 @@ type guestLimit uint32
 const (
 	guestLimitLAYOUT               guestLimit = 4
 	guestLimitMAX_SLOTS            guestLimit = 4096
-	guestLimitCHUNK_LINES          guestLimit = 16384
-	guestLimitMAX_CHUNKS           guestLimit = 4096
+	guestLimitMAX_LOW_IFINDEX      guestLimit = 65536
 	guestLimitMAX_INTERVALS        guestLimit = 1048576
 	guestLimitMAX_SEARCH_STEPS     guestLimit = 12
 	guestLimitMAX_BLOCK            guestLimit = 2048
@@ -242,11 +245,6 @@ const (
 	guestLimitMAX_EVENTS_BYTES     guestLimit = 1048576
 	guestLimitMAX_NAMES            guestLimit = 2097152
 )
-
-type guestLine struct {
-	_     structs.HostLayout
-	Words [16]uint32
-}
 
 type guestListKey struct {
 	_       structs.HostLayout
@@ -384,13 +382,13 @@ const (
 	guestMapEvents          = "events"
 	guestMapFragments       = "fragments"
 	guestMapHalfOpen        = "half_open"
+	guestMapHighSlots       = "high_slots"
 	guestMapIntervals       = "intervals"
 	guestMapLists           = "lists"
 	guestMapMemberSets      = "member_sets"
 	guestMapMembers         = "members"
 	guestMapNames           = "names"
 	guestMapPlatform        = "platform"
-	guestMapPool            = "pool"
 	guestMapPrefixes        = "prefixes"
 	guestMapRuleCounts      = "rule_counts"
 	guestMapRuleSlots       = "rule_slots"
@@ -406,6 +404,7 @@ const (
 	guestVarShowVerdicts    = "show_verdicts"
 	guestVarTestClock       = "test_clock"
 	guestVarTestExcuses     = "test_excuses"
+	guestVarTestProbes      = "test_probes"
 	guestVarTicksPerSecond  = "ticks_per_second"
 	guestVarTwins           = "twins"
 )
@@ -472,13 +471,13 @@ type guestMapSpecs struct {
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
 	HalfOpen     *ebpf.MapSpec `ebpf:"half_open"`
+	HighSlots    *ebpf.MapSpec `ebpf:"high_slots"`
 	Intervals    *ebpf.MapSpec `ebpf:"intervals"`
 	Lists        *ebpf.MapSpec `ebpf:"lists"`
 	MemberSets   *ebpf.MapSpec `ebpf:"member_sets"`
 	Members      *ebpf.MapSpec `ebpf:"members"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
 	Platform     *ebpf.MapSpec `ebpf:"platform"`
-	Pool         *ebpf.MapSpec `ebpf:"pool"`
 	Prefixes     *ebpf.MapSpec `ebpf:"prefixes"`
 	RuleCounts   *ebpf.MapSpec `ebpf:"rule_counts"`
 	RuleSlots    *ebpf.MapSpec `ebpf:"rule_slots"`
@@ -495,6 +494,7 @@ type guestVariableSpecs struct {
 	ShowVerdicts   *ebpf.VariableSpec `ebpf:"show_verdicts"`
 	TestClock      *ebpf.VariableSpec `ebpf:"test_clock"`
 	TestExcuses    *ebpf.VariableSpec `ebpf:"test_excuses"`
+	TestProbes     *ebpf.VariableSpec `ebpf:"test_probes"`
 	TicksPerSecond *ebpf.VariableSpec `ebpf:"ticks_per_second"`
 	Twins          *ebpf.VariableSpec `ebpf:"twins"`
 }
@@ -528,13 +528,13 @@ type guestMaps struct {
 	Events       *ebpf.Map `ebpf:"events"`
 	Fragments    *ebpf.Map `ebpf:"fragments"`
 	HalfOpen     *ebpf.Map `ebpf:"half_open"`
+	HighSlots    *ebpf.Map `ebpf:"high_slots"`
 	Intervals    *ebpf.Map `ebpf:"intervals"`
 	Lists        *ebpf.Map `ebpf:"lists"`
 	MemberSets   *ebpf.Map `ebpf:"member_sets"`
 	Members      *ebpf.Map `ebpf:"members"`
 	Names        *ebpf.Map `ebpf:"names"`
 	Platform     *ebpf.Map `ebpf:"platform"`
-	Pool         *ebpf.Map `ebpf:"pool"`
 	Prefixes     *ebpf.Map `ebpf:"prefixes"`
 	RuleCounts   *ebpf.Map `ebpf:"rule_counts"`
 	RuleSlots    *ebpf.Map `ebpf:"rule_slots"`
@@ -554,13 +554,13 @@ func (m *guestMaps) Close() error {
 		m.Events,
 		m.Fragments,
 		m.HalfOpen,
+		m.HighSlots,
 		m.Intervals,
 		m.Lists,
 		m.MemberSets,
 		m.Members,
 		m.Names,
 		m.Platform,
-		m.Pool,
 		m.Prefixes,
 		m.RuleCounts,
 		m.RuleSlots,
@@ -578,6 +578,7 @@ type guestVariables struct {
 	ShowVerdicts   *ebpf.Variable `ebpf:"show_verdicts"`
 	TestClock      *ebpf.Variable `ebpf:"test_clock"`
 	TestExcuses    *ebpf.Variable `ebpf:"test_excuses"`
+	TestProbes     *ebpf.Variable `ebpf:"test_probes"`
 	TicksPerSecond *ebpf.Variable `ebpf:"ticks_per_second"`
 	Twins          *ebpf.Variable `ebpf:"twins"`
 }

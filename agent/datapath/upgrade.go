@@ -170,7 +170,7 @@ func (d *Datapath) dropOutdated() error {
 		if v.Ifindex == 0 || !d.upgrade.contradicts(v) {
 			continue
 		}
-		if err := errors.Join(deleteKey(d.objects.Slots, twin.Ifindex), d.release(v)); err != nil {
+		if err := errors.Join(d.dropSlot(v.Ifindex), d.release(v)); err != nil {
 			return fmt.Errorf("forget device %s: %w", v.Name, err)
 		}
 		d.memory.devices[slot] = guestDevice{}

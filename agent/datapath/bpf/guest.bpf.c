@@ -161,6 +161,8 @@ static __always_inline int filter(struct __sk_buff *skb, bool from_guest, bool p
 	enum reason reason;
 
 	slot = bpf_map_lookup_elem(&slots, &ifindex);
+	if (!slot) /* it is beyond the array */
+		slot = bpf_map_lookup_elem(&high_slots, &ifindex);
 	p.slot = slot ? *slot : 0;
 	p.eni = bpf_map_lookup_elem(&enis, &p.slot);
 	global = bpf_map_lookup_elem(&state, &zero);

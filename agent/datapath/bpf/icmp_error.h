@@ -136,7 +136,7 @@ static __always_inline allowance judge_untracked(const struct packet *p, allowan
 {
 	if (is_link_local(p->key.family, &p->key.remote) ||
 	    ((p->config->flags & ENI_SOURCE_DEST_CHECK) &&
-	     role_of(p, p->key.family, &p->key.local) != ROLE_OWN))
+	     !is_own(p, p->key.family, &p->key.local)))
 		return 0;
 	if (is_for_everyone(own) && is_open(p, !by_guest))
 		return own;

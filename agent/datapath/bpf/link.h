@@ -67,6 +67,17 @@ static __always_inline void mask_to_delegated(struct address_key *key)
 	key->family |= FAMILY_DELEGATED;
 }
 
+static __always_inline bool is_zero(const struct address *a)
+{
+	return !(a->words[0] | a->words[1] | a->words[2] | a->words[3]);
+}
+
+static __always_inline bool is_same(const struct address *a, const struct address *b)
+{
+	return !((a->words[0] ^ b->words[0]) | (a->words[1] ^ b->words[1]) |
+		 (a->words[2] ^ b->words[2]) | (a->words[3] ^ b->words[3]));
+}
+
 /* What an address is to the packet's ENI: enum role, or 0. */
 static __always_inline __u32 role_of(const struct packet *p, __u32 family,
 				     const struct address *address)
@@ -84,10 +95,21 @@ static __always_inline __u32 role_of(const struct packet *p, __u32 family,
 	return value_of(p, bpf_map_lookup_elem(&addresses, &key));
 }
 
-static __always_inline bool is_zero(const struct address *a)
+/* The address is the ENI's own: without a look into the map for one that has no others. */
+static __always_inline bool is_own(const struct packet *p, __u32 family,
+				   const struct address *address)
 {
-	return !(a->words[0] | a->words[1] | a->words[2] | a->words[3]);
+	const struct eni_config *config = p->config;
+
+	if (is_zero(address))
+		return false;
+	if (family == FAMILY_IPV4 ? address->words[0] == config->own4 :
+				    is_same(address, &config->own6))
+		return true;
+	return (config->flags & (ENI_OWN_OTHERS | ENI_OWN_PREFIXES)) &&
+	       role_of(p, family, address) == ROLE_OWN;
 }
+
 
 static __always_inline bool is_fe80(const struct address *a)
 {
@@ -114,7 +136,7 @@ static __always_inline bool is_own_ipv6(const struct packet *p, const struct add
 {
 	if (is_fe80(a))
 		return is_own_fe80(p, a);
-	return role_of(p, FAMILY_IPV6, a) == ROLE_OWN;
+	return is_own(p, FAMILY_IPV6, a);
 }
 
 static __always_inline bool is_multicast(__u32 family, const struct address *a)
@@ -165,7 +187,7 @@ static __always_inline enum reason arp(const struct packet *p, bool from_guest)
 			return REASON_ARP;
 		sender = target;
 	}
-	return role_of(p, FAMILY_IPV4, &sender) == ROLE_OWN ? REASON_LINK : REASON_ARP;
+	return is_own(p, FAMILY_IPV4, &sender) ? REASON_LINK : REASON_ARP;
 }
 
 /* ---- neighbour discovery and MLD ---- */
@@ -189,12 +211,6 @@ static __always_inline bool is_on_link(const struct packet *p, const struct addr
 	if ((prefix[0] | prefix[1]) && a->words[0] == prefix[0] && a->words[1] == prefix[1])
 		return true;
 	return role_of(p, FAMILY_IPV6, a) == ROLE_ROUTER;
-}
-
-static __always_inline bool is_same(const struct address *a, const struct address *b)
-{
-	return !((a->words[0] ^ b->words[0]) | (a->words[1] ^ b->words[1]) |
-		 (a->words[2] ^ b->words[2]) | (a->words[3] ^ b->words[3]));
 }
 
 /* The solicited-node multicast address of target. */
@@ -403,7 +419,7 @@ static __always_inline enum reason dhcp_from_guest(const struct packet *p)
 		if (k->remote.words[0] != 0xffffffff &&
 		    role_of(p, FAMILY_IPV4, &k->remote) != ROLE_ROUTER)
 			return REASON_NONE; /* another server: the rules decide */
-		if (!is_zero(&k->local) && role_of(p, FAMILY_IPV4, &k->local) != ROLE_OWN)
+		if (!is_zero(&k->local) && !is_own(p, FAMILY_IPV4, &k->local))
 			return REASON_SOURCE_ADDRESS;
 		return p->l4_length <= DHCP_MAX && is_own_bootp(p, BOOTREQUEST) ? REASON_LINK :
 										  REASON_DHCP;
@@ -432,7 +448,7 @@ static __always_inline enum reason dhcp_to_guest(const struct packet *p)
 		if (role_of(p, FAMILY_IPV4, &k->remote) != ROLE_ROUTER)
 			return REASON_NONE; /* another server: the rules decide */
 		if (k->local.words[0] != 0xffffffff &&
-		    role_of(p, FAMILY_IPV4, &k->local) != ROLE_OWN)
+		    !is_own(p, FAMILY_IPV4, &k->local))
 			return REASON_DESTINATION_ADDRESS;
 		return is_own_bootp(p, BOOTREPLY) ? REASON_LINK : REASON_DHCP;
 	}
@@ -460,7 +476,7 @@ static __noinline bool is_platform(const struct packet *p)
 		.address = p->key.remote,
 	};
 
-	if (!has_platform || p->group_mac || role_of(p, p->key.family, &p->key.local) != ROLE_OWN)
+	if (!has_platform || p->group_mac || !is_own(p, p->key.family, &p->key.local))
 		return false;
 	if (p->part == PART_LATER)
 		return p->platform;
@@ -515,7 +531,7 @@ static __always_inline enum reason check_addresses(const struct packet *p, bool 
 		if (is_impossible_source(k->family, &k->local))
 			return REASON_SOURCE_ADDRESS;
 		if ((p->config->flags & ENI_SOURCE_DEST_CHECK) &&
-		    role_of(p, k->family, &k->local) != ROLE_OWN)
+		    !is_own(p, k->family, &k->local))
 			return REASON_SOURCE_ADDRESS;
 	}
 	if (p->group_mac || is_multicast(k->family, destination))
@@ -526,7 +542,7 @@ static __always_inline enum reason check_addresses(const struct packet *p, bool 
 	    (from_guest && is_impossible_destination(k->family, destination)))
 		return REASON_DESTINATION_ADDRESS;
 	if (!from_guest && (p->config->flags & ENI_SOURCE_DEST_CHECK) &&
-	    role_of(p, k->family, &k->local) != ROLE_OWN)
+	    !is_own(p, k->family, &k->local))
 		return REASON_DESTINATION_ADDRESS;
 	return REASON_NONE;
 }
@@ -536,7 +552,7 @@ static __always_inline enum reason check_addresses(const struct packet *p, bool 
  */
 static __always_inline enum reason check_not_self(const struct packet *p, bool from_guest)
 {
-	if (role_of(p, p->key.family, &p->key.remote) != ROLE_OWN)
+	if (!is_own(p, p->key.family, &p->key.remote))
 		return REASON_NONE;
 	return from_guest ? REASON_DESTINATION_ADDRESS : REASON_SOURCE_ADDRESS;
 }

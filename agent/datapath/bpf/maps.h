@@ -20,6 +20,7 @@ enum limit {
 	MAX_SLOTS = 4096,	 /* devices of one host */
 	CHUNK_LINES = 1 << 14,	 /* of the pool: 1 MiB */
 	MAX_CHUNKS = 1 << 12,
+	MAX_LOW_IFINDEX = 1 << 16, /* those below are found without a hash */
 	MAX_INTERVALS = 1 << 20, /* over all tables; blocks of equal content are stored once */
 	MAX_SEARCH_STEPS = 12,	 /* of the search in one block */
 	MAX_BLOCK = 1 << 11,	 /* intervals in one block: 2^(steps - 1) */
@@ -85,6 +86,7 @@ enum eni_flag {
 	ENI_MEMBER_PREFIXES = 1 << 2, /* … or to some member on this host */
 	ENI_LISTS = 1 << 3,	      /* its tables name prefix lists */
 	ENI_ANY_FE80 = 1 << 4,	      /* it may use any fe80 address but the router's */
+	ENI_OWN_OTHERS = 1 << 5,      /* it has more addresses than own4 and own6 */
 	/* What a direction lets everybody send: all ports of a protocol, in a family. */
 	ENI_OPEN_INGRESS_TCP4 = 1 << 8,
 	ENI_OPEN_INGRESS_TCP6 = 1 << 9,
@@ -105,8 +107,12 @@ struct eni_config {
 	struct timeouts timeouts;
 	__be32 prefix64[2];  /* of the subnet's IPv6 block; zeros: it has none */
 	__u64 observe_until; /* jiffies: until then what no rule allows passes; 0: it is dropped */
+	/* The first of its addresses, which nearly all of its packets have; zeros: none. */
+	struct address own6;
+	__be32 own4;
+	__u32 pad2;
 };
-_Static_assert(sizeof(struct eni_config) == 72, "shared with Go");
+_Static_assert(sizeof(struct eni_config) == 96, "shared with Go");
 
 /* What a device carries; one slot per device. Slot 0 is every device that nobody knows. */
 struct eni {
@@ -114,7 +120,7 @@ struct eni {
 	__u32 pad;
 	struct eni_config config[2]; /* by epoch */
 };
-_Static_assert(sizeof(struct eni) == 152, "shared with Go");
+_Static_assert(sizeof(struct eni) == 200, "shared with Go");
 
 /* How a device is filtered, so that the next agent finds it. */
 enum device_mode {
@@ -408,14 +414,23 @@ struct {
 	__array(values, struct chunk_map);
 } pool SEC(".maps");
 
-/* The slot of an ifindex. It never changes: a device keeps its slot until it is detached. */
+/* The slot of an ifindex; 0: none. It never changes: a device keeps its slot until it is detached. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_LOW_IFINDEX);
+	__type(key, __u32);
+	__type(value, __u32);
+	PINNED;
+} slots SEC(".maps");
+
+/* The same for higher ones. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_SLOTS);
 	__type(key, __u32);
 	__type(value, __u32);
 	PINNED;
-} slots SEC(".maps");
+} high_slots SEC(".maps");
 
 /* By slot. */
 struct {
