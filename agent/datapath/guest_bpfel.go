@@ -228,6 +228,8 @@ type guestLimit uint32
 const (
 	guestLimitLAYOUT               guestLimit = 4
 	guestLimitMAX_SLOTS            guestLimit = 4096
+	guestLimitCHUNK_LINES          guestLimit = 16384
+	guestLimitMAX_CHUNKS           guestLimit = 4096
 	guestLimitMAX_LOW_IFINDEX      guestLimit = 65536
 	guestLimitMAX_INTERVALS        guestLimit = 1048576
 	guestLimitMAX_SEARCH_STEPS     guestLimit = 12
@@ -245,6 +247,11 @@ const (
 	guestLimitMAX_EVENTS_BYTES     guestLimit = 1048576
 	guestLimitMAX_NAMES            guestLimit = 2097152
 )
+
+type guestLine struct {
+	_     structs.HostLayout
+	Words [16]uint32
+}
 
 type guestListKey struct {
 	_       structs.HostLayout
@@ -389,6 +396,7 @@ const (
 	guestMapMembers         = "members"
 	guestMapNames           = "names"
 	guestMapPlatform        = "platform"
+	guestMapPool            = "pool"
 	guestMapPrefixes        = "prefixes"
 	guestMapRuleCounts      = "rule_counts"
 	guestMapRuleSlots       = "rule_slots"
@@ -478,6 +486,7 @@ type guestMapSpecs struct {
 	Members      *ebpf.MapSpec `ebpf:"members"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
 	Platform     *ebpf.MapSpec `ebpf:"platform"`
+	Pool         *ebpf.MapSpec `ebpf:"pool"`
 	Prefixes     *ebpf.MapSpec `ebpf:"prefixes"`
 	RuleCounts   *ebpf.MapSpec `ebpf:"rule_counts"`
 	RuleSlots    *ebpf.MapSpec `ebpf:"rule_slots"`
@@ -535,6 +544,7 @@ type guestMaps struct {
 	Members      *ebpf.Map `ebpf:"members"`
 	Names        *ebpf.Map `ebpf:"names"`
 	Platform     *ebpf.Map `ebpf:"platform"`
+	Pool         *ebpf.Map `ebpf:"pool"`
 	Prefixes     *ebpf.Map `ebpf:"prefixes"`
 	RuleCounts   *ebpf.Map `ebpf:"rule_counts"`
 	RuleSlots    *ebpf.Map `ebpf:"rule_slots"`
@@ -561,6 +571,7 @@ func (m *guestMaps) Close() error {
 		m.Members,
 		m.Names,
 		m.Platform,
+		m.Pool,
 		m.Prefixes,
 		m.RuleCounts,
 		m.RuleSlots,

@@ -78,7 +78,11 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 		return REASON_NO_TABLE;
 	if (p->skb->vlan_present)
 		return REASON_ETHER_TYPE;
-	if (pull_headers(p->skb, HEADERS_LENGTH) < 0)
+	data = (void *)(long)p->skb->data;
+	end = (void *)(long)p->skb->data_end;
+	/* Not more than is needed: the data of a segmented packet is elsewhere, and shared. */
+	if (data + HEADERS_LENGTH > end && end - data < p->skb->len &&
+	    pull_headers(p->skb, headers_length(data, end)) < 0)
 		return REASON_MALFORMED;
 	data = (void *)(long)p->skb->data;
 	end = (void *)(long)p->skb->data_end;

@@ -150,6 +150,31 @@ static __always_inline bool is_extension_header(__u8 next)
 	       next == IPPROTO_SHIM6;
 }
 
+/* How much of a frame is read where it stands: the headers without their options, which are loaded. */
+static __always_inline __u32 headers_length(void *data, void *end)
+{
+	struct ethhdr *eth = data;
+	__u8 *ip = data + ETH_HLEN;
+	__u32 length;
+	__u8 next;
+
+	if ((void *)ip + sizeof(struct iphdr) > end)
+		return HEADERS_LENGTH;
+	switch (eth->h_proto) {
+	case bpf_htons(ETH_P_IP):
+		length = ETH_HLEN + ((ip[0] & 0xf) << 2);
+		next = ip[offsetof(struct iphdr, protocol)];
+		break;
+	case bpf_htons(ETH_P_IPV6):
+		length = ETH_HLEN + sizeof(struct ipv6hdr);
+		next = ip[offsetof(struct ipv6hdr, nexthdr)];
+		break;
+	default:
+		return HEADERS_LENGTH;
+	}
+	return length + (next == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr));
+}
+
 /* The headers that are looked at, wanted bytes, must be in the linear part of the buffer. */
 static __always_inline int pull_headers(struct __sk_buff *skb, __u32 wanted)
 {
