@@ -22,7 +22,7 @@ GENERATE_PACKAGES := clang-19=1:19.1.7* llvm-19=1:19.1.7* libbpf-dev=1:1.1.* lin
 LINT_PACKAGES := clang-format-19=1:19.1.7*
 RACE_PACKAGES := clang-19=1:19.1.7*
 ROOT_TEST_PACKAGES := $(DEV_PACKAGES) util-linux=2.38.* procps=2:4.0* tcpdump=4.99.* \
-	iputils-arping=3:2022* openssl=3.0.* jq=1.6* python3-boto3=1.26.* libcap2-bin=1:2.66* socat=1.7.4*
+	iputils-arping=3:2022* openssl=3.0.* jq=1.6* iptables=1.8.* ipset=7.17* python3-boto3=1.26.* libcap2-bin=1:2.66* socat=1.7.4*
 # A guest with a kernel of its own: emulated, where KVM is not to be had.
 GUEST_PACKAGES := qemu-system-x86=1:7.2* cpio=2.13*
 CLIENT_PACKAGES := curl=7.88.* awscli=2.9.* python3-boto3=1.26.* ansible=7.7.*

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -436,17 +435,14 @@ func freeAddr() (string, error) {
 }
 
 // print says what was measured, and beside it what there must be.
-func (f *apiFigures) print(to io.Writer) {
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "\nAPI, %d callers, %d groups of %d rules, %d interfaces\tcalls/s\tp50 ms\tp99 ms\tCPU µs per call: server\tclient\twanted\t\n",
+func (f *apiFigures) print(w io.Writer) {
+	fmt.Fprintf(w, "API, %d callers, %d groups of %d rules, %d interfaces\tcalls/s\tp50 ms\tp99 ms\tCPU µs per call: server\tclient\twanted\t\n",
 		f.Sizes.Callers, f.Sizes.Groups, f.Sizes.Rules, f.Sizes.ENIs)
 	wanted := []string{"≥ 10000", "≥ 3000", ""}
 	for i, r := range f.Rates {
 		fmt.Fprintf(w, "%s\t%.0f\t%.2f\t%.2f\t%.0f\t%.0f\t%s\t\n",
 			r.Name, float64(r.Calls)/r.Seconds, r.P50, r.P99, r.ServerCPU, r.ClientCPU, wanted[i])
 	}
-	_ = w.Flush()
-	w = tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "\n\tmeasured\twanted\t\n")
 	for _, x := range []struct {
 		name   string
@@ -464,5 +460,4 @@ func (f *apiFigures) print(to io.Writer) {
 	} {
 		fmt.Fprintf(w, "%s\t%.0f\t%s\t\n", x.name, x.value, x.wanted)
 	}
-	_ = w.Flush()
 }

@@ -39,23 +39,35 @@ func TestChecksSee(t *testing.T) {
 		}
 		return func() error { return errors.Join(l.Close(), program.Close()) }, nil
 	}
+	ipv4Alone := func(w *world) (func() error, error) {
+		return nothingToUndo, w.feed(fmt.Sprintf(`table ip bench {
+			chain forward { type filter hook forward priority filter; th dport { %d, %d } drop; }
+		}`, closedPort, unsendablePort), "nft", "-f", "-")
+	}
+	type tried struct {
+		filter
+		ok bool
+	}
 	g, err := newGenerator(0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer g.close()
 	for _, l := range []layout{bridged, routed} {
-		for _, tt := range []struct {
-			filter
-			ok bool
-		}{
+		list := []tried{
 			{filter{name: "none", apply: noFilter}, true},
 			{nftFilter(60), true},
+			{nftLinear(60), true},
 			{sallyportFilter(60), true},
 			{filter{name: "one that lets all through", filters: true, apply: noFilter}, false},
 			{filter{name: "one that drops all", filters: true, apply: dropAll}, false},
 			{filter{name: "one that nobody knows of", apply: dropAll}, false},
-		} {
+			{filter{name: "one that filters IPv4 alone", filters: true, netfilter: true, apply: ipv4Alone}, false},
+		}
+		if l == bridged {
+			list = append(list, tried{iptablesFilter(60, 1), true}, tried{iptablesFilter(60, 2), true})
+		}
+		for _, tt := range list {
 			t.Run(fmt.Sprintf("%s %s", l, tt.name), func(t *testing.T) {
 				w, err := newWorld(l, tt.filter, g)
 				if err != nil {
@@ -85,25 +97,37 @@ func TestChecksSee(t *testing.T) {
 	}
 }
 
-// TestRules holds what nftables and Sallyport get against what the table says.
+// TestRules holds what the candidates get against what the table says.
 func TestRules(t *testing.T) {
 	for _, n := range []int{60, 960} {
-		if got := len(rules(n)); got != n {
-			t.Errorf("rules(%d) has %d", n, got)
-		}
-		v, inbound := view(n), 0
+		v, inbound := view(n), map[family]int{}
 		for _, g := range v.ENIs[eniB].Groups {
-			if len(v.Groups[g].Rules) > mostRules {
-				t.Errorf("%d rules: %s has %d", n, g, len(v.Groups[g].Rules))
-			}
+			ofGroup := map[family]int{}
 			for _, r := range v.Groups[g].Rules {
-				if !r.Egress {
-					inbound++
+				if r.Egress {
+					continue
+				}
+				if r.Peer.Group != "" || r.Peer.CIDR.Addr().Is4() {
+					ofGroup[ipv4]++
+				}
+				if r.Peer.Group != "" || r.Peer.CIDR.Addr().Is6() {
+					ofGroup[ipv6]++
 				}
 			}
+			for f, count := range ofGroup {
+				if count > mostRules {
+					t.Errorf("%d rules: %s has %d of %s", n, g, count, f)
+				}
+				inbound[f] += count
+			}
 		}
-		if inbound != n {
-			t.Errorf("%d rules: B has %d inbound", n, inbound)
+		for _, f := range []family{ipv4, ipv6} {
+			if got := len(rules(n, f)); got != n {
+				t.Errorf("rules(%d, %s) has %d", n, f, got)
+			}
+			if inbound[f] != n {
+				t.Errorf("%d rules: B has %d inbound of %s", n, inbound[f], f)
+			}
 		}
 	}
 }

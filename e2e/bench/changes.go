@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/sallyport/sallyport/agent/datapath"
@@ -30,14 +29,12 @@ func (r *microRun) timed(name string, step func() error) error {
 	return err
 }
 
-func printLatencies(to io.Writer, title string, list []latency) {
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+func printLatencies(w io.Writer, title string, list []latency) {
 	fmt.Fprintf(w, "\n%s\tp50 ms\tp99 ms\tmin – max\tsamples\t\n", title)
 	for _, l := range list {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s – %s\t%d\t\n", l.Name, number(median(l.Milliseconds)), number(quantile(l.Milliseconds, 0.99)),
 			number(slices.Min(l.Milliseconds)), number(slices.Max(l.Milliseconds)), len(l.Milliseconds))
 	}
-	_ = w.Flush()
 }
 
 // The changes that goals are about.

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/cilium/ebpf"
 
@@ -480,8 +479,7 @@ func (f *datapathFigures) rowOf(table, name, candidate string) []float64 {
 }
 
 // print says what was measured.
-func (f *datapathFigures) print(to io.Writer) {
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+func (f *datapathFigures) print(w io.Writer) {
 	for _, t := range f.Tables {
 		fmt.Fprintf(w, "\n%s, ns per program\t%s\t\n", t.Name, strings.Join(t.Candidates, "\t"))
 		for _, x := range t.Rows {
@@ -500,11 +498,10 @@ func (f *datapathFigures) print(to io.Writer) {
 			fmt.Fprint(w, "\t\n")
 		}
 	}
-	_ = w.Flush()
-	fmt.Fprintf(to, "An empty program with the same harness takes %s ns (%s – %s), which is taken off everywhere above.\n",
+	fmt.Fprintf(w, "\nAn empty program with the same harness takes %s ns (%s – %s), which is taken off everywhere above.\n",
 		number(median(f.Empty)), number(slices.Min(f.Empty)), number(slices.Max(f.Empty)))
-	printLatencies(to, "changes", f.Changes)
-	printMemory(to, f.Memory)
+	printLatencies(w, "changes", f.Changes)
+	printMemory(w, f.Memory)
 }
 
 // goals are those of a single program, and of changes.

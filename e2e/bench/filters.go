@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -26,19 +23,32 @@ type filter struct {
 	filters   bool // what is not allowed is dropped
 	// apply puts the filter in force in a world and returns what takes it away.
 	apply func(w *world) (undo func() error, err error)
+	// slow is by what the number of frames and flows is divided, so that a candidate that takes long
+	// for each does not take most of the run; 0 is 1.
+	slow uint32
 }
+
+// The names of candidates that goals speak of.
+const (
+	unfiltered = "none"
+	nftGood    = "nftables 60"
+	ours       = "Sallyport 60"
+	oursMany   = "Sallyport 960"
+)
 
 // candidates are measured in this order, turned by one with each repetition. The first is what the
 // others are compared with.
 func candidates(l layout) []filter {
-	none := filter{name: "none", apply: noFilter}
+	none := filter{name: unfiltered, apply: noFilter}
+	empty := filter{name: "empty programs", apply: emptyPrograms}
 	if l == routed {
-		return []filter{none, nftFilter(60), sallyportFilter(60)}
+		return []filter{none, empty, nftFilter(60), sallyportFilter(60)}
 	}
 	return []filter{
-		none,
-		{name: "empty programs", apply: emptyPrograms},
-		nftFilter(60), nftFilter(960), sallyportFilter(60), sallyportFilter(960),
+		none, empty,
+		nftFilter(60), nftFilter(960), nftLinear(60), nftLinear(960),
+		iptablesFilter(60, 1), iptablesFilter(960, 1), iptablesFilter(60, 100),
+		sallyportFilter(60), sallyportFilter(960),
 	}
 }
 
@@ -54,7 +64,7 @@ const (
 	lowestPort     = 100  // to which A may send
 )
 
-// allow is one of the rules of guest B, which the nftables and the Sallyport candidates share.
+// allow is one of the rules of guest B, which all candidates share.
 type allow struct {
 	protocol vpc.Protocol
 	from, to uint16
@@ -64,27 +74,34 @@ type allow struct {
 // clients are the members of the group that two rules name. Guest A is none of them.
 const clientCount = 1000
 
-func clients() (addrs []netip.Addr) {
+func clients(f family) (addrs []netip.Addr) {
 	for i := range clientCount {
-		addrs = append(addrs, netip.AddrFrom4([4]byte{10, 99, byte(i >> 8), byte(i)}))
+		a := netip.AddrFrom4([4]byte{10, 99, byte(i >> 8), byte(i)})
+		if f == ipv6 {
+			a = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0x99, 14: byte(i >> 8), 15: byte(i)})
+		}
+		addrs = append(addrs, a)
 	}
 	return addrs
 }
 
-// rules returns n rules: two for the traffic, two that name a group, the others for neighbours of
-// other subnets, each with a port of its own. The traffic's come last.
-func rules(n int) (list []allow) {
+// rules returns the n rules of a family: two for the traffic, two that name a group and are those of
+// the other family, too, the others for neighbours of other subnets, each with a port of its own. The
+// traffic's come last.
+func rules(n int, f family) (list []allow) {
 	list = []allow{
 		{protocol: vpc.TCP, from: 443, to: 443},
 		{protocol: vpc.UDP, from: 5000, to: 5009},
 	}
 	for i := range n - 4 {
-		list = append(list, allow{
-			protocol: vpc.TCP, from: 1000 + uint16(i), to: 1000 + uint16(i),
-			cidr: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(100 + i/200), byte(i % 200), 0}), 24),
-		})
+		block := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(100 + i/200), byte(i % 200), 0}), 24)
+		if f == ipv6 {
+			block = netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 1, 0, byte(i >> 8), byte(i)}), 64)
+		}
+		list = append(list, allow{protocol: vpc.TCP, from: 1000 + uint16(i), to: 1000 + uint16(i), cidr: block})
 	}
-	here := netip.PrefixFrom(addrA, 24).Masked()
+	net := network[f]
+	here := netip.PrefixFrom(net.a, net.routed).Masked()
 	return append(list,
 		allow{protocol: vpc.UDP, from: framePort, to: roundTripPort, cidr: here},
 		allow{protocol: vpc.TCP, from: connectionPort, to: throughputPort, cidr: here})
@@ -127,72 +144,11 @@ func emptyPrograms(w *world) (func() error, error) {
 	return undo, nil
 }
 
-// nftFilter is nftables as a careful administrator writes it for bridged guests: connection tracking
-// first, in one lookup; the guests' chains found by a verdict map; rules as sets of address,
-// protocol and port. Nothing of it is linear in the rules. It checks no addresses of senders, which
-// Sallyport does.
-func nftFilter(n int) filter {
-	apply := func(w *world) (func() error, error) {
-		err := w.host.do(func() error {
-			cmd := exec.Command("nft", "-f", "-")
-			cmd.Stdin = strings.NewReader(nftRules(n))
-			if out, err := cmd.CombinedOutput(); err != nil {
-				return fmt.Errorf("nft -f -: %w: %s", err, bytes.TrimSpace(out))
-			}
-			return nil
-		})
-		return func() error { return nil }, err
-	}
-	return filter{name: fmt.Sprintf("nftables %d", n), netfilter: true, filters: true, apply: apply}
-}
-
-func nftRules(n int) string {
-	var blocks, groupPorts, members []string
-	for _, r := range rules(n) {
-		port := fmt.Sprintf("%s . %d-%d", r.protocol, r.from, r.to)
-		if r.from == r.to {
-			port = fmt.Sprintf("%s . %d", r.protocol, r.from)
-		}
-		if r.cidr.IsValid() {
-			blocks = append(blocks, fmt.Sprintf("%s . %s", r.cidr, port))
-		} else {
-			groupPorts = append(groupPorts, port)
-		}
-	}
-	for _, a := range clients() {
-		members = append(members, a.String())
-	}
-	return fmt.Sprintf(`
-table inet bench {
-	set clients { type ipv4_addr; elements = { %[1]s } }
-	set b_blocks { type ipv4_addr . inet_proto . inet_service; flags interval; elements = { %[2]s } }
-	set b_clients { type inet_proto . inet_service; flags interval; elements = { %[3]s } }
-	chain a_egress {
-		meta l4proto . th dport { tcp . %[6]d-65535, udp . %[6]d-65535 } return
-		drop
-	}
-	chain b_egress { return; }
-	chain a_ingress { drop; }
-	chain b_ingress {
-		ip saddr . meta l4proto . th dport @b_blocks accept
-		ip saddr @clients meta l4proto . th dport @b_clients accept
-		drop
-	}
-	chain forward {
-		type filter hook forward priority filter; policy drop;
-		ct state vmap { established : accept, related : accept, invalid : drop }
-		ip saddr vmap { %[4]s : jump a_egress, %[5]s : jump b_egress }
-		ip daddr vmap { %[4]s : jump a_ingress, %[5]s : jump b_ingress }
-	}
-}
-`, strings.Join(members, ", "), strings.Join(blocks, ", "), strings.Join(groupPorts, ", "), addrA, addrB, lowestPort)
-}
-
 // pinsBase holds a directory of pins for each of our worlds.
 const pinsBase = "/sys/fs/bpf/spt-bench"
 
-// sallyportFilter is what an agent does with a View of n rules: 60 rules are the most that one group
-// has, so more of them are in more groups of the same interface.
+// sallyportFilter is what an agent does with a View of n rules of each family: 60 are the most that one
+// group has, so more of them are in more groups of the same interface.
 func sallyportFilter(n int) filter {
 	apply := func(w *world) (func() error, error) {
 		pins := filepath.Join(pinsBase, fmt.Sprintf("%s-%d", w.layout, n))
@@ -236,7 +192,7 @@ const (
 )
 
 // view is a host's with both guests: A may send to nearly any port and receive nothing, B has n
-// inbound rules.
+// inbound rules of each family.
 func view(n int) *ruleset.View {
 	v := &ruleset.View{Revision: 1, Groups: map[vpc.GroupID]ruleset.Group{}, Members: map[vpc.InterfaceID]ruleset.Member{}}
 	number := uint32(0)
@@ -246,37 +202,45 @@ func view(n int) *ruleset.View {
 		v.Groups[g] = ruleset.Group{ID: g, Rules: append(v.Groups[g].Rules, r)}
 	}
 	for _, protocol := range []vpc.Protocol{vpc.TCP, vpc.UDP} {
-		add(openGroup, vpc.Rule{
-			Egress: true, Protocol: protocol, From: lowestPort, To: 65535,
-			Peer: vpc.Peer{CIDR: netip.MustParsePrefix("0.0.0.0/0")},
-		})
+		for _, all := range []string{"0.0.0.0/0", "::/0"} {
+			add(openGroup, vpc.Rule{
+				Egress: true, Protocol: protocol, From: lowestPort, To: 65535, Peer: vpc.Peer{CIDR: netip.MustParsePrefix(all)},
+			})
+		}
 	}
 	groupsOfB := []vpc.GroupID{openGroup}
-	for i, r := range rules(n) {
-		g := vpc.GroupID(fmt.Sprintf("sg-%017x", 0xb00+i/mostRules))
-		if i%mostRules == 0 {
-			groupsOfB = append(groupsOfB, g)
+	for _, f := range []family{ipv4, ipv6} {
+		for i, r := range rules(n, f) {
+			g := vpc.GroupID(fmt.Sprintf("sg-%017x", 0xb00+i/mostRules))
+			if i%mostRules == 0 && f == ipv4 {
+				groupsOfB = append(groupsOfB, g)
+			}
+			peer := vpc.Peer{CIDR: r.cidr}
+			if !r.cidr.IsValid() {
+				if f == ipv6 {
+					continue // IPv4's
+				}
+				peer = vpc.Peer{Group: clientsOf}
+			}
+			add(g, vpc.Rule{Protocol: r.protocol, From: int32(r.from), To: int32(r.to), Peer: peer})
 		}
-		peer := vpc.Peer{CIDR: r.cidr}
-		if !r.cidr.IsValid() {
-			peer = vpc.Peer{Group: clientsOf}
-		}
-		add(g, vpc.Rule{Protocol: r.protocol, From: int32(r.from), To: int32(r.to), Peer: peer})
 	}
-	for i, a := range clients() {
+	members4, members6 := clients(ipv4), clients(ipv6)
+	for i := range clientCount {
 		id := vpc.InterfaceID(fmt.Sprintf("eni-%017x", 0xc0000+i))
 		v.Members[id] = ruleset.Member{
-			ID: id, Domains: []vpc.VPCID{domain}, Addresses: []netip.Addr{a}, Groups: []vpc.GroupID{clientsOf},
+			ID: id, Domains: []vpc.VPCID{domain}, Addresses: []netip.Addr{members4[i], members6[i]}, Groups: []vpc.GroupID{clientsOf},
 		}
 	}
-	eni := func(id vpc.InterfaceID, mac [6]byte, a, router netip.Addr, groups ...vpc.GroupID) ruleset.ENI {
+	eni := func(id vpc.InterfaceID, mac [6]byte, own, routers []netip.Addr, groups ...vpc.GroupID) ruleset.ENI {
 		return ruleset.ENI{
-			ID: id, Domain: domain, MAC: vpc.MAC(mac), Addresses: []netip.Addr{a}, Routers: []netip.Addr{router},
-			Groups: groups, SourceDestCheck: true,
+			ID: id, Domain: domain, MAC: vpc.MAC(mac), Addresses: own, Routers: routers, Groups: groups, SourceDestCheck: true,
 		}
 	}
+	n4, n6 := network[ipv4], network[ipv6]
 	v.ENIs = map[vpc.InterfaceID]ruleset.ENI{
-		eniA: eni(eniA, macA, addrA, routerA, openGroup), eniB: eni(eniB, macB, addrB, routerB, groupsOfB...),
+		eniA: eni(eniA, macA, []netip.Addr{n4.a, n6.a}, []netip.Addr{n4.routerA, n6.routerA}, openGroup),
+		eniB: eni(eniB, macB, []netip.Addr{n4.b, n6.b}, []netip.Addr{n4.routerB, n6.routerB}, groupsOfB...),
 	}
 	return v
 }

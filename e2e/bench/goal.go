@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 )
 
 // goal is a figure that Sallyport set itself, and what this run measured of it.
@@ -52,20 +51,18 @@ func (g goal) verdict() string {
 // errGoals is what a strict run ends with when a goal was not met.
 var errGoals = errors.New("not every goal was met")
 
-// goals prints the table of goals, and returns errGoals if one was not met.
-func (r *report) goals(to io.Writer) error {
-	if len(r.Goals) == 0 {
+// printGoals writes the table of goals, and returns errGoals if one was not met.
+func printGoals(w io.Writer, goals []goal) error {
+	if len(goals) == 0 {
 		return nil
 	}
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	var err error
 	fmt.Fprint(w, "\ngoal\tmeasured\twanted\t\t\n")
-	for _, g := range r.Goals {
+	for _, g := range goals {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", g.Name, g.value(g.Measured), g.limit(), g.verdict())
 		if !g.Met {
 			err = errGoals
 		}
 	}
-	_ = w.Flush()
 	return err
 }

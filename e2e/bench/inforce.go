@@ -218,7 +218,7 @@ type sending struct{ before, after time.Duration }
 func newProbe(g labGuest, port int) (*probe, error) {
 	p := &probe{first: make(chan uint64, 1), done: make(chan error, 2), sentAll: make(chan struct{})}
 	if err := g.ns.do(func() (err error) {
-		if p.receiver, err = socket(unix.SOCK_DGRAM); err != nil {
+		if p.receiver, err = socket(ipv4, unix.SOCK_DGRAM); err != nil {
 			return err
 		}
 		return unix.Bind(p.receiver, at(g.addr, port))
@@ -256,7 +256,7 @@ func (p *probe) send(to unix.Sockaddr) error {
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	fd, err := socket(unix.SOCK_DGRAM)
+	fd, err := socket(ipv4, unix.SOCK_DGRAM)
 	if err != nil {
 		return err
 	}

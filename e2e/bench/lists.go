@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/sallyport/sallyport/server/ec2api/ec2apitest"
@@ -156,11 +155,9 @@ func further(ctx context.Context, c *ec2apitest.Client, action string, parameter
 }
 
 // print says what was measured, and what there must be.
-func (f *listFigures) print(to io.Writer) {
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "\nLists, one caller, of %d interfaces: ms for the page with Describe\tmatched\tp50\tat most\twanted\t\n", f.Sizes.ENIs)
+func (f *listFigures) print(w io.Writer) {
+	fmt.Fprintf(w, "Lists, one caller, of %d interfaces: ms for the page with Describe\tmatched\tp50\tat most\twanted\t\n", f.Sizes.ENIs)
 	for _, r := range f.Rows {
 		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.0f\t< 300\t\n", r.Name, r.Matched, r.P50, r.Max)
 	}
-	_ = w.Flush()
 }

@@ -1,10 +1,11 @@
-// Command bench sends the same traffic through no filter, through nftables and through Sallyport, all
-// in one run, and prints what each costs as ratios to no filter; then it measures how long after an
-// API call's return a rule is in force on the wire, and how much the API carries. `make bench` runs it;
-// docs/performance.md says what the rows mean.
+// Command bench sends the same traffic through no filter, nftables, iptables and Sallyport, all in one
+// run, and prints what each costs; then it measures how long after an API call's return a rule is in
+// force on the wire, and how much the API carries. At the end it holds the figures against Sallyport's
+// goals. `make bench` runs it; docs/benchmarks.md says what the rows mean.
 //
 // All traffic stays in network namespaces that it makes, which have no names and go with the process,
-// and, for the second part, between this host and a lab guest of a `sallyport dev` of its own.
+// and, for the time until a rule is in force, between this host and a lab guest of a `sallyport dev` of
+// its own.
 package main
 
 import (
@@ -16,6 +17,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -25,14 +28,16 @@ type sizes struct {
 	Repetitions int           // of each cell
 	Frames      uint32        // of a packet cell
 	NewFlows    uint32        // of the cell where each packet starts one; nf_conntrack holds 262,144
+	Flood       uint32        // new flows of the flood
 	Sockets     time.Duration // of a cell of connections or throughput
 	RoundTrips  int           // of a latency cell
 	Samples     int           // of the time until a rule is in force
+	Quick       bool
 }
 
 var (
-	full  = sizes{Repetitions: 7, Frames: 200_000, NewFlows: 100_000, Sockets: 500 * time.Millisecond, RoundTrips: 4000, Samples: 60}
-	quick = sizes{Repetitions: 2, Frames: 40_000, NewFlows: 40_000, Sockets: 150 * time.Millisecond, RoundTrips: 500, Samples: 10}
+	full  = sizes{Repetitions: 7, Frames: 128_000, NewFlows: 48_000, Flood: 2_000_000, Sockets: 500 * time.Millisecond, RoundTrips: 4000, Samples: 60}
+	quick = sizes{Repetitions: 2, Frames: 32_000, NewFlows: 16_000, Flood: 200_000, Sockets: 150 * time.Millisecond, RoundTrips: 500, Samples: 10, Quick: true}
 )
 
 func main() {
@@ -45,13 +50,65 @@ func main() {
 	}
 }
 
+// parts are what a run consists of, in this order. print writes paragraphs and tables with an empty line
+// between them; a table is lines of cells that a tab ends, the first line its head.
+var parts = []part{
+	{name: "packets", root: true, run: measurePackets, print: (*report).packets},
+	{name: "sockets", root: true, run: measureSockets, print: (*report).sockets},
+	{
+		name: "datapath", root: true,
+		run: func(ctx context.Context, s sizes, r *report, stderr io.Writer) (err error) {
+			size := fullMicro
+			if s.Quick {
+				size = quickMicro
+			}
+			if r.Datapath, err = measureDatapath(ctx, size, stderr); err != nil {
+				return err
+			}
+			r.Datapath.goals(r, size)
+			return nil
+		},
+		print: func(r *report, w io.Writer) { r.Datapath.print(w) },
+	},
+	{name: "in-force", root: true, run: inForce, print: (*report).inForce},
+	{
+		name: "api",
+		run: func(ctx context.Context, s sizes, r *report, stderr io.Writer) (err error) {
+			r.API, err = measureAPI(ctx, s.Quick, stderr)
+			return err
+		},
+		print: func(r *report, w io.Writer) { r.API.print(w) },
+	},
+	{
+		name: "console",
+		run: func(ctx context.Context, s sizes, r *report, stderr io.Writer) (err error) {
+			r.Lists, err = measureLists(ctx, s.Quick, stderr)
+			return err
+		},
+		print: func(r *report, w io.Writer) { r.Lists.print(w) },
+	},
+}
+
+type part struct {
+	name  string
+	root  bool // needs it
+	run   func(ctx context.Context, s sizes, r *report, stderr io.Writer) error
+	print func(r *report, w io.Writer)
+}
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	quickly := f.Bool("quick", false, "fewer and shorter repetitions: under a minute, figures too rough to quote")
+	quickly := f.Bool("quick", false, "fewer and shorter repetitions: figures too rough to quote")
 	file := f.String("json", "", "write every measured value to this `file`, too")
+	docs := f.String("docs", "", "put the tables into this `file` of Markdown, between its markers")
+	plots := f.String("plots", "", "write plots as SVG into this `directory`")
 	strict := f.Bool("strict", false, "end with an error if a goal is not met")
-	only := f.String("only", "", "`part` to run: packets, sockets, datapath, in-force, api or console; empty: all of them")
+	only := f.String("only", "", "`parts` to run, with commas between: of "+strings.Join(names, ", ")+"; empty: all")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -61,8 +118,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if f.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
-	if os.Geteuid() != 0 && *only != "api" && *only != "console" {
-		return errors.New("this needs root: it makes network namespaces and loads BPF programs; use make bench")
+	wanted := names
+	if *only != "" {
+		wanted = strings.Split(*only, ",")
+	}
+	for _, name := range wanted {
+		i := slices.Index(names, name)
+		if i < 0 {
+			return fmt.Errorf("unknown part %q: there are %s", name, strings.Join(names, ", "))
+		}
+		if parts[i].root && os.Geteuid() != 0 {
+			return errors.New("this needs root: it makes network namespaces and loads BPF programs; use make bench")
+		}
 	}
 	unlock, err := lockBench()
 	if err != nil {
@@ -76,57 +143,41 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if *quickly {
 		s = quick
 	}
-	r := &report{Sizes: s, Quick: *quickly}
+	r := &report{Sizes: s}
 	if r.Machine, err = machine(); err != nil {
 		return err
 	}
-	r.header(stdout)
-	switch *only {
-	case "", "packets", "sockets", "datapath", "in-force", "api", "console":
-	default:
-		return fmt.Errorf("unknown part %q: packets, sockets, datapath, in-force, api or console", *only)
-	}
-	if *only == "" || *only == "packets" || *only == "sockets" {
-		if err := traffic(ctx, s, r, *only, stderr); err != nil {
-			return err
+	writeText(stdout, r.header())
+	pages := map[string]string{}
+	for _, p := range parts {
+		if !slices.Contains(wanted, p.name) {
+			continue
 		}
-		r.traffic(stdout)
-	}
-	if *only == "" || *only == "datapath" {
-		size := fullMicro
-		if *quickly {
-			size = quickMicro
+		before := len(r.Goals)
+		if err := p.run(ctx, s, r, stderr); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		if r.Datapath, err = measureDatapath(ctx, size, stderr); err != nil {
-			return fmt.Errorf("datapath: %w", err)
-		}
-		r.Datapath.print(stdout)
-		r.Datapath.goals(r, size)
+		var page strings.Builder
+		p.print(r, &page)
+		writeText(stdout, page.String())
+		printGoals(&page, r.Goals[before:])
+		pages[p.name] = page.String()
 	}
-	if *only == "" || *only == "in-force" {
-		if err := inForce(ctx, s, r, stderr); err != nil {
-			return fmt.Errorf("time until a rule is in force: %w", err)
-		}
-		r.inForce(stdout)
-	}
-	if *only == "" || *only == "api" {
-		if r.API, err = measureAPI(ctx, *quickly, stderr); err != nil {
-			return fmt.Errorf("API: %w", err)
-		}
-		r.API.print(stdout)
-	}
-	if *only == "" || *only == "console" {
-		if r.Lists, err = measureLists(ctx, *quickly, stderr); err != nil {
-			return fmt.Errorf("lists: %w", err)
-		}
-		r.Lists.print(stdout)
-	}
-	missed := r.goals(stdout)
+	var page strings.Builder
+	missed := printGoals(&page, r.Goals)
+	writeText(stdout, page.String())
 	if !*strict {
 		missed = nil
 	}
+	var errs []error
 	if *file != "" {
-		return errors.Join(r.write(*file), missed)
+		errs = append(errs, r.write(*file))
 	}
-	return missed
+	if *plots != "" {
+		errs = append(errs, r.plots(*plots))
+	}
+	if *docs != "" {
+		errs = append(errs, r.intoDocs(*docs, pages))
+	}
+	return errors.Join(append(errs, missed)...)
 }

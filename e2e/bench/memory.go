@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/cilium/ebpf"
 )
@@ -91,11 +90,9 @@ func (r *microRun) memory(before memoryUse, without [2]float64, name string, thi
 	return nil
 }
 
-func printMemory(to io.Writer, rows []memoryRow) {
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+func printMemory(w io.Writer, rows []memoryRow) {
 	fmt.Fprint(w, "\nmemory, bytes each\tby the kernel's account of its maps\tby MemAvailable\t\n")
 	for _, r := range rows {
 		fmt.Fprintf(w, "%s\t%s\t%s\t\n", r.Name, number(r.Accounted), number(r.Available))
 	}
-	_ = w.Flush()
 }

@@ -32,8 +32,8 @@ type lone struct {
 
 // The addresses of the ENI of a lone.
 var (
-	own4 = addrB
-	own6 = netip.MustParseAddr("2001:db8:77::20")
+	own4 = network[ipv4].b
+	own6 = network[ipv6].b
 )
 
 func newLone(name string, o datapath.Options, t ruleset.Tables, m ruleset.Members) (_ *lone, err error) {
@@ -299,7 +299,7 @@ func tablesOf(ingress *ruleset.Table, lists map[vpc.PrefixListID][]netip.Prefix)
 		ENIs: map[vpc.InterfaceID]ruleset.ENITables{eniB: {
 			ENI: ruleset.ENI{
 				ID: eniB, Domain: domain, MAC: vpc.MAC(macB), SourceDestCheck: true,
-				Addresses: []netip.Addr{own4, own6}, Routers: []netip.Addr{routerB},
+				Addresses: []netip.Addr{own4, own6}, Routers: []netip.Addr{network[ipv4].routerB},
 				Timeouts: ruleset.Timeouts{TCPEstablished: long, UDPStream: long, UDP: long},
 			},
 			Ingress: ingress, Egress: &ruleset.Table{Direction: ruleset.Egress},

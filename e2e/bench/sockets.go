@@ -47,8 +47,12 @@ func (w *world) segmentation(on bool) error {
 var patience = unix.Timeval{Sec: 5}
 
 // socket makes a socket that blocks, and gives up after patience.
-func socket(kind int) (int, error) {
-	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
+func socket(f family, kind int) (int, error) {
+	domain := unix.AF_INET
+	if f == ipv6 {
+		domain = unix.AF_INET6
+	}
+	fd, err := unix.Socket(domain, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
@@ -62,12 +66,20 @@ func socket(kind int) (int, error) {
 	return fd, nil
 }
 
-func at(a netip.Addr, port int) unix.Sockaddr { return &unix.SockaddrInet4{Port: port, Addr: a.As4()} }
+func at(a netip.Addr, port int) unix.Sockaddr {
+	if a.Is4() {
+		return &unix.SockaddrInet4{Port: port, Addr: a.As4()}
+	}
+	return &unix.SockaddrInet6{Port: port, Addr: a.As16()}
+}
+
+// addrB is where these cells' clients go.
+var addrB = network[ipv4].b
 
 // bound makes a socket of guest B on a port.
 func (w *world) bound(kind, port int) (fd int, err error) {
 	err = w.b.do(func() error {
-		if fd, err = socket(kind); err != nil {
+		if fd, err = socket(ipv4, kind); err != nil {
 			return err
 		}
 		err = unix.Bind(fd, at(addrB, port))
@@ -86,7 +98,7 @@ func (w *world) bound(kind, port int) (fd int, err error) {
 // filter the guest itself refuses it at once.
 func (w *world) deniedTCP() error {
 	return w.a.do(func() error {
-		fd, err := socket(unix.SOCK_STREAM)
+		fd, err := socket(ipv4, unix.SOCK_STREAM)
 		if err != nil {
 			return err
 		}
@@ -174,7 +186,7 @@ func connections(w *world, s sizes, _ int) (_ []float64, err error) {
 }
 
 func connect(to unix.Sockaddr) error {
-	fd, err := socket(unix.SOCK_STREAM)
+	fd, err := socket(ipv4, unix.SOCK_STREAM)
 	if err != nil {
 		return err
 	}
@@ -267,7 +279,7 @@ func roundTrips(w *world, s sizes, _ int) (_ []float64, err error) {
 		if err := stayOn(w.generator.cpu); err != nil {
 			return err
 		}
-		fd, err := socket(unix.SOCK_DGRAM)
+		fd, err := socket(ipv4, unix.SOCK_DGRAM)
 		if err != nil {
 			return err
 		}
@@ -349,7 +361,7 @@ func (w *world) throughput(s sizes) (mbits, size float64, err error) {
 	var sent int64
 	both.Go(func() error {
 		return w.a.do(func() error {
-			fd, err := socket(unix.SOCK_STREAM)
+			fd, err := socket(ipv4, unix.SOCK_STREAM)
 			if err != nil {
 				return err
 			}

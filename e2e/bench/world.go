@@ -14,12 +14,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Both guests have the same addresses in every world, and so have the host's ends of their veth pairs.
+// family is that of a packet's addresses.
+type family int
+
+const (
+	ipv4 family = 4
+	ipv6 family = 6
+)
+
+func (f family) String() string { return fmt.Sprintf("IPv%d", int(f)) }
+
+// addresses are those of the guests and of the host's ends of their veth pairs, the same in every world.
+type addresses struct {
+	a, b, routerA, routerB netip.Addr
+	bridged, routed        int // bits of a guest's subnet
+}
+
+var network = map[family]addresses{
+	ipv4: {
+		a: netip.MustParseAddr("10.77.0.10"), b: netip.MustParseAddr("10.77.1.20"),
+		routerA: netip.MustParseAddr("10.77.0.1"), routerB: netip.MustParseAddr("10.77.1.1"), bridged: 16, routed: 24,
+	},
+	ipv6: {
+		a: netip.MustParseAddr("2001:db8:77:a::10"), b: netip.MustParseAddr("2001:db8:77:b::20"),
+		routerA: netip.MustParseAddr("2001:db8:77:a::1"), routerB: netip.MustParseAddr("2001:db8:77:b::1"), bridged: 48, routed: 64,
+	},
+}
+
 var (
-	addrA   = netip.MustParseAddr("10.77.0.10")
-	addrB   = netip.MustParseAddr("10.77.1.20")
-	routerA = netip.MustParseAddr("10.77.0.1")
-	routerB = netip.MustParseAddr("10.77.1.1")
 	macA    = [6]byte{2, 0, 0, 0, 0x77, 0x0a}
 	macB    = [6]byte{2, 0, 0, 0, 0x77, 0x0b}
 	macHost = [2][6]byte{{2, 0, 0, 0, 0x77, 0xa0}, {2, 0, 0, 0, 0x77, 0xb0}} // towards A, towards B
@@ -29,8 +51,8 @@ var (
 type layout string
 
 const (
-	bridged layout = "bridged" // one bridge; both guests are in 10.77.0.0/16
-	routed  layout = "routed"  // the host forwards; each guest has a /24 of its own
+	bridged layout = "bridged" // one bridge; both guests are in one subnet
+	routed  layout = "routed"  // the host forwards; each guest has a subnet of its own
 )
 
 // world is one candidate's: guest A – veth – host – veth – guest B. Host, A and B are a namespace
@@ -73,8 +95,8 @@ func newWorld(l layout, f filter, g *generator) (_ *world, err error) {
 		ns   namespace
 		self guest
 	}{
-		{w.a, guest{macA, addrA, routerA, macHost[0], addrB, macB}},
-		{w.b, guest{macB, addrB, routerB, macHost[1], addrA, macA}},
+		{w.a, guest{macA, macHost[0], macB, func(n addresses) (self, router, peer netip.Addr) { return n.a, n.routerA, n.b }}},
+		{w.b, guest{macB, macHost[1], macA, func(n addresses) (self, router, peer netip.Addr) { return n.b, n.routerB, n.a }}},
 	} {
 		if err := g.ns.do(func() error { return g.self.make(l) }); err != nil {
 			return nil, err
@@ -112,7 +134,8 @@ func (w *world) close() error {
 }
 
 func (w *world) makeHost() error {
-	if err := errors.Join(noIPv6(), setSysctl("net/ipv4/ip_forward", w.layout == routed)); err != nil {
+	err := errors.Join(quietIPv6(), setSysctl("net/ipv4/ip_forward", w.layout == routed), setSysctl("net/ipv6/conf/all/forwarding", w.layout == routed))
+	if err != nil {
 		return err
 	}
 	master := 0
@@ -126,19 +149,20 @@ func (w *world) makeHost() error {
 		}
 		master = bridge.Attrs().Index
 		// A new namespace starts with 1: then every bridged packet would see the netfilter hooks.
-		if err := setSysctl("net/bridge/bridge-nf-call-iptables", w.netfilter); err != nil {
+		if err := errors.Join(setSysctl("net/bridge/bridge-nf-call-iptables", w.netfilter),
+			setSysctl("net/bridge/bridge-nf-call-ip6tables", w.netfilter)); err != nil {
 			return err
 		}
 	}
 	for _, p := range []struct {
-		name             string
-		ns               namespace
-		index            *int
-		mac, guestMAC    [6]byte
-		router, neighbor netip.Addr
+		name          string
+		ns            namespace
+		index         *int
+		mac, guestMAC [6]byte
+		addresses     func(addresses) (router, neighbor netip.Addr)
 	}{
-		{hostA, w.a, &w.deviceA, macHost[0], macA, routerA, addrA},
-		{hostB, w.b, &w.deviceB, macHost[1], macB, routerB, addrB},
+		{hostA, w.a, &w.deviceA, macHost[0], macA, func(n addresses) (router, neighbor netip.Addr) { return n.routerA, n.a }},
+		{hostB, w.b, &w.deviceB, macHost[1], macB, func(n addresses) (router, neighbor netip.Addr) { return n.routerB, n.b }},
 	} {
 		veth := &netlink.Veth{
 			LinkAttrs: netlink.LinkAttrs{Name: p.name, MasterIndex: master, HardwareAddr: p.mac[:]},
@@ -155,8 +179,12 @@ func (w *world) makeHost() error {
 		if err := netlink.LinkSetUp(made); err != nil {
 			return err
 		}
-		if w.layout == routed {
-			if err := errors.Join(address(made, p.router, 24), neighbor(made, p.neighbor, p.guestMAC)); err != nil {
+		if w.layout != routed {
+			continue
+		}
+		for _, n := range network {
+			router, guest := p.addresses(n)
+			if err := errors.Join(address(made, router, n.routed), neighbor(made, guest, p.guestMAC)); err != nil {
 				return err
 			}
 		}
@@ -166,17 +194,13 @@ func (w *world) makeHost() error {
 
 // guest is one guest's network, as it is set up inside.
 type guest struct {
-	mac       [6]byte
-	addr      netip.Addr
-	router    netip.Addr
-	routerMAC [6]byte
-	peer      netip.Addr
-	peerMAC   [6]byte
+	mac, routerMAC, peerMAC [6]byte
+	addresses               func(addresses) (self, router, peer netip.Addr)
 }
 
 // make sets the guest up; nobody has to ask for anybody's MAC.
 func (g guest) make(l layout) error {
-	if err := noIPv6(); err != nil {
+	if err := quietIPv6(); err != nil {
 		return err
 	}
 	// A client port per connection; some cells make many in a short time.
@@ -194,15 +218,24 @@ func (g guest) make(l layout) error {
 	if err := errors.Join(netlink.LinkSetUp(lo), netlink.LinkSetHardwareAddr(device, g.mac[:]), netlink.LinkSetUp(device)); err != nil {
 		return err
 	}
-	if l == bridged {
-		return errors.Join(address(device, g.addr, 16), neighbor(device, g.peer, g.peerMAC))
+	for _, n := range network {
+		self, router, peer := g.addresses(n)
+		if l == bridged {
+			err = errors.Join(address(device, self, n.bridged), neighbor(device, peer, g.peerMAC))
+		} else {
+			err = errors.Join(address(device, self, n.routed), neighbor(device, router, g.routerMAC),
+				netlink.RouteAdd(&netlink.Route{LinkIndex: device.Attrs().Index, Gw: router.AsSlice()}))
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return errors.Join(address(device, g.addr, 24), neighbor(device, g.router, g.routerMAC),
-		netlink.RouteAdd(&netlink.Route{LinkIndex: device.Attrs().Index, Gw: g.router.AsSlice()}))
+	return nil
 }
 
+// address gives l an address, which is usable at once.
 func address(l netlink.Link, a netip.Addr, bits int) error {
-	return netlink.AddrAdd(l, &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(bits, 32)}})
+	return netlink.AddrAdd(l, &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(bits, a.BitLen())}, Flags: unix.IFA_F_NODAD})
 }
 
 func neighbor(l netlink.Link, a netip.Addr, mac [6]byte) error {
@@ -211,8 +244,12 @@ func neighbor(l netlink.Link, a netip.Addr, mac [6]byte) error {
 	})
 }
 
-// noIPv6 keeps this namespace from sending anything of its own.
-func noIPv6() error { return setSysctl("net/ipv6/conf/default/disable_ipv6", true) }
+// quietIPv6 keeps devices that are made in this namespace from looking for routers and from addresses
+// of their own making.
+func quietIPv6() error {
+	return errors.Join(setSysctl("net/ipv6/conf/default/addr_gen_mode", true), // 1: none
+		setSysctl("net/ipv6/conf/default/accept_ra", false), setSysctl("net/ipv6/conf/default/accept_dad", false))
+}
 
 // setSysctl writes a switch of this thread's network namespace. One that is not there is off.
 func setSysctl(name string, on bool) error {

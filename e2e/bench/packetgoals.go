@@ -1,0 +1,62 @@
+package main
+
+import "fmt"
+
+// packetGoals holds the rows of packets against the goals. Added costs are what is more than no filter's
+// in the same run, so that the generator is in none of them.
+func (r *report) packetGoals() {
+	generator := median(r.Generator)
+	for _, t := range r.Packets {
+		for _, f := range []family{ipv4, ipv6} {
+			of := func(name, candidate string) float64 { return t.median(f, name, candidate) }
+			more := func(name, candidate string) float64 { return of(name, candidate) - of(name, unfiltered) }
+			add := func(g goal) {
+				g.Name = fmt.Sprintf("%s, %s: %s", t.Layout, f, g.Name)
+				r.goal(g)
+			}
+			if t.Layout == routed {
+				add(goal{
+					Name:     "established packet, added cost ÷ nftables'",
+					Measured: more(establishedOne, ours) / more(establishedOne, nftGood), Limit: 1 / 1.5,
+				})
+				continue
+			}
+			add(goal{
+				Name: "established packets, share of the unfiltered rate", AtLeast: true, Unit: "%", Limit: 86,
+				Measured: 100 * (of(establishedOne, unfiltered) - generator) / (of(establishedOne, ours) - generator),
+			})
+			add(goal{
+				Name:     "established packet, added cost ÷ nftables'",
+				Measured: more(establishedOne, ours) / more(establishedOne, nftGood), Limit: 1. / 5,
+			})
+			add(goal{
+				Name:     "first packet of a flow, added cost ÷ nftables'",
+				Measured: more(firstPacket, ours) / more(firstPacket, nftGood), Limit: 1. / 3,
+			})
+			delivered := of(establishedOne, unfiltered) - generator
+			add(goal{
+				Name:     "packet that the sender's rules deny ÷ an unfiltered one that arrives",
+				Measured: (of(deniedSender, ours) - generator) / delivered, Limit: 0.7,
+			})
+			add(goal{
+				Name:     "packet that the receiver's rules deny ÷ an unfiltered one that arrives",
+				Measured: (of(deniedReceiver, ours) - generator) / delivered, Limit: 0.7,
+			})
+			add(goal{
+				Name:     "first packet of a flow, 960 rules ÷ 60",
+				Measured: (of(firstPacket, oursMany) - generator) / (of(firstPacket, ours) - generator), Limit: 1.15,
+			})
+		}
+	}
+	r.goal(goal{Name: fmt.Sprintf("established flows of %d that a flood of %d new ones takes", r.Flood.Established, r.Flood.New), Measured: float64(r.Flood.Lost)})
+}
+
+// median of a row of packets, 0 if there is none.
+func (t *table) median(f family, name, candidate string) float64 {
+	for _, x := range t.Rows {
+		if x.Family == f.String() && x.Name == name {
+			return median(x.Values[candidate])
+		}
+	}
+	return 0
+}
