@@ -32,12 +32,16 @@ type StructOf struct {
 	Offsets []int
 }
 
-// Layout2Structs are the structs of layout 2 that an upgrade reads, by their names in C.
-func Layout2Structs() map[string]StructOf {
+// OlderStructs are the structs of an older layout that an upgrade reads, by their names in C.
+func OlderStructs(layout uint64) map[string]StructOf {
 	all := map[string]StructOf{}
-	for name, v := range map[string]any{
-		"device": layout2Device{}, "connection_key": layout2ConnectionKey{}, "connection": layout2Connection{}, "counts": layout2Counts{},
-	} {
+	for name, v := range map[uint64]map[string]any{
+		2: {"device": layout3Device{}, "connection_key": layout2ConnectionKey{}, "connection": layout2Connection{}, "counts": layout2Counts{}},
+		3: {
+			"device": layout3Device{}, "connection_key": layout3ConnectionKey{}, "connection": layout3Connection{}, "counts": layout3Counts{},
+			"admission": layout3Admission{}, "event_budget": layout3EventBudget{}, "rule_key": layout3RuleKey{}, "rule_count": layout3RuleCount{},
+		},
+	}[layout] {
 		of := reflect.TypeOf(v)
 		s := StructOf{Size: int(of.Size())}
 		for f := range of.Fields() {
@@ -47,3 +51,6 @@ func Layout2Structs() map[string]StructOf {
 	}
 	return all
 }
+
+// OlderENI is the size of a struct eni of an older layout.
+func OlderENI(layout uint64) int { return map[uint64]int{2: layout2Eni, 3: layout3Eni}[layout] }

@@ -17,7 +17,7 @@ import (
 
 // An upgrade moves a host from the maps of an older layout to ours without a gap.
 //
-// The directory "maps" holds the layout that is in force, "layout3" the one that an upgrade builds.
+// The directory "maps" holds the layout that is in force, "layout4" the one that an upgrade builds.
 // Open loads our programs on maps of their own, and gives every device of the older maps its slot and
 // its ENI there. What filters the devices is the older programs with the older maps, until the first
 // Apply has put all that the server says into ours. Then the connections are copied, the programs of
@@ -25,38 +25,22 @@ import (
 // directories exchanged. Until that moment whoever comes next finds the older layout in force: an agent
 // of ours begins again, one of the older version takes its devices back.
 
-// older is what the maps of an older layout hold that ours takes over.
-type older struct {
-	devices []Attachment // by slot; zero: none
-	modes   []guestDeviceMode
-	// connections visits every connection, as ours has it, with the slot of its ENI.
-	connections func(visit func(slot uint32, established bool, k guestConnectionKey, c guestConnection) error) error
-	// counts are the counters of a slot, of each CPU.
-	counts func(slot uint32, direction ruleset.Direction) ([]guestCounts, error)
-	// disown closes a device that carries its ENI no more; forget ends its filtering. For an agent of
-	// that layout, if one comes back.
-	disown, forget func(slot uint32)
-	close          func() error
-}
-
-// olders opens the maps of each layout that Open upgrades from.
-var olders = map[uint64]func(dir string) (*older, error){2: openLayout2}
-
 // upgrade is one that is under way.
 type upgrade struct {
 	*older
 	from     uint64
-	dir      string           // of its maps
-	waiting  map[int]uint32   // slot by ifindex: devices that the older programs filter until the first Apply
-	replaced map[int]bool     // of them: those with our programs
-	carried  map[carried]bool // connections that were copied
-	noRoom   int              // of them: those for which there was no room
+	dir      string            // of its maps
+	waiting  map[int]uint32    // slot by ifindex: devices that the older programs filter until the first Apply
+	replaced map[int]bool      // of them: those with our programs
+	places   map[uint32]uint32 // where rules are counted in ours, by their place in the older maps
+	carried  map[carried]bool  // connections that were copied
+	noRoom   int               // of them: those for which there was no room
 }
 
 type carried struct {
 	slot        uint32
 	established bool
-	key         guestConnectionKey
+	key         layout3ConnectionKey
 }
 
 // findLayout decides which maps are ours: those in force, or new ones if those are of an older layout.
@@ -84,7 +68,7 @@ func (d *Datapath) findLayout() error {
 	d.mapPins = ours
 	d.upgrade = &upgrade{
 		older: old, from: layout, dir: inForce,
-		waiting: map[int]uint32{}, replaced: map[int]bool{}, carried: map[carried]bool{},
+		waiting: map[int]uint32{}, replaced: map[int]bool{}, places: map[uint32]uint32{}, carried: map[carried]bool{},
 	}
 	for slot, a := range old.devices {
 		if a.ENI != "" {
@@ -224,7 +208,7 @@ func (d *Datapath) upgradeSteps() []func() error {
 	if d.upgrade == nil {
 		return nil
 	}
-	return []func() error{d.carryConnections, d.replacePrograms, d.carryConnections, d.endUpgrade}
+	return []func() error{d.placeRules, d.carryConnections, d.replacePrograms, d.carryConnections, d.endUpgrade}
 }
 
 // replacePrograms replaces the programs of the devices that wait. When it returns, the older ones write
@@ -268,14 +252,38 @@ func (d *Datapath) endUpgrade() error {
 	return errors.Join(u.close(), d.removeOlder())
 }
 
+// placeRules gives each rule that the older maps count a place in ours, before a connection that names
+// it is copied: rules that are in force have theirs, others may live on in connections alone.
+func (d *Datapath) placeRules() error {
+	u := d.upgrade
+	of := func(r countedRule) guestRuleKey { return guestRuleKey{Eni: d.enis[r.slot].Number, Rule: r.rule} }
+	var more []guestRuleKey
+	for _, r := range u.rules {
+		if key := of(r); d.waitsIn(r.slot) && d.rules.at[key] == 0 {
+			more = append(more, key)
+		}
+	}
+	more = more[:min(len(more), len(d.rules.free))]
+	if _, err := d.rules.put(more); err != nil {
+		return fmt.Errorf("carry counters over: %w", err)
+	}
+	for _, r := range u.rules {
+		u.places[r.place] = d.rules.at[of(r)]
+	}
+	return d.carryRuleCount(0)
+}
+
+// waitsIn says whether the device in a slot is one that waits.
+func (d *Datapath) waitsIn(slot uint32) bool { return d.waits(d.devices[d.slots[slot].Ifindex]) }
+
 // carryConnections copies the connections of the devices that wait to our maps, those alone that were
 // not copied before, and never over one that our programs have made.
 func (d *Datapath) carryConnections() error {
 	u := d.upgrade
-	err := u.connections(func(slot uint32, established bool, k guestConnectionKey, c guestConnection) error {
+	err := u.connections(func(slot uint32, established bool, k layout3ConnectionKey, c layout3Connection) error {
 		at := carried{slot, established, k}
 		p, ok := d.private[slot]
-		if !ok || u.carried[at] || !d.waits(d.devices[d.slots[slot].Ifindex]) {
+		if !ok || u.carried[at] || !d.waitsIn(slot) {
 			return nil
 		}
 		m := p.halfOpen
@@ -283,7 +291,8 @@ func (d *Datapath) carryConnections() error {
 			m = p.connections
 		}
 		u.carried[at] = true
-		err := m.Update(k, c, ebpf.UpdateNoExist)
+		key, connection := k.convert(c, u.places)
+		err := m.Update(key, connection, ebpf.UpdateNoExist)
 		if errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOMEM) {
 			u.noRoom++
 			return nil
@@ -299,18 +308,100 @@ func (d *Datapath) carryConnections() error {
 	return nil
 }
 
-// carryCounts lets the counters of a slot go on from where they are.
+// carryCounts lets what is counted of a slot go on from where it is. What our programs count on a device
+// that a dead agent had replaced them on is more already, and stays.
 func (d *Datapath) carryCounts(slot uint32) error {
+	fail := func(err error) error { return fmt.Errorf("carry counters over: %w", err) }
 	for _, direction := range []ruleset.Direction{ruleset.Ingress, ruleset.Egress} {
-		cpus, err := d.upgrade.counts(slot, direction)
-		if err == nil {
-			err = d.objects.Counters.Put(2*slot+uint32(direction), cpus)
-		}
+		before, err := d.upgrade.counts(slot, direction)
 		if err != nil {
-			return fmt.Errorf("carry counters over: %w", err)
+			return fail(err)
+		}
+		at := 2*slot + uint32(direction)
+		var cpus []guestCounts
+		if err := d.objects.Counters.Lookup(at, &cpus); err != nil {
+			return fail(err)
+		}
+		more := false
+		for i := range min(len(cpus), len(before)) {
+			for reason, n := range before[i].Packets {
+				more = raise(&cpus[i].Packets[reason], n) || more
+			}
+			more = raise(&cpus[i].Observed, before[i].Observed) || more
+		}
+		if !more {
+			continue
+		}
+		if err := d.objects.Counters.Put(at, cpus); err != nil {
+			return fail(err)
+		}
+	}
+	lost, err := d.upgrade.lost(slot)
+	if err != nil {
+		return fail(err)
+	}
+	var budget guestEventBudget
+	if err := d.objects.EventBudgets.Lookup(slot, &budget); err != nil {
+		return fail(err)
+	}
+	if raise(&budget.Lost, lost) {
+		if err := d.objects.EventBudgets.Put(slot, budget); err != nil {
+			return fail(err)
+		}
+	}
+	for _, r := range d.upgrade.rules {
+		if r.slot == slot {
+			if err := d.carryRuleCount(r.place); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// carryRuleCount lets what is counted at a place of the older maps go on at ours, if there is one; place 0
+// is that of the rules that found no room.
+func (d *Datapath) carryRuleCount(place uint32) error {
+	fail := func(err error) error { return fmt.Errorf("carry the counter of a rule over: %w", err) }
+	at := d.upgrade.places[place]
+	if at == 0 && place != 0 {
+		return nil
+	}
+	before, err := d.upgrade.ruleCounts(place)
+	if err != nil {
+		return fail(err)
+	}
+	var cpus []guestRuleCount
+	if err := d.objects.RuleCounts.Lookup(at, &cpus); err != nil {
+		return fail(err)
+	}
+	more := false
+	for i := range min(len(cpus), len(before)) {
+		old, c := before[i], &cpus[i]
+		more = raise(&c.Packets, old.Packets) || more
+		more = raise(&c.Bytes, old.Bytes) || more
+		more = raise(&c.Connections, old.Connections) || more
+		more = raise(&c.Last, old.Last) || more
+		if old.First != 0 && (c.First == 0 || c.First > old.First) {
+			c.First, more = old.First, true
+		}
+	}
+	if !more {
+		return nil
+	}
+	if err := d.objects.RuleCounts.Put(at, cpus); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// raise makes a number at least as high as another, and says whether it was lower.
+func raise(n *uint64, least uint64) bool {
+	if *n >= least {
+		return false
+	}
+	*n = least
+	return true
 }
 
 // each visits the elements of a map in batches. Those that come and go meanwhile may be missed.

@@ -25,106 +25,180 @@ import (
 	"github.com/sallyport/sallyport/vpc"
 )
 
-// layout2 is what an agent of layout 2 left: its programs on its maps, which these tests write as it
-// did. See bpf/maps.h of that version, whose programs testdata/layout2.o has.
-type layout2 struct {
+// older is what an agent of an older layout left: its programs on its maps, which these tests write as
+// it did. See bpf/maps.h of that version, whose programs testdata/layout2.o and layout3.o have.
+type older struct {
 	*pair
+	layout    uint64
 	maps      map[string]*ebpf.Map
 	intervals uint32 // written so far
 	open      stream // a TCP connection whose rule is gone
 }
 
 type (
-	layout2Timeouts  [8]uint32
+	olderTimeouts    [8]uint32
 	layout2EniConfig struct {
 		Tables        uint64
 		Domain, Flags uint32
 		MAC           [6]byte
 		_             [2]byte
-		Timeouts      layout2Timeouts
+		Timeouts      olderTimeouts
 		Prefix64      [2]uint32
 	}
 	layout2Eni struct {
 		Number, Pad uint32
 		Config      [2]layout2EniConfig
 	}
-	layout2Address struct {
+	layout3EniConfig struct {
+		layout2EniConfig
+		ObserveUntil uint64 // jiffies
+	}
+	layout3Eni struct {
+		Number, Pad uint32
+		Config      [2]layout3EniConfig
+	}
+	olderAddress struct {
 		Scope, Family uint32
 		Address       [16]byte
 	}
-	layout2Prefix struct {
+	olderPrefix struct {
 		Bits, Table, Family uint32
 		Address             [16]byte
 	}
-	layout2Device struct {
+	olderDevice struct {
 		Ifindex, Mode uint32
 		Name          [16]byte
 		ENI           [32]byte
 	}
 )
 
-// Numbers that an agent of layout 2 drew.
+// Numbers that an agent of an older layout drew.
 const (
-	layout2A, layout2B             = 1001, 1002
-	layout2OutOfA, layout2IntoB    = 2001, 2002
-	layout2Nothing                 = 2003
-	layout2RuleOut, layout2RuleIn  = 31, 32
-	layout2SlotOfA, layout2SlotOfB = 3, 5
+	olderA, olderB             = 1001, 1002
+	olderOutOfA, olderIntoB    = 2001, 2002
+	olderNothing               = 2003
+	olderOutOfB                = 2004
+	olderRuleOut, olderRuleIn  = 31, 32
+	olderSlotOfA, olderSlotOfB = 3, 5
+	olderPlaceOut              = 17 // of a rule's counter
+	olderPlaceIn               = 29
 )
 
-// newLayout2 makes two guests that layout 2 filters as gapViews do. Its tracked connections are made,
+// olderGuest is one that the older programs filter.
+type olderGuest struct {
+	eni          vpc.InterfaceID
+	slot, number uint32
+	mac          vpc.MAC
+	addr         netip.Addr
+	tables       uint64
+}
+
+func olderGuests() []olderGuest {
+	return []olderGuest{
+		{eniA, olderSlotOfA, olderA, mac, own4, olderNothing<<32 | olderOutOfA},
+		{eniB, olderSlotOfB, olderB, otherMAC, peer4, olderIntoB<<32 | olderOutOfB},
+	}
+}
+
+// newOlder makes two guests that an older layout filters as gapViews do. Its tracked connections are made,
 // and their rule is gone.
-func newLayout2(t *testing.T, o datapath.Options) *layout2 {
+func newOlder(t *testing.T, layout uint64, o datapath.Options) *older {
 	t.Helper()
-	l := &layout2{pair: newBarePair(t, o)}
+	l := newBareOlder(t, layout, o)
+	for _, g := range olderGuests() {
+		l.filter(g)
+	}
+	l.allow(olderOutOfA, "0.0.0.0/0", olderRuleOut, ports(vpc.TCP, 80, 1), ports(vpc.UDP, 0, shutOut), ports(vpc.UDP, openPort, openPorts))
+	l.allow(olderIntoB, "10.0.0.0/24", olderRuleIn, ports(vpc.TCP, 80, 1), ports(vpc.UDP, trackedPort, 1))
+	must(t, streamtest.Exchange(l.a, l.b, trackedSource, trackedPort, 3))
+	l.open = l.dial(80)
+	l.allow(olderIntoB, "10.0.0.0/24", olderRuleIn, ports(vpc.UDP, shutOut, shutPorts), ports(vpc.UDP, openPort, openPorts))
+	return l
+}
+
+// newBareOlder loads the older programs; two guests are there, which nothing filters.
+func newBareOlder(t *testing.T, layout uint64, o datapath.Options) *older {
+	t.Helper()
+	l := &older{pair: newBarePair(t, o), layout: layout}
 	for _, dir := range []string{"maps", "links"} {
 		must(t, os.MkdirAll(filepath.Join(l.options.Pins, dir), 0o700))
 	}
-	spec, err := ebpf.LoadCollectionSpec("testdata/layout2.o")
+	spec, err := ebpf.LoadCollectionSpec(fmt.Sprintf("testdata/layout%d.o", layout))
 	must(t, err)
+	if layout >= 3 {
+		hz, err := datapath.TicksPerSecond()
+		must(t, err)
+		must(t, spec.Variables["ticks_per_second"].Set(hz))
+	}
 	programs, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: filepath.Join(l.options.Pins, "maps")}})
 	must(t, err)
 	l.maps = programs.Maps
 	t.Cleanup(programs.Close)
-
-	l.put("state", uint32(0), [4]uint64{2, 0, 7, 7})
-	for _, g := range []struct {
-		eni          vpc.InterfaceID
-		slot, number uint32
-		mac          vpc.MAC
-		addr         netip.Addr
-		tables       uint64
-		name         string
-	}{
-		{eniA, layout2SlotOfA, layout2A, mac, own4, layout2Nothing<<32 | layout2OutOfA, "gapa"},
-		{eniB, layout2SlotOfB, layout2B, otherMAC, peer4, layout2IntoB<<32 | layout2Nothing, "gapb"},
-	} {
-		config := layout2EniConfig{Tables: g.tables, Domain: 1, Flags: 1, MAC: g.mac}
-		hz, err := datapath.TicksPerSecond()
-		must(t, err)
-		for i := range config.Timeouts {
-			config.Timeouts[i] = 600 * hz
+	state := make([]uint64, l.maps["state"].ValueSize()/8)
+	state[0], state[2], state[3] = layout, 7, 7 // revisions
+	l.put("state", uint32(0), state)
+	for _, g := range olderGuests() {
+		l.attachOlder(l.devices[g.eni], programs, o.Attach)
+		for _, name := range []string{"connections", "half_open", "fragments"} {
+			if m := l.private(name); m != nil {
+				l.put(name, g.slot, m)
+			}
 		}
-		l.put("enis", g.slot, layout2Eni{Number: g.number, Config: [2]layout2EniConfig{config, config}})
-		l.put("slots", uint32(l.devices[g.eni]), g.slot)
-		v := layout2Device{Ifindex: uint32(l.devices[g.eni]), Mode: 1}
-		if o.Attach == datapath.Clsact {
-			v.Mode = 2
-		}
-		copy(v.Name[:], g.name)
-		copy(v.ENI[:], g.eni)
-		l.put("devices", g.slot, v)
-		key := layout2Address{Scope: g.number, Family: 4}
-		copy(key.Address[:], g.addr.AsSlice())
-		l.put("addresses", key, [3]uint32{1, 1})
-		l.attach2(l.devices[g.eni], programs, o.Attach)
 	}
-	l.allow(layout2OutOfA, "0.0.0.0/0", layout2RuleOut, ports(vpc.TCP, 80, 1), ports(vpc.UDP, 0, shutOut), ports(vpc.UDP, openPort, openPorts))
-	l.allow(layout2IntoB, "10.0.0.0/24", layout2RuleIn, ports(vpc.TCP, 80, 1), ports(vpc.UDP, trackedPort, 1))
-	must(t, streamtest.Exchange(l.a, l.b, trackedSource, trackedPort, 3))
-	l.open = l.dial()
-	l.allow(layout2IntoB, "10.0.0.0/24", layout2RuleIn, ports(vpc.UDP, shutOut, shutPorts), ports(vpc.UDP, openPort, openPorts))
+	if layout >= 3 {
+		l.put("rule_slots", [2]uint32{olderA, olderRuleOut}, uint32(olderPlaceOut))
+		l.put("rule_slots", [2]uint32{olderB, olderRuleIn}, uint32(olderPlaceIn))
+	}
 	return l
+}
+
+// private makes the map that one slot has for itself, in layout 3; nil in layout 2.
+func (l *older) private(name string) *ebpf.Map {
+	l.t.Helper()
+	if l.layout < 3 {
+		return nil
+	}
+	spec, err := ebpf.LoadCollectionSpec(fmt.Sprintf("testdata/layout%d.o", l.layout))
+	must(l.t, err)
+	m, err := ebpf.NewMap(spec.Maps[name].InnerMap)
+	must(l.t, err)
+	l.t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+// filter tells the maps of a guest and its device.
+func (l *older) filter(g olderGuest, flags ...uint32) {
+	l.t.Helper()
+	config := layout3EniConfig{layout2EniConfig: layout2EniConfig{Tables: g.tables, Domain: 1, Flags: 1, MAC: g.mac}}
+	for _, flag := range flags {
+		config.Flags |= flag
+	}
+	hz, err := datapath.TicksPerSecond()
+	must(l.t, err)
+	for i := range config.Timeouts {
+		config.Timeouts[i] = 600 * hz
+	}
+	l.putENI(g.slot, g.number, config)
+	l.put("slots", uint32(l.devices[g.eni]), g.slot)
+	v := olderDevice{Ifindex: uint32(l.devices[g.eni]), Mode: 1}
+	if l.options.Attach == datapath.Clsact {
+		v.Mode = 2
+	}
+	copy(v.Name[:], gapDevice(g.eni))
+	copy(v.ENI[:], g.eni)
+	l.put("devices", g.slot, v)
+	key := olderAddress{Scope: g.number, Family: 4}
+	copy(key.Address[:], g.addr.AsSlice())
+	l.put("addresses", key, [3]uint32{1, 1})
+}
+
+func (l *older) putENI(slot, number uint32, c layout3EniConfig) {
+	l.t.Helper()
+	if l.layout == 2 {
+		l.put("enis", slot, layout2Eni{Number: number, Config: [2]layout2EniConfig{c.layout2EniConfig, c.layout2EniConfig}})
+		return
+	}
+	l.put("enis", slot, layout3Eni{Number: number, Config: [2]layout3EniConfig{c, c}})
 }
 
 // ports are n ports of a protocol from the first on, as an interval has them.
@@ -132,12 +206,12 @@ func ports(p vpc.Protocol, first, n uint32) [2]uint32 {
 	return [2]uint32{uint32(p)<<16 | first, uint32(p)<<16 | (first + n - 1)}
 }
 
-// dial opens a TCP connection from eniA to eniB, which answers with what it gets.
-func (l *layout2) dial() stream {
+// dial opens a TCP connection from eniA to a port of eniB, which answers with what it gets.
+func (l *older) dial(port uint16) stream {
 	l.t.Helper()
 	s := stream{t: l.t}
 	must(l.t, streamtest.In(l.b.NS, func() error {
-		listener, err := net.Listen("tcp", netip.AddrPortFrom(peer4, 80).String())
+		listener, err := net.Listen("tcp", netip.AddrPortFrom(peer4, port).String())
 		if err != nil {
 			return err
 		}
@@ -152,7 +226,7 @@ func (l *layout2) dial() stream {
 		return nil
 	}))
 	must(l.t, streamtest.In(l.a.NS, func() (err error) {
-		s.conn, err = net.DialTimeout("tcp", netip.AddrPortFrom(peer4, 80).String(), 10*time.Second)
+		s.conn, err = net.DialTimeout("tcp", netip.AddrPortFrom(peer4, port).String(), 10*time.Second)
 		return err
 	}))
 	l.t.Cleanup(func() { _ = s.conn.Close() })
@@ -160,28 +234,28 @@ func (l *layout2) dial() stream {
 	return s
 }
 
-// tracked is how many packets of tracked connections the maps of layout 2 have counted, of eniA.
-func (l *layout2) tracked() (n uint64) {
+// counted is how many packets of eniA the older maps have counted for a reason.
+func (l *older) counted(reason ruleset.Reason) (n uint64) {
 	l.t.Helper()
-	for _, at := range []uint32{2 * layout2SlotOfA, 2*layout2SlotOfA + 1} {
-		var cpus [][32]uint64
+	for _, at := range []uint32{2 * olderSlotOfA, 2*olderSlotOfA + 1} {
+		var cpus [][]byte
 		must(l.t, l.maps["counters"].Lookup(at, &cpus))
 		for _, c := range cpus {
-			n += c[ruleset.ReasonTracked]
+			n += binary.NativeEndian.Uint64(c[8*reason:])
 		}
 	}
 	return n
 }
 
-func (l *layout2) put(name string, key, value any) {
+func (l *older) put(name string, key, value any) {
 	l.t.Helper()
 	if err := l.maps[name].Put(key, value); err != nil {
-		l.t.Fatalf("layout 2: write %s: %v", name, err)
+		l.t.Fatalf("layout %d: write %s: %v", l.layout, name, err)
 	}
 }
 
 // allow lets a table allow ports of a prefix, in ascending order.
-func (l *layout2) allow(table uint32, cidr string, rule uint32, ports ...[2]uint32) {
+func (l *older) allow(table uint32, cidr string, rule uint32, ports ...[2]uint32) {
 	l.t.Helper()
 	first := l.intervals
 	for _, p := range ports {
@@ -189,12 +263,12 @@ func (l *layout2) allow(table uint32, cidr string, rule uint32, ports ...[2]uint
 		l.intervals++
 	}
 	prefix := netip.MustParsePrefix(cidr)
-	key := layout2Prefix{Bits: 64 + uint32(prefix.Bits()), Table: table, Family: 4}
+	key := olderPrefix{Bits: 64 + uint32(prefix.Bits()), Table: table, Family: 4}
 	copy(key.Address[:], prefix.Addr().AsSlice())
 	l.put("prefixes", key, [2]uint32{first, uint32(len(ports))})
 }
 
-func (l *layout2) attach2(ifindex int, programs *ebpf.Collection, mode datapath.Mode) {
+func (l *older) attachOlder(ifindex int, programs *ebpf.Collection, mode datapath.Mode) {
 	for name, at := range map[string]struct {
 		tcx    ebpf.AttachType
 		parent uint32
@@ -222,7 +296,7 @@ func (l *layout2) attach2(ifindex int, programs *ebpf.Collection, mode datapath.
 }
 
 // wantLayouts fails unless the directories of maps, and the layout of each, are these.
-func (l *layout2) wantLayouts(want map[string]uint64) {
+func (l *older) wantLayouts(want map[string]uint64) {
 	l.t.Helper()
 	got := map[string]uint64{}
 	entries, err := os.ReadDir(l.options.Pins)
@@ -242,27 +316,33 @@ func (l *layout2) wantLayouts(want map[string]uint64) {
 	}
 }
 
-// TestUpgrade moves two guests from layout 2 to ours under traffic, with agents that come and go
-// before the first Apply, and, the second time, four that die in the middle of that, each a step later.
+// olderLayouts are those that Open upgrades from.
+var olderLayouts = []uint64{2, 3}
+
+// TestUpgrade moves two guests from an older layout to ours under traffic, with agents that come and go
+// before the first Apply, and, the second time, five that die in the middle of that, each a step later.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	for _, mode := range modes(t) {
-		t.Run(string(mode), func(t *testing.T) { upgrade(t, mode, false) })
-		t.Run(string(mode)+", deaths", func(t *testing.T) { upgrade(t, mode, true) })
+	for _, layout := range olderLayouts {
+		for _, mode := range modes(t) {
+			name := fmt.Sprintf("%d, %s", layout, mode)
+			t.Run(name, func(t *testing.T) { upgrade(t, layout, mode, false) })
+			t.Run(name+", deaths", func(t *testing.T) { upgrade(t, layout, mode, true) })
+		}
 	}
 }
 
-func upgrade(t *testing.T, mode datapath.Mode, deaths bool) {
+func upgrade(t *testing.T, layout uint64, mode datapath.Mode, deaths bool) {
 	views := gapViews()
-	l := newLayout2(t, datapath.Options{Attach: mode})
-	counted := l.tracked()
+	l := newOlder(t, layout, datapath.Options{Attach: mode})
+	counted := l.counted(ruleset.ReasonTracked)
 	s, err := streamtest.Start(streamtest.Options{From: l.a, To: l.b, Host: l.ns, Lanes: gapLanes(), Rate: 70_000, Max: 16 << 20})
 	must(t, err)
 	s.WaitFor(t.Context(), 5_000)
 	begins := func() {
 		t.Helper()
 		l.host.open()
-		l.wantLayouts(map[string]uint64{"maps": 2, fmt.Sprintf("layout%d", datapath.Layout): datapath.Layout})
+		l.wantLayouts(map[string]uint64{"maps": layout, fmt.Sprintf("layout%d", datapath.Layout): datapath.Layout})
 		l.do(func() { must(t, l.d.Attach(l.devices[eniA], "gapa", eniA)) }) // as the agent does
 		want := []datapath.Attachment{{Ifindex: l.devices[eniA], Name: "gapa", ENI: eniA}, {Ifindex: l.devices[eniB], Name: "gapb", ENI: eniB}}
 		if got := l.d.Attached(); !slices.Equal(got, want) {
@@ -306,25 +386,31 @@ func upgrade(t *testing.T, mode datapath.Mode, deaths bool) {
 // TestUpgradeWaits: while the older programs filter a device, what the agent does with it holds at once.
 func TestUpgradeWaits(t *testing.T) {
 	t.Parallel()
+	for _, layout := range olderLayouts {
+		t.Run(fmt.Sprint(layout), func(t *testing.T) { upgradeWaits(t, layout) })
+	}
+}
+
+func upgradeWaits(t *testing.T, layout uint64) {
 	for name, tt := range map[string]struct {
-		do     func(l *layout2)
+		do     func(l *older)
 		passes bool // from eniA's device, before the first Apply
 	}{
-		"nothing":        {func(*layout2) {}, true},
-		"the same again": {func(l *layout2) { must(t, l.d.Attach(l.devices[eniA], "gapa", eniA)) }, true},
-		"a new name":     {func(l *layout2) { must(t, l.d.Attach(l.devices[eniA], "gap0", eniA)) }, true},
-		"closed":         {func(l *layout2) { must(t, l.d.Attach(l.devices[eniA], "gapa", "")) }, false},
-		"another ENI": {func(l *layout2) {
+		"nothing":        {func(*older) {}, true},
+		"the same again": {func(l *older) { must(t, l.d.Attach(l.devices[eniA], "gapa", eniA)) }, true},
+		"a new name":     {func(l *older) { must(t, l.d.Attach(l.devices[eniA], "gap0", eniA)) }, true},
+		"closed":         {func(l *older) { must(t, l.d.Attach(l.devices[eniA], "gapa", "")) }, false},
+		"another ENI": {func(l *older) {
 			must(t, l.d.Attach(l.devices[eniA], "gapa", "eni-0000000000000000c"))
 		}, false},
-		"detached": {func(l *layout2) { must(t, l.d.Detach(l.devices[eniA])) }, true},
-		"detached and attached": {func(l *layout2) {
+		"detached": {func(l *older) { must(t, l.d.Detach(l.devices[eniA])) }, true},
+		"detached and attached": {func(l *older) {
 			must(t, l.d.Detach(l.devices[eniA]))
 			must(t, l.d.Attach(l.devices[eniA], "gapa", eniA))
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLayout2(t, datapath.Options{})
+			l := newOlder(t, layout, datapath.Options{})
 			l.host.open()
 			l.do(func() { tt.do(l) })
 			arrives := func(when string, passes bool) {
@@ -351,36 +437,54 @@ func TestUpgradeWaits(t *testing.T) {
 // takes the devices back and gives them other slots or another ENI, and a second upgrade follows.
 func TestUpgradeBegunAgain(t *testing.T) {
 	t.Parallel()
+	for _, layout := range olderLayouts {
+		t.Run(fmt.Sprint(layout), func(t *testing.T) { upgradeBegunAgain(t, layout) })
+	}
+}
+
+func upgradeBegunAgain(t *testing.T, layout uint64) {
 	const eniC = vpc.InterfaceID("eni-0000000000000000c")
 	for name, tt := range map[string]struct {
 		first, second vpc.InterfaceID // of the devices gapa and gapb, by then
 		slotA, slotB  uint32
 	}{
-		"nothing":     {eniA, eniB, layout2SlotOfA, layout2SlotOfB},
-		"other slots": {eniA, eniB, layout2SlotOfB, layout2SlotOfA},
-		"another ENI": {eniC, eniB, layout2SlotOfA, layout2SlotOfB},
-		"the ENI of the other, which has another": {eniB, eniC, layout2SlotOfB, layout2SlotOfA},
+		"nothing":     {eniA, eniB, olderSlotOfA, olderSlotOfB},
+		"other slots": {eniA, eniB, olderSlotOfB, olderSlotOfA},
+		"another ENI": {eniC, eniB, olderSlotOfA, olderSlotOfB},
+		"the ENI of the other, which has another": {eniB, eniC, olderSlotOfB, olderSlotOfA},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLayout2(t, datapath.Options{})
+			l := newOlder(t, layout, datapath.Options{})
 			l.host.open()
 			must(t, l.d.Close())
 
-			enis := map[vpc.InterfaceID]layout2Eni{eniC: {Number: 1003}}
-			for eni, slot := range map[vpc.InterfaceID]uint32{eniA: layout2SlotOfA, eniB: layout2SlotOfB} {
-				var v layout2Eni
-				must(t, l.maps["enis"].Lookup(slot, &v))
-				enis[eni] = v
+			none := make([]byte, datapath.OlderENI(layout))
+			binary.NativeEndian.PutUint32(none, 1003)
+			enis := map[vpc.InterfaceID][]byte{eniC: none}
+			inner := map[vpc.InterfaceID]*ebpf.Map{eniC: l.private("connections")}
+			for _, g := range olderGuests() {
+				v, err := l.maps["enis"].LookupBytes(g.slot)
+				must(t, err)
+				enis[g.eni] = v
+				if layout >= 3 {
+					var m *ebpf.Map
+					must(t, l.maps["connections"].Lookup(g.slot, &m))
+					defer m.Close()
+					inner[g.eni] = m
+				}
 			}
 			want := []datapath.Attachment{
 				{Ifindex: l.devices[eniA], Name: "gapa", ENI: tt.first}, {Ifindex: l.devices[eniB], Name: "gapb", ENI: tt.second},
 			}
 			for i, slot := range []uint32{tt.slotA, tt.slotB} {
-				v := layout2Device{Ifindex: uint32(want[i].Ifindex), Mode: 1}
+				v := olderDevice{Ifindex: uint32(want[i].Ifindex), Mode: 1}
 				copy(v.Name[:], want[i].Name)
 				copy(v.ENI[:], want[i].ENI)
 				l.put("devices", slot, v)
 				l.put("enis", slot, enis[want[i].ENI])
+				if layout >= 3 {
+					l.put("connections", slot, inner[want[i].ENI])
+				}
 				l.put("slots", v.Ifindex, slot)
 			}
 
@@ -401,7 +505,7 @@ func TestUpgradeBegunAgain(t *testing.T) {
 }
 
 // arrives sends a word from eniA's guest to eniB's and says whether it comes.
-func (l *layout2) arrives() bool {
+func (l *older) arrives() bool {
 	l.t.Helper()
 	var sender, receiver net.PacketConn
 	for _, of := range []struct {
@@ -422,42 +526,46 @@ func (l *layout2) arrives() bool {
 	return err == nil
 }
 
-// wantCarried fails unless the tracked connections and the counters of layout 2 are in ours.
-func (l *layout2) wantCarried(counted uint64) {
+// wantCarried fails unless the tracked connections and the counters of the older layout are in ours.
+func (l *older) wantCarried(counted uint64) {
 	l.t.Helper()
 	list, err := l.d.Connections(eniB)
 	must(l.t, err)
 	for _, protocol := range []vpc.Protocol{vpc.TCP, vpc.UDP} {
 		if !slices.ContainsFunc(list, func(c datapath.Connection) bool {
-			return c.Protocol == uint8(protocol) && c.Rule == layout2RuleIn && c.Established && c.Revision == 7 && c.Packets[ruleset.Ingress] > 2
+			return c.Protocol == uint8(protocol) && c.Rule == olderRuleIn && c.Established && c.Revision == 7 && c.Packets[ruleset.Ingress] > 2
 		}) {
-			l.t.Errorf("no connection of protocol %d is as layout 2 had it", protocol)
+			l.t.Errorf("no connection of protocol %d is as it was", protocol)
 		}
 	}
 	counters, err := l.d.Counters()
 	must(l.t, err)
 	if got := counters[eniA][ruleset.ReasonTracked]; got <= counted {
-		l.t.Errorf("eniA has %d tracked packets, layout 2 had counted %d", got, counted)
+		l.t.Errorf("eniA has %d tracked packets, the older layout had counted %d", got, counted)
 	}
 }
 
-// TestLayout2Structs holds the structs of layout 2 against the types that its programs were made with.
-func TestLayout2Structs(t *testing.T) {
+// TestOlderStructs holds the structs of older layouts against the types that their programs were made with.
+func TestOlderStructs(t *testing.T) {
 	t.Parallel()
-	spec, err := ebpf.LoadCollectionSpec("testdata/layout2.o")
-	must(t, err)
-	for name, got := range datapath.Layout2Structs() {
-		var want *btf.Struct
-		must(t, spec.Types.TypeByName(name, &want))
-		if int(want.Size) != got.Size {
-			t.Errorf("struct %s has %d bytes, want %d", name, got.Size, want.Size)
-		}
-		var offsets []int
-		for _, m := range want.Members {
-			offsets = append(offsets, int(m.Offset.Bytes()))
-		}
-		if !slices.Equal(got.Offsets, offsets) {
-			t.Errorf("the fields of struct %s are at %v, want %v", name, got.Offsets, offsets)
+	for _, layout := range olderLayouts {
+		spec, err := ebpf.LoadCollectionSpec(fmt.Sprintf("testdata/layout%d.o", layout))
+		must(t, err)
+		structs := datapath.OlderStructs(layout)
+		structs["eni"] = datapath.StructOf{Size: datapath.OlderENI(layout)}
+		for name, got := range structs {
+			var want *btf.Struct
+			must(t, spec.Types.TypeByName(name, &want))
+			if int(want.Size) != got.Size {
+				t.Errorf("layout %d: struct %s has %d bytes, want %d", layout, name, got.Size, want.Size)
+			}
+			var offsets []int
+			for _, m := range want.Members {
+				offsets = append(offsets, int(m.Offset.Bytes()))
+			}
+			if got.Offsets != nil && !slices.Equal(got.Offsets, offsets) {
+				t.Errorf("layout %d: the fields of struct %s are at %v, want %v", layout, name, got.Offsets, offsets)
+			}
 		}
 	}
 }
