@@ -25,14 +25,18 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/agent/datapath"
 	"github.com/sallyport/sallyport/server/ec2api/wire"
 )
 
-// dev is a `sallyport dev` on a data directory and ports of its own.
+// dev is a `sallyport dev` on a data directory of its own, in a network namespace of its own.
 type dev struct {
+	ns       namespace
+	http     *http.Client // from there
 	program  string
 	dir      string
 	url      string
@@ -65,6 +69,19 @@ func startDev(ctx context.Context, stderr io.Writer) (_ *dev, err error) {
 			err = errors.Join(err, d.close())
 		}
 	}()
+	if d.ns, err = newNamespace(); err != nil {
+		return nil, err
+	}
+	if err := d.ns.do(func() error {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetUp(lo)
+	}); err != nil {
+		return nil, fmt.Errorf("set up loopback: %w", err)
+	}
+	d.http = &http.Client{Transport: &http.Transport{DialContext: d.dial}}
 	for {
 		if err := waitForOthers(ctx, stderr); err != nil {
 			return nil, err
@@ -87,7 +104,7 @@ func startDev(ctx context.Context, stderr io.Writer) (_ *dev, err error) {
 	}
 	d.creds = profile.Credentials
 	d.client = ec2.New(ec2.Options{
-		Region: region, BaseEndpoint: aws.String(d.url), HTTPClient: d,
+		Region: region, BaseEndpoint: aws.String(d.url), HTTPClient: d, RetryMaxAttempts: 1,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return d.creds, nil }),
 	})
 	return d, nil
@@ -139,6 +156,15 @@ func othersHere() error {
 	return err
 }
 
+// dial connects to dev: a socket is of the namespace in which it was made.
+func (d *dev) dial(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+	err = d.ns.do(func() error {
+		conn, err = new(net.Dialer).DialContext(ctx, network, addr)
+		return err
+	})
+	return conn, err
+}
+
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -152,12 +178,13 @@ var errEnded = errors.New("dev ended before it was ready")
 
 // start starts dev and waits until it is ready. The kernel ends it with this process.
 func (d *dev) start(ctx context.Context) error {
-	listen, err := freePort()
-	if err != nil {
+	var listen, feed string
+	if err := d.ns.do(func() (err error) {
+		if listen, err = freePort(); err == nil {
+			feed, err = freePort()
+		}
 		return err
-	}
-	feed, err := freePort()
-	if err != nil {
+	}); err != nil {
 		return err
 	}
 	d.url = "http://" + listen
@@ -172,8 +199,11 @@ func (d *dev) start(ctx context.Context) error {
 	started, ready := make(chan error), make(chan struct{})
 	d.exited = make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // Pdeathsig means this thread
-		err := d.cmd.Start()
+		runtime.LockOSThread() // Pdeathsig means this thread, and the child is in its namespace
+		err := netns.Set(netns.NsHandle(d.ns))
+		if err == nil {
+			err = d.cmd.Start()
+		}
 		started <- err
 		if err != nil {
 			return
@@ -226,12 +256,15 @@ func (d *dev) close() error {
 			}
 		}
 	}
+	if d.ns != 0 {
+		errs = append(errs, netnsClose(d.ns))
+	}
 	return errors.Join(append(errs, os.RemoveAll(d.dir))...)
 }
 
 // Do sends a request, and remembers the revision of its answer.
 func (d *dev) Do(req *http.Request) (*http.Response, error) {
-	res, err := http.DefaultClient.Do(req)
+	res, err := d.http.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -241,10 +274,10 @@ func (d *dev) Do(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// isInForce asks, once, whether a revision is in force on an interface.
-func (d *dev) isInForce(ctx context.Context, eni string, revision int64) (bool, error) {
+// isInForce asks, once, whether a revision is in force on all of some interfaces.
+func (d *dev) isInForce(ctx context.Context, revision int64, enis ...string) (bool, error) {
 	call := wire.DescribeEnforcementCall
-	body := []byte(call.Form(&wire.DescribeEnforcementRequest{NetworkInterfaceIds: []string{eni}, Revision: &revision}).Encode())
+	body := []byte(call.Form(&wire.DescribeEnforcementRequest{NetworkInterfaceIds: enis, Revision: &revision}).Encode())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url+"/", bytes.NewReader(body))
 	if err != nil {
 		return false, err
@@ -254,7 +287,7 @@ func (d *dev) isInForce(ctx context.Context, eni string, revision int64) (bool, 
 	if err := v4.NewSigner().SignHTTP(ctx, d.creds, req, hex.EncodeToString(hash[:]), "ec2", region, time.Now()); err != nil {
 		return false, err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := d.http.Do(req)
 	if err != nil {
 		return false, err
 	}

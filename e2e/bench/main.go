@@ -32,12 +32,13 @@ type sizes struct {
 	Sockets     time.Duration // of a cell of connections or throughput
 	RoundTrips  int           // of a latency cell
 	Samples     int           // of the time until a rule is in force
+	Crowd       int           // ENIs on one host
 	Quick       bool
 }
 
 var (
-	full  = sizes{Repetitions: 7, Frames: 128_000, NewFlows: 48_000, Flood: 2_000_000, Sockets: 500 * time.Millisecond, RoundTrips: 4000, Samples: 60}
-	quick = sizes{Repetitions: 2, Frames: 32_000, NewFlows: 16_000, Flood: 200_000, Sockets: 150 * time.Millisecond, RoundTrips: 500, Samples: 10, Quick: true}
+	full  = sizes{Repetitions: 7, Frames: 128_000, NewFlows: 48_000, Flood: 2_000_000, Sockets: 500 * time.Millisecond, RoundTrips: 4000, Samples: 100, Crowd: 1000}
+	quick = sizes{Repetitions: 2, Frames: 32_000, NewFlows: 16_000, Flood: 200_000, Sockets: 150 * time.Millisecond, RoundTrips: 500, Samples: 10, Crowd: 100, Quick: true}
 )
 
 func main() {
