@@ -204,6 +204,7 @@ type burst struct {
 	flows    flows
 	start    uint64 // i of the first frame
 	count    uint32
+	outside  bool   // from C, not from A
 	action   uint64 // 0: pass
 }
 
@@ -225,12 +226,9 @@ func (g *generator) run(b burst) (time.Duration, error) {
 	if err := g.state.Put(uint32(0), s); err != nil {
 		return 0, fmt.Errorf("set the generator up: %w", err)
 	}
-	if err := stayOn(g.cpu); err != nil {
+	if err := stayAloneOn(g.cpu); err != nil {
 		return 0, err
 	}
-	// Before what else wants this CPU, so that the clock measures the frames alone. Where that is
-	// not permitted the figures have more noise, and are not wrong.
-	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_FIFO, Priority: 1}, 0)
 	const liveFrames = 1 << 1 // BPF_F_TEST_XDP_LIVE_FRAMES
 	_, err := g.programs[b.family].Run(&ebpf.RunOptions{
 		Data: frame, Repeat: b.count, Flags: liveFrames,

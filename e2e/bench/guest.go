@@ -54,7 +54,7 @@ func (w *world) sendmmsg(f family, s sizes) (float64, error) {
 	var took time.Duration
 	count := int(w.fewer(s.Frames) / 64 * 64)
 	err := w.a.do(func() error {
-		if err := stayOn(w.generator.cpu); err != nil {
+		if err := stayAloneOn(w.generator.cpu); err != nil {
 			return err
 		}
 		fd, err := socket(f, unix.SOCK_DGRAM)

@@ -34,8 +34,9 @@ const (
 	establishedOne  = "established, 1 flow"
 	establishedMany = "established, 16,384 flows"
 	firstPacket     = "first packet of a flow"
-	deniedReceiver  = "denied by the receiver's rules"
 	deniedSender    = "denied by the sender's rules"
+	deniedReceiver  = "denied by the receiver's rules"
+	deniedOutside   = "the same, from outside"
 	fromGuest       = "established, sendmmsg in the guest"
 )
 
@@ -61,11 +62,14 @@ func packetCells() (cells []cell) {
 			n := w.fewer(s.NewFlows)
 			return w.frames(burst{family: f, flows: newFlows, start: uint64(repetition) * uint64(n), count: n}, sunkAllowed)
 		})
+		packets(deniedSender, func(w *world, s sizes, _ int) (float64, error) {
+			return w.frames(burst{family: f, flows: unsendableFlows, count: w.fewer(s.NewFlows)}, sunkDenied)
+		})
 		packets(deniedReceiver, func(w *world, s sizes, _ int) (float64, error) {
 			return w.frames(burst{family: f, flows: closedFlows, count: w.fewer(s.NewFlows)}, sunkDenied)
 		})
-		packets(deniedSender, func(w *world, s sizes, _ int) (float64, error) {
-			return w.frames(burst{family: f, flows: unsendableFlows, count: w.fewer(s.NewFlows)}, sunkDenied)
+		packets(deniedOutside, func(w *world, s sizes, _ int) (float64, error) {
+			return w.frames(burst{family: f, flows: closedFlows, count: w.fewer(s.NewFlows), outside: true}, sunkDenied)
 		})
 	}
 	return cells
@@ -103,11 +107,14 @@ func (w *world) established(f family, which flows, count uint32, s sizes) (float
 	return w.frames(there, sunkAllowed)
 }
 
-// frames sends a burst from A to B, checks that all or none arrived, as the filter must, and returns
+// frames sends a burst from A, or from outside, to B, checks that all or none arrived, as the filter must, and returns
 // the time per frame in ns.
 func (w *world) frames(b burst, kind int) (float64, error) {
 	n := network[b.family]
 	b.device, b.from, b.to = w.deviceA, end{macA, n.a}, end{w.nextHop(macB, 0), n.b}
+	if b.outside {
+		b.device, b.from, b.to = w.deviceC, end{macC, n.c}, end{w.nextHop(macB, 2), n.b}
+	}
 	want := uint64(b.count)
 	if kind == sunkDenied && w.filters {
 		want = 0
@@ -181,15 +188,17 @@ var errWrong = errors.New("the traffic was not filtered as it must be")
 func (w *world) check() error {
 	for _, f := range []family{ipv4, ipv6} {
 		for _, c := range []struct {
-			what  string
-			flows flows
-			kind  int
+			what    string
+			flows   flows
+			kind    int
+			outside bool
 		}{
-			{"allowed", newFlows, sunkAllowed},
-			{"denied by the receiver", closedFlows, sunkDenied},
-			{"denied by the sender", unsendableFlows, sunkDenied},
+			{"allowed", newFlows, sunkAllowed, false},
+			{"denied by the receiver", closedFlows, sunkDenied, false},
+			{"denied by the receiver, from outside,", closedFlows, sunkDenied, true},
+			{"denied by the sender", unsendableFlows, sunkDenied, false},
 		} {
-			if _, err := w.frames(burst{family: f, flows: c.flows, start: 1 << 20, count: 64}, c.kind); err != nil {
+			if _, err := w.frames(burst{family: f, flows: c.flows, start: 1 << 20, count: 64, outside: c.outside}, c.kind); err != nil {
 				return fmt.Errorf("check with %s frames %s: %w", f, c.what, err)
 			}
 		}
