@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/sallyport/sallyport/agent/datapath"
 	"github.com/sallyport/sallyport/ruleset"
 	"github.com/sallyport/sallyport/vpc"
@@ -18,14 +20,7 @@ import (
 func (r *microRun) timed(name string, step func() error) error {
 	start := time.Now()
 	err := step()
-	took := float64(time.Since(start).Nanoseconds()) / 1e6
-	for i, l := range r.f.Changes {
-		if l.Name == name {
-			r.f.Changes[i].Milliseconds = append(l.Milliseconds, took)
-			return err
-		}
-	}
-	r.f.Changes = append(r.f.Changes, latency{name, []float64{took}})
+	r.f.Changes = addLatency(r.f.Changes, name, time.Since(start))
 	return err
 }
 
@@ -90,6 +85,8 @@ type crowd struct {
 	pins string
 	d    *datapath.Datapath
 	view *ruleset.View
+
+	devices []int
 }
 
 func newCrowd(name string, o datapath.Options, n int) (_ *crowd, err error) {
@@ -116,6 +113,7 @@ func newCrowd(name string, o datapath.Options, n int) (_ *crowd, err error) {
 			if err := c.d.Attach(index, device, crowdENI(i)); err != nil {
 				return err
 			}
+			c.devices = append(c.devices, index)
 		}
 		return nil
 	})
@@ -132,6 +130,19 @@ func (c *crowd) close() error {
 		}
 		return errors.Join(err, datapath.Purge(c.pins))
 	}), netnsClose(c.ns))
+}
+
+// program is the one that hangs on all devices.
+func (c *crowd) program(toGuest bool) (p *ebpf.Program, err error) {
+	hook := ebpf.AttachTCXIngress
+	if toGuest {
+		hook = ebpf.AttachTCXEgress
+	}
+	err = c.ns.do(func() error {
+		p, err = attachedProgram(c.devices[0], hook)
+		return err
+	})
+	return p, err
 }
 
 func crowdENI(i int) vpc.InterfaceID { return vpc.InterfaceID(fmt.Sprintf("eni-%017x", 0xe0000+i)) }

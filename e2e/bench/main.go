@@ -73,6 +73,18 @@ var parts = []part{
 	},
 	{name: "in-force", root: true, run: inForce, print: (*report).inForce},
 	{
+		name: "scale", root: true,
+		run: func(ctx context.Context, s sizes, r *report, stderr io.Writer) (err error) {
+			nics, repetitions := 2000, 5
+			if s.Quick {
+				nics, repetitions = 100, 2
+			}
+			r.Scale, err = measureScale(ctx, nics, repetitions, stderr)
+			return err
+		},
+		print: func(r *report, w io.Writer) { r.Scale.print(w) },
+	},
+	{
 		name: "api",
 		run: func(ctx context.Context, s sizes, r *report, stderr io.Writer) (err error) {
 			r.API, err = measureAPI(ctx, s.Quick, stderr)

@@ -147,6 +147,9 @@ type packets struct {
 	mask    uint32 // of the flows to draw from; 0: one after the other, from next on
 	next    uint64
 	one     bool // flow 0 alone
+
+	local    netip.Addr // of the ENI; invalid: that of a lone, and its MAC
+	localMAC [6]byte
 }
 
 // frame is that of flow 0.
@@ -155,11 +158,15 @@ func (p packets) frame() []byte {
 	if p.ipv6 {
 		local, remote = own6, p.remotes.addr(0, true)
 	}
+	mac := macB
+	if p.local.IsValid() {
+		local, mac = p.local, p.localMAC
+	}
 	src, dst, srcPort, dstPort := remote, local, uint16(0x8000), p.port
-	srcMAC, dstMAC := macHost[1], macB
+	srcMAC, dstMAC := macHost[1], mac
 	if p.out {
 		src, dst, srcPort, dstPort = local, remote, p.port, 0x8000
-		srcMAC, dstMAC = macB, macHost[1]
+		srcMAC, dstMAC = mac, macHost[1]
 	}
 	f := append(dstMAC[:], srcMAC[:]...)
 	const data = 18 // bytes of it: no frame is shorter

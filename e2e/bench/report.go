@@ -19,6 +19,7 @@ type report struct {
 	Flood     floodFigures
 	InForce   []latency
 	Datapath  *datapathFigures `json:",omitempty"`
+	Scale     *scaleFigures    `json:",omitempty"`
 	API       *apiFigures      `json:",omitempty"`
 	Lists     *listFigures     `json:",omitempty"`
 	Goals     []goal           // add with goal
