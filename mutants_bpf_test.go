@@ -106,19 +106,11 @@ var bpfMutants = map[string][]mutant{
 	programs + "/table.h": {
 		{
 			"the two gates are swapped", "TestConnections/TCP",
-			`from_guest ? (__u32)p->tables : (__u32)(p->tables >> 32)`, `from_guest ? (__u32)(p->tables >> 32) : (__u32)p->tables`,
+			`from_guest ? (__u32)p->config->roots : (__u32)(p->config->roots >> 32)`, `from_guest ? (__u32)(p->config->roots >> 32) : (__u32)p->config->roots`,
 		},
 		{
-			"the last port of an interval is not in it", "TestSearch",
-			`port > interval->to`, `port >= interval->to`,
-		},
-		{
-			"ports before an interval are in it", "TestSearch",
-			`port < interval->from || `, ``,
-		},
-		{
-			"the search ends one step early", "TestSearch",
-			`if (half == 0)`, `if (half <= 1)`,
+			"a set beyond those that a table knows is looked for", "TestTableGrows",
+			`return set < table->sets ? `, `return true ? `,
 		},
 		{
 			"members have no delegated prefixes", "TestDelegatedPrefixes",
@@ -132,18 +124,44 @@ var bpfMutants = map[string][]mutant{
 	set = sets ? sets->of[index_of(p->epoch + 1)] : 0;`,
 		},
 		{
-			"the set of prefix lists is that of the idle epoch", "TestLists",
-			`return of_set(table, sets->of[index_of(p->epoch)], port);`, `return of_set(table, sets->of[index_of(p->epoch + 1)], port);`,
+			"the prefix lists are those of the idle epoch", "TestLists",
+			`&global->lists[index_of(p->epoch)]`, `&global->lists[index_of(p->epoch + 1)]`,
 		},
 		{
 			"the rule of a list is named before that of a CIDR", "TestScenarios/lists/which_rule_is_named",
-			`	allowance a = of_prefix(p, table, port);
-
+			`	a = of_cidr(p, table, port);
 	if (!a)
-		a = of_list(p, table, port);`, `	allowance a = of_list(p, table, port);
-
+		a = of_list(p, root, table, port);`, `	a = of_list(p, root, table, port);
 	if (!a)
-		a = of_prefix(p, table, port);`,
+		a = of_cidr(p, table, port);`,
+		},
+	},
+	programs + "/tree.h": {
+		{
+			"the last number of a range is not in it", "TestTree",
+			`__u64 difference = (__u64)a - b;`, `__u64 difference = (__u64)a - b - 1;`,
+		},
+		{
+			"the last number of a wide range is not in it", "TestTree",
+			`__u64 borrow = (~a & b) | ((~a | b) & (a - b));`, `__u64 borrow = ~((~b & a) | ((~b | a) & (b - a)));`,
+		},
+		{
+			"the last child of a node is not found", "TestTree",
+			`		for (i = 0; i < 15; i++)`, `		for (i = 0; i < 14; i++)`,
+		},
+		{
+			"a tree of many levels ends early", "TestTree",
+			`level < MAX_TREE_LEVELS && level < levels`, `level < 3 && level < levels`,
+		},
+		{
+			"the lower half of an address does not matter", "TestLists",
+			`	if (value & LOWER_HALF)`, `	if (false)`,
+		},
+	},
+	programs + "/pool.h": {
+		{
+			"all chunks are one", "TestTree",
+			`__u32 chunk = number / CHUNK_LINES, at`, `__u32 chunk = 0, at`,
 		},
 	},
 	programs + "/link.h": {

@@ -192,7 +192,7 @@ var goMutants = map[string][]mutant{
 		},
 		{
 			"each member is a set of its own", "TestPromise10FlatCost",
-			`d.names.number(guestKindKIND_SET, setName(m.Groups))`, `d.names.number(guestKindKIND_SET, string(m.ID)+setName(m.Groups))`,
+			`d.tables.sets.groups(m.Groups)`, `d.tables.sets.groups(append([]vpc.GroupID{vpc.GroupID(m.ID)}, m.Groups...))`,
 		},
 		{
 			"a member's new groups are not seen", "TestScenarios/changes/from_one_named_group_to_another",
@@ -200,7 +200,7 @@ var goMutants = map[string][]mutant{
 		},
 		{
 			"sets in use are freed", "TestApplyAgain",
-			`keepSet := func(number uint32) bool { return sets[number] }`, `keepSet := func(number uint32) bool { return false }`,
+			`func(number uint32) bool { return sets[number] }`, `func(number uint32) bool { return false }`,
 		},
 		{
 			"the idle epoch keeps the old tables", "TestApplyAgain",
@@ -372,10 +372,61 @@ var goMutants = map[string][]mutant{
 `, ``,
 		},
 	},
-	datapath + "/blocks.go": {
+	datapath + "/portsets.go": {
 		{
-			"a block in use is freed", "TestApplyLeavesNothing",
-			`if v.uses--; v.uses > 0 {`, `if v.uses--; v.uses > 1<<30 {`,
+			"a port set in use is freed", "TestPortSetIsShared",
+			`if leaf.Uses--; leaf.Uses > 0 {`, `if leaf.Uses--; leaf.Uses > 1<<30 {`,
+		},
+		{
+			"a port set is for everybody by chance", "TestOracle",
+			`if len(everyone) > 0 && everyone[v.Rule] {`, `if true {`,
+		},
+	},
+	datapath + "/sets.go": {
+		{
+			"the number of a set is used again too early", "TestTableGrows",
+			`	number := uint32(len(s.of))
+`, `	number := uint32(max(1, len(s.of)-1))
+`,
+		},
+	},
+	datapath + "/lists.go": {
+		{
+			"an address is in the last list alone that holds it", "TestLists",
+			`all := append(slices.Clone(sets.of[above].lists), ids[e.list])`, `all := append([]vpc.PrefixListID(nil), ids[e.list])`,
+		},
+		{
+			"lists are written where packets look", "TestListsNeverHalf",
+			`d.state.Lists[1-d.epoch()] = next.trees`, `d.state.Lists[d.epoch()] = next.trees`,
+		},
+	},
+	datapath + "/pool.go": {
+		{
+			"what was written is not published", "TestPoolGrows",
+			`	for number, m := range p.made {
+		if !atOnce {`, `	for number, m := range p.made {
+		if number > 0 {
+			continue
+		}
+		if !atOnce {`,
+		},
+		{
+			"lines are given that are in use", "TestPool",
+			`		s.first += count
+		s.count -= count
+`, `		s.first += count - count/2
+		s.count -= count - count/2
+`,
+		},
+		{
+			"the lines of the agent before are ours", "TestPoolNext",
+			`if run++; p.chunks[number] != nil || p.former[uint32(number)] {`, `if run++; p.chunks[number] != nil {`,
+		},
+	},
+	datapath + "/tree.go": {
+		{
+			"a CIDR ends one address early", "TestTables",
+			`first.lower | (1<<(32-p.Bits()) - 1)`, `first.lower | 1<<(32-p.Bits()) - 1`,
 		},
 	},
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -64,7 +63,11 @@ func (d *Datapath) epoch() int { return int(atomic.LoadUint64(&d.state.Epoch) & 
 
 // build writes all that t and m say to the idle epoch.
 func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
-	used := map[*table]struct{}{}
+	type ready struct {
+		config          guestEniConfig
+		ingress, egress *table
+	}
+	enis := map[uint32]ready{} // by slot
 	observed := map[time.Time]bool{}
 	memberFlags := guestEniFlag(0)
 	for _, member := range m {
@@ -77,21 +80,16 @@ func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 		if a.ENI == "" {
 			continue
 		}
-		var config guestEniConfig
+		var r ready
 		if eni, ok := t.ENIs[a.ENI]; ok {
 			var err error
-			if config, err = d.buildENI(eni, used); err != nil {
+			if r.config, r.ingress, r.egress, err = d.buildENI(eni); err != nil {
 				return fmt.Errorf("build the tables of %s: %w", a.ENI, err)
 			}
-			config.Flags |= memberFlags
-			d.rules.place(d.enis[slot].Number, config.Tables, d.tables.byNumber[uint32(config.Tables>>32)], d.tables.byNumber[uint32(config.Tables)])
+			r.config.Flags |= memberFlags
 			observed[instant(eni.Observe)] = true
 		}
-		idle := &d.enis[slot].Config[1-d.epoch()]
-		if *idle != config {
-			*idle = config
-			d.writes++
-		}
+		enis[slot] = r
 	}
 	maps.DeleteFunc(d.observations, func(until time.Time, _ uint64) bool { return !observed[until] })
 	if err := d.buildAddresses(t); err != nil {
@@ -100,29 +98,53 @@ func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 	if err := d.buildLists(t.Lists); err != nil {
 		return fmt.Errorf("write prefix lists: %w", err)
 	}
-	if err := d.buildMembers(m, used); err != nil {
+	if err := d.buildMembers(m); err != nil {
 		return fmt.Errorf("write members: %w", err)
 	}
+	// Now that all sets are known that a packet can come from.
+	for slot, r := range enis {
+		if r.ingress != nil {
+			if err := d.complete(&r.config, r.ingress, r.egress); err != nil {
+				return fmt.Errorf("build the tables of %s: %w", d.slots[slot].ENI, err)
+			}
+			d.rules.place(d.enis[slot].Number, r.config.Tables, r.ingress, r.egress)
+		}
+		idle := &d.enis[slot].Config[1-d.epoch()]
+		if *idle != r.config {
+			*idle = r.config
+			d.writes++
+		}
+	}
+	return d.pool.publish()
+}
+
+// complete says where the tables of an ENI are.
+func (d *Datapath) complete(config *guestEniConfig, ingress, egress *table) error {
+	in, err := d.tables.complete(ingress)
+	if err != nil {
+		return err
+	}
+	out, err := d.tables.complete(egress)
+	if err != nil {
+		return err
+	}
+	config.Tables = uint64(ingress.number)<<32 | uint64(egress.number)
+	config.Roots = uint64(in)<<32 | uint64(out)
 	return nil
 }
 
-func (d *Datapath) buildENI(eni ruleset.ENITables, used map[*table]struct{}) (guestEniConfig, error) {
-	var config guestEniConfig
+func (d *Datapath) buildENI(eni ruleset.ENITables) (config guestEniConfig, ingress, egress *table, err error) {
 	if eni.Ingress == nil || eni.Egress == nil {
-		return config, errors.New("a direction has no table")
+		return config, nil, nil, errors.New("a direction has no table")
 	}
-	ingress, err := d.tables.find(eni.Ingress)
-	if err != nil {
-		return config, err
+	if ingress, err = d.tables.find(eni.Ingress); err != nil {
+		return config, nil, nil, err
 	}
-	egress, err := d.tables.find(eni.Egress)
-	if err != nil {
-		return config, err
+	if egress, err = d.tables.find(eni.Egress); err != nil {
+		return config, nil, nil, err
 	}
-	used[ingress], used[egress] = struct{}{}, struct{}{}
-	config.Tables = uint64(ingress.number)<<32 | uint64(egress.number)
 	if config.Domain, err = d.names.number(guestKindKIND_DOMAIN, string(eni.Domain)); err != nil {
-		return config, err
+		return config, nil, nil, err
 	}
 	config.Mac = eni.MAC
 	config.Prefix64 = prefix64(eni)
@@ -160,7 +182,7 @@ func (d *Datapath) buildENI(eni ruleset.ENITables, used map[*table]struct{}) (gu
 		}
 	}
 	config.ObserveUntil, err = d.observeUntil(eni.Observe)
-	return config, err
+	return config, ingress, egress, err
 }
 
 // putOwn notes the first address of each family, and whether there are more.
@@ -235,9 +257,8 @@ func assign[K comparable, V ~uint32](e *epochMap[K], next int, want map[K]V) err
 	return nil
 }
 
-// buildMembers writes who is in which set, and what each used table allows each set. A member that
-// is the same as in the last Apply costs nothing.
-func (d *Datapath) buildMembers(m ruleset.Members, used map[*table]struct{}) error {
+// buildMembers writes who is in which set. A member that is the same as in the last Apply costs nothing.
+func (d *Datapath) buildMembers(m ruleset.Members) error {
 	next := 1 - d.epoch()
 	if d.members == nil {
 		// The first time: whatever the maps hold that m does not say goes away.
@@ -260,13 +281,6 @@ func (d *Datapath) buildMembers(m ruleset.Members, used map[*table]struct{}) err
 			return err
 		}
 	}
-	for number := range d.tables.sets {
-		for t := range used {
-			if err := d.tables.add(t, number); err != nil {
-				return err
-			}
-		}
-	}
 	return nil
 }
 
@@ -280,14 +294,7 @@ func (d *Datapath) putMember(m ruleset.Member, next int) error {
 	if err != nil {
 		return err
 	}
-	number, err := d.names.number(guestKindKIND_SET, setName(m.Groups))
-	if err != nil {
-		return err
-	}
-	if _, ok := d.tables.sets[number]; !ok {
-		d.tables.sets[number] = set{groups: m.Groups}
-	}
-	if err := d.memberSets.set(member, next, number); err != nil {
+	if err := d.memberSets.set(member, next, d.tables.sets.groups(m.Groups)); err != nil {
 		return full(err, d.memberSets.m)
 	}
 	keys, err := d.memberKeys(m)
@@ -373,14 +380,6 @@ func (d *Datapath) memberKeys(m ruleset.Member) ([]guestAddressKey, error) {
 	return keys, nil
 }
 
-func setName[ID ~string](ids []ID) string {
-	parts := make([]string, len(ids))
-	for i, id := range ids {
-		parts[i] = string(id)
-	}
-	return strings.Join(parts, " ")
-}
-
 // settle ends the last change: after a grace period nothing looks at the former epoch, and what only
 // that one needed is freed.
 func (d *Datapath) settle() error {
@@ -414,34 +413,50 @@ func (d *Datapath) settleAfter(epoch uint64) {
 func (d *Datapath) reclaim() error {
 	d.pending = true // until it is done
 	epoch := d.epoch()
-	if err := errors.Join(d.addresses.settle(epoch), d.memberOf.settle(epoch), d.memberSets.settle(epoch), d.lists.settle(epoch)); err != nil {
+	if err := errors.Join(d.addresses.settle(epoch), d.memberOf.settle(epoch), d.memberSets.settle(epoch)); err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}
-	tables := map[uint32]bool{}
+	tables, roots := map[uint32]bool{}, map[uint32]bool{}
 	for slot := range d.slots {
 		configs := &d.enis[slot].Config
 		if configs[1-epoch] != configs[epoch] {
 			configs[1-epoch] = configs[epoch]
 			d.writes++
 		}
-		tables[uint32(configs[epoch].Tables>>32)] = true
-		tables[uint32(configs[epoch].Tables)] = true
+		tables[uint32(configs[epoch].Tables>>32)], tables[uint32(configs[epoch].Tables)] = true, true
+		roots[uint32(configs[epoch].Roots>>32)], roots[uint32(configs[epoch].Roots)] = true, true
 	}
 	sets := map[uint32]bool{}
 	for _, value := range d.memberSets.have {
 		sets[value.Of[epoch]] = true
 	}
-	for _, value := range d.lists.have {
-		sets[value.Of[epoch]] = true
+	if d.state.Lists[1-epoch] != d.state.Lists[epoch] {
+		d.state.Lists[1-epoch] = d.state.Lists[epoch]
+		d.writes++
 	}
-	keepSet := func(number uint32) bool { return sets[number] }
-	if err := d.tables.retain(func(number uint32) bool { return tables[number] }, keepSet); err != nil {
+	if idle := d.lists[1-epoch]; idle != d.lists[epoch] {
+		if idle != nil {
+			d.pool.release(idle.block.first, idle.block.count)
+		}
+		d.lists[1-epoch] = d.lists[epoch]
+	}
+	if lists := d.lists[epoch]; lists != nil {
+		for _, number := range lists.sets {
+			sets[number] = true
+		}
+	}
+	inForce := func(number uint32) bool { return tables[number] }
+	if err := d.tables.retain(inForce, func(line uint32) bool { return roots[line] }, func(number uint32) bool { return sets[number] }); err != nil {
 		return err
 	}
-	for _, kind := range []guestKind{guestKindKIND_SET, guestKindKIND_LIST_SET} {
-		if err := d.names.retain(kind, keepSet); err != nil {
+	if d.applied != nil && !d.takenOver { // what is in force is ours, for the first time
+		if err := d.names.retain(guestKindKIND_TABLE, inForce); err != nil {
 			return err
 		}
+		if err := d.pool.dropFormer(); err != nil {
+			return err
+		}
+		d.takenOver = true
 	}
 	if err := d.names.retain(guestKindKIND_MEMBER, func(number uint32) bool {
 		_, ok := d.memberSets.have[number]

@@ -89,7 +89,8 @@ type Datapath struct {
 	addresses  *epochMap[guestAddressKey]
 	memberOf   *epochMap[guestAddressKey]
 	memberSets *epochMap[uint32]
-	lists      *listIndex
+	lists      [2]*lists // by epoch; nil: what the agent before had
+	takenOver  bool      // nothing is left of what the agent before had written
 	rules      *rulePlaces
 	recent     recent
 	open       map[vpc.InterfaceID]map[uint32]uint64 // connections by rule, as the last Sweep saw them; nil: none did
@@ -258,19 +259,13 @@ func (d *Datapath) read() error {
 	if d.memory.devices, err = mapMemory[guestDevice](d, o.Devices); err != nil {
 		return err
 	}
-	intervals, err := mapMemory[guestInterval](d, o.Intervals)
-	if err != nil {
-		return err
-	}
 	if d.names, err = loadNames(o.Names); err != nil {
 		return err
 	}
 	if d.pool, err = loadPool(o.Pool, d.inner[guestMapPool]); err != nil {
 		return err
 	}
-	if d.tables, err = loadTables(d.names, newBlocks(intervals), o.Prefixes, o.SetPorts, &d.writes); err != nil {
-		return err
-	}
+	d.tables = newTables(d.names, d.pool, &d.writes)
 	if d.addresses, err = loadEpochMap[guestAddressKey](o.Addresses, &d.writes); err != nil {
 		return err
 	}
@@ -278,9 +273,6 @@ func (d *Datapath) read() error {
 		return err
 	}
 	if d.memberSets, err = loadEpochMap[uint32](o.MemberSets, &d.writes); err != nil {
-		return err
-	}
-	if d.lists, err = loadListIndex(o.Lists, &d.writes); err != nil {
 		return err
 	}
 	if d.rules, err = loadRulePlaces(o.RuleSlots, o.RuleCounts, d.log); err != nil {

@@ -70,9 +70,6 @@ func (o Options) WithSizes(sizes map[string]uint32) Options {
 // Layout is the version of the maps.
 const Layout = uint64(guestLimitLAYOUT)
 
-// MaxBlock is how many intervals one peer of a table may have.
-const MaxBlock = int(guestLimitMAX_BLOCK)
-
 // CEnum returns the values of an enum of the programs.
 func CEnum(name string) (map[string]uint64, error) {
 	spec, err := loadGuest()
@@ -156,17 +153,16 @@ func (d *Datapath) TablesOf(eni vpc.InterfaceID) (tables uint64, number uint32) 
 	return 0, 0
 }
 
-// Leftovers counts what the maps hold: prefixes, pairs of table and set, members' addresses, CIDRs of
-// prefix lists, own addresses and routers, names, and intervals that are not free.
-type Leftovers struct{ Prefixes, Sets, Members, Lists, Addresses, Names, Intervals int }
+// Leftovers counts what there is: member sets and sets of prefix lists, members' addresses, own addresses
+// and routers, names, and lines of the pool that are not free.
+type Leftovers struct{ Sets, Members, Addresses, Names, Lines int }
 
-// Holds reads the kernel's maps, not their mirrors.
+// Holds reads the kernel's maps, not their mirrors, where there are any.
 func (d *Datapath) Holds() (Leftovers, error) {
 	d.settling.Wait()
-	var l Leftovers
+	l := Leftovers{Sets: len(d.tables.sets.numbers), Lines: int(d.pool.used)}
 	for m, n := range map[*ebpf.Map]*int{
-		d.objects.Prefixes: &l.Prefixes, d.objects.SetPorts: &l.Sets, d.objects.Members: &l.Members, d.objects.Names: &l.Names,
-		d.objects.Lists: &l.Lists, d.objects.Addresses: &l.Addresses,
+		d.objects.Members: &l.Members, d.objects.Names: &l.Names, d.objects.Addresses: &l.Addresses,
 	} {
 		var key, value []byte
 		it := m.Iterate()
@@ -176,10 +172,6 @@ func (d *Datapath) Holds() (Leftovers, error) {
 		if err := it.Err(); err != nil {
 			return l, err
 		}
-	}
-	l.Intervals = len(d.tables.blocks.memory)
-	for _, s := range d.tables.blocks.free {
-		l.Intervals -= int(s.count)
 	}
 	return l, nil
 }

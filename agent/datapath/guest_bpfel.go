@@ -25,6 +25,12 @@ type guestAddressKey struct {
 	Address guestAddress
 }
 
+type guestAddressTrees struct {
+	_    structs.HostLayout
+	Ipv4 uint32
+	Ipv6 uint32
+}
+
 type guestByEpoch struct {
 	_    structs.HostLayout
 	Of   [2]uint32
@@ -112,6 +118,7 @@ type guestEni struct {
 type guestEniConfig struct {
 	_            structs.HostLayout
 	Tables       uint64
+	Roots        uint64
 	Domain       uint32
 	Flags        guestEniFlag
 	Mac          [6]uint8
@@ -197,30 +204,14 @@ type guestFragmentKey struct {
 	Remote    guestAddress
 }
 
-type guestInterval struct {
-	_     structs.HostLayout
-	From  uint32
-	To    uint32
-	Rule  uint32
-	Flags guestIntervalFlag
-}
-
-type guestIntervalFlag uint32
-
-const (
-	guestIntervalFlagINTERVAL_EVERYONE guestIntervalFlag = 1
-)
-
 type guestKind uint32
 
 const (
-	guestKindKIND_LAST     guestKind = 0
-	guestKindKIND_ENI      guestKind = 1
-	guestKindKIND_DOMAIN   guestKind = 2
-	guestKindKIND_TABLE    guestKind = 3
-	guestKindKIND_SET      guestKind = 4
-	guestKindKIND_MEMBER   guestKind = 5
-	guestKindKIND_LIST_SET guestKind = 6
+	guestKindKIND_LAST   guestKind = 0
+	guestKindKIND_ENI    guestKind = 1
+	guestKindKIND_DOMAIN guestKind = 2
+	guestKindKIND_TABLE  guestKind = 3
+	guestKindKIND_MEMBER guestKind = 5
 )
 
 type guestLimit uint32
@@ -231,14 +222,9 @@ const (
 	guestLimitCHUNK_LINES          guestLimit = 16384
 	guestLimitMAX_CHUNKS           guestLimit = 4096
 	guestLimitMAX_LOW_IFINDEX      guestLimit = 65536
-	guestLimitMAX_INTERVALS        guestLimit = 1048576
-	guestLimitMAX_SEARCH_STEPS     guestLimit = 12
-	guestLimitMAX_BLOCK            guestLimit = 2048
-	guestLimitMAX_PREFIXES         guestLimit = 1048576
+	guestLimitMAX_TREE_LEVELS      guestLimit = 8
 	guestLimitMAX_MEMBER_ADDRESSES guestLimit = 1048576
-	guestLimitMAX_SET_PORTS        guestLimit = 262144
 	guestLimitMAX_ENI_ADDRESSES    guestLimit = 65536
-	guestLimitMAX_LIST_CIDRS       guestLimit = 1048576
 	guestLimitMAX_CONNECTIONS      guestLimit = 32768
 	guestLimitMAX_HALF_OPEN        guestLimit = 8192
 	guestLimitMAX_FRAGMENTED       guestLimit = 1024
@@ -251,18 +237,6 @@ const (
 type guestLine struct {
 	_     structs.HostLayout
 	Words [16]uint32
-}
-
-type guestListKey struct {
-	_       structs.HostLayout
-	Bits    uint32
-	Family  guestFamily
-	Address guestAddress
-}
-
-type guestListSets struct {
-	_  structs.HostLayout
-	Of [2]uint32
 }
 
 type guestName struct {
@@ -283,20 +257,6 @@ type guestPlatformKey struct {
 	Pad      uint8
 	Port     uint16
 	Address  guestAddress
-}
-
-type guestPorts struct {
-	_     structs.HostLayout
-	First uint32
-	Count uint32
-}
-
-type guestPrefixKey struct {
-	_       structs.HostLayout
-	Bits    uint32
-	Table   uint32
-	Family  guestFamily
-	Address guestAddress
 }
 
 type guestReason uint32
@@ -349,19 +309,21 @@ type guestRuleKey struct {
 	Rule uint32
 }
 
-type guestSetKey struct {
-	_     structs.HostLayout
-	Table uint32
-	Set   uint32
-}
-
 type guestState struct {
 	_           structs.HostLayout
 	Layout      uint64
 	Epoch       uint64
 	Revision    [2]uint64
+	Lists       [2]guestAddressTrees
 	TestClock   uint64
 	TestExcused uint64
+}
+
+type guestTable struct {
+	_     structs.HostLayout
+	Cidrs guestAddressTrees
+	Sets  uint32
+	Pad   [13]uint32
 }
 
 type guestTimeouts struct {
@@ -374,6 +336,32 @@ type guestTimeouts struct {
 	UdpStream      uint32
 	Icmp           uint32
 	Other          uint32
+}
+
+type guestTreeLeaf struct {
+	_      structs.HostLayout
+	Ends   [7]uint32
+	Uses   uint32
+	Values [8]uint32
+}
+
+type guestTreeNode struct {
+	_     structs.HostLayout
+	Ends  [15]uint32
+	Child uint32
+}
+
+type guestWideLeaf struct {
+	_      structs.HostLayout
+	Ends   [5]uint64
+	Values [6]uint32
+}
+
+type guestWideNode struct {
+	_     structs.HostLayout
+	Ends  [7]uint64
+	Child uint32
+	Pad   uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -390,17 +378,13 @@ const (
 	guestMapFragments       = "fragments"
 	guestMapHalfOpen        = "half_open"
 	guestMapHighSlots       = "high_slots"
-	guestMapIntervals       = "intervals"
-	guestMapLists           = "lists"
 	guestMapMemberSets      = "member_sets"
 	guestMapMembers         = "members"
 	guestMapNames           = "names"
 	guestMapPlatform        = "platform"
 	guestMapPool            = "pool"
-	guestMapPrefixes        = "prefixes"
 	guestMapRuleCounts      = "rule_counts"
 	guestMapRuleSlots       = "rule_slots"
-	guestMapSetPorts        = "set_ports"
 	guestMapSlots           = "slots"
 	guestMapState           = "state"
 	guestProgFromGuest      = "from_guest"
@@ -480,17 +464,13 @@ type guestMapSpecs struct {
 	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
 	HalfOpen     *ebpf.MapSpec `ebpf:"half_open"`
 	HighSlots    *ebpf.MapSpec `ebpf:"high_slots"`
-	Intervals    *ebpf.MapSpec `ebpf:"intervals"`
-	Lists        *ebpf.MapSpec `ebpf:"lists"`
 	MemberSets   *ebpf.MapSpec `ebpf:"member_sets"`
 	Members      *ebpf.MapSpec `ebpf:"members"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
 	Platform     *ebpf.MapSpec `ebpf:"platform"`
 	Pool         *ebpf.MapSpec `ebpf:"pool"`
-	Prefixes     *ebpf.MapSpec `ebpf:"prefixes"`
 	RuleCounts   *ebpf.MapSpec `ebpf:"rule_counts"`
 	RuleSlots    *ebpf.MapSpec `ebpf:"rule_slots"`
-	SetPorts     *ebpf.MapSpec `ebpf:"set_ports"`
 	Slots        *ebpf.MapSpec `ebpf:"slots"`
 	State        *ebpf.MapSpec `ebpf:"state"`
 }
@@ -538,17 +518,13 @@ type guestMaps struct {
 	Fragments    *ebpf.Map `ebpf:"fragments"`
 	HalfOpen     *ebpf.Map `ebpf:"half_open"`
 	HighSlots    *ebpf.Map `ebpf:"high_slots"`
-	Intervals    *ebpf.Map `ebpf:"intervals"`
-	Lists        *ebpf.Map `ebpf:"lists"`
 	MemberSets   *ebpf.Map `ebpf:"member_sets"`
 	Members      *ebpf.Map `ebpf:"members"`
 	Names        *ebpf.Map `ebpf:"names"`
 	Platform     *ebpf.Map `ebpf:"platform"`
 	Pool         *ebpf.Map `ebpf:"pool"`
-	Prefixes     *ebpf.Map `ebpf:"prefixes"`
 	RuleCounts   *ebpf.Map `ebpf:"rule_counts"`
 	RuleSlots    *ebpf.Map `ebpf:"rule_slots"`
-	SetPorts     *ebpf.Map `ebpf:"set_ports"`
 	Slots        *ebpf.Map `ebpf:"slots"`
 	State        *ebpf.Map `ebpf:"state"`
 }
@@ -565,17 +541,13 @@ func (m *guestMaps) Close() error {
 		m.Fragments,
 		m.HalfOpen,
 		m.HighSlots,
-		m.Intervals,
-		m.Lists,
 		m.MemberSets,
 		m.Members,
 		m.Names,
 		m.Platform,
 		m.Pool,
-		m.Prefixes,
 		m.RuleCounts,
 		m.RuleSlots,
-		m.SetPorts,
 		m.Slots,
 		m.State,
 	)

@@ -1,176 +1,140 @@
 package datapath
 
 import (
-	"encoding/binary"
-	"fmt"
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/sallyport/sallyport/vpc"
 )
 
-// listIndex mirrors the trie that says which prefix lists hold an address, once for all tables: under
-// each CIDR is the number of the set of lists that hold all of it. Its values count by epoch, as in
-// an epochMap. But a lookup ends at the longest CIDR, so a CIDR that only one epoch knows carries
-// for the other what the next shorter one says.
-type listIndex struct {
-	m      *ebpf.Map
-	have   map[netip.Prefix]guestListSets
-	dirty  bool // values differ by epoch, or a CIDR says what the next shorter one does
-	writes *int
-}
-
-func loadListIndex(m *ebpf.Map, writes *int) (*listIndex, error) {
-	x := &listIndex{m: m, have: map[netip.Prefix]guestListSets{}, dirty: true, writes: writes}
-	var key guestListKey
-	var value guestListSets
-	it := m.Iterate()
-	for it.Next(&key, &value) {
-		x.have[listCIDR(key)] = value
-	}
-	if err := it.Err(); err != nil {
-		return nil, fmt.Errorf("read prefix lists: %w", err)
-	}
-	return x, nil
-}
-
-// walk calls do with each CIDR, shorter ones before those that they contain, and with what the next
-// shorter one says, zeros if there is none. do returns what the CIDR itself says from then on.
-func walk(cidrs []netip.Prefix, do func(p netip.Prefix, above guestListSets) (guestListSets, error)) error {
-	slices.SortFunc(cidrs, netip.Prefix.Compare)
-	type level struct {
-		cidr netip.Prefix
-		says guestListSets
-	}
-	var path []level // each contains the next
-	for _, p := range slices.Compact(cidrs) {
-		for len(path) > 0 && !path[len(path)-1].cidr.Contains(p.Addr()) {
-			path = path[:len(path)-1]
-		}
-		var above guestListSets
-		if len(path) > 0 {
-			above = path[len(path)-1].says
-		}
-		says, err := do(p, above)
-		if err != nil {
-			return err
-		}
-		path = append(path, level{p, says})
-	}
-	return nil
-}
-
-// assign makes the next epoch say what want does: the number of the set under each CIDR whose set is
-// another than that of the next shorter one.
-func (x *listIndex) assign(next int, want map[netip.Prefix]uint32) error {
-	all := slices.AppendSeq(slices.Collect(maps.Keys(x.have)), maps.Keys(want))
-	return walk(all, func(p netip.Prefix, above guestListSets) (guestListSets, error) {
-		old, known := x.have[p]
-		says := old
-		if !known {
-			says = above
-		}
-		says.Of[next] = above.Of[next]
-		if number, ok := want[p]; ok {
-			says.Of[next] = number
-		}
-		if says == old && known || says == above && !known {
-			return says, nil
-		}
-		return says, x.put(p, says)
-	})
-}
-
-// settle makes both epochs say what one does. No packet may be in the other.
-func (x *listIndex) settle(epoch int) error {
-	if !x.dirty {
-		return nil
-	}
-	err := walk(slices.Collect(maps.Keys(x.have)), func(p netip.Prefix, above guestListSets) (guestListSets, error) {
-		says := x.have[p]
-		says.Of[1-epoch] = says.Of[epoch]
-		switch {
-		case says == above:
-			*x.writes++
-			if err := deleteKey(x.m, listKey(p)); err != nil {
-				return says, err
-			}
-			delete(x.have, p)
-		case says != x.have[p]:
-			return says, x.put(p, says)
-		}
-		return says, nil
-	})
-	x.dirty = err != nil
-	return err
-}
-
-func (x *listIndex) put(p netip.Prefix, says guestListSets) error {
-	x.dirty = true
-	*x.writes++
-	if err := x.m.Put(listKey(p), says); err != nil {
-		return full(err, x.m)
-	}
-	x.have[p] = says
-	return nil
+// lists is which set of prefix lists holds an address, once for all tables. It never changes.
+type lists struct {
+	trees guestAddressTrees
+	block span
+	sets  []uint32 // that it leads to
 }
 
 // buildLists writes which set of prefix lists holds an address.
-func (d *Datapath) buildLists(lists map[vpc.PrefixListID][]netip.Prefix) error {
-	if d.applied != nil && maps.EqualFunc(d.applied.Lists, lists, slices.Equal[[]netip.Prefix]) {
+func (d *Datapath) buildLists(of map[vpc.PrefixListID][]netip.Prefix) error {
+	if d.applied != nil && maps.EqualFunc(d.applied.Lists, of, sameList) {
 		return nil
 	}
-	holders := map[netip.Prefix][]vpc.PrefixListID{}
-	for id, cidrs := range lists {
-		for _, p := range cidrs {
-			holders[p] = append(holders[p], id)
-		}
-	}
-	// The set of a CIDR is that of the next shorter one, and the lists that name it itself.
-	sets := map[uint32][]vpc.PrefixListID{0: nil}
-	want := map[netip.Prefix]uint32{}
-	err := walk(slices.Collect(maps.Keys(holders)), func(p netip.Prefix, above guestListSets) (guestListSets, error) {
-		all := slices.Concat(sets[above.Of[0]], holders[p])
-		slices.Sort(all)
-		all = slices.Compact(all)
-		number, err := d.names.number(guestKindKIND_LIST_SET, setName(all))
-		if err != nil {
-			return above, err
-		}
-		sets[number] = all
-		if _, ok := d.tables.sets[number]; !ok {
-			d.tables.sets[number] = set{lists: all}
-		}
-		if number != above.Of[0] {
-			want[p] = number
-		}
-		return guestListSets{Of: [2]uint32{number, number}}, nil
-	})
-	if err != nil {
+	ids := slices.Sorted(maps.Keys(of))
+	ipv4, ipv6 := listRuns(ids, of)
+	next := &lists{}
+	var err error
+	if next.trees, next.block, err = addressTrees(d.pool, d.flatten(true, ids, ipv4, next), d.flatten(false, ids, ipv6, next)); err != nil {
 		return err
 	}
-	return d.lists.assign(1-d.epoch(), want)
+	d.lists[1-d.epoch()] = next
+	d.state.Lists[1-d.epoch()] = next.trees
+	d.writes++
+	return nil
 }
 
-// listBits is LIST_BITS: the family is matched whole.
-const listBits = 32
-
-func listKey(p netip.Prefix) guestListKey {
-	family, words := address(p.Addr())
-	return guestListKey{Bits: listBits + uint32(p.Bits()), Family: family, Address: words}
+// sameList tells in no time that a list is the one that it was.
+func sameList(a, b []netip.Prefix) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
 }
 
-func listCIDR(k guestListKey) netip.Prefix {
-	var b [16]byte
-	for i, word := range k.Address.Words {
-		binary.NativeEndian.PutUint32(b[4*i:], word)
+// flatten makes ranges of entries: each has the number of the set of lists that hold it.
+func (d *Datapath) flatten(isIPv4 bool, ids []vpc.PrefixListID, entries []listEntry, into *lists) *flat {
+	type pair struct {
+		above uint32
+		list  int
 	}
-	a := netip.AddrFrom16(b)
-	if k.Family == guestFamilyFAMILY_IPV4 {
-		a = netip.AddrFrom4([4]byte(b[:4]))
+	with := map[pair]uint32{} // number of a set and one list more
+	f := newFlat(isIPv4)
+	sets := d.tables.sets
+	for _, e := range entries {
+		f.add(e.first, e.last, func(above uint32) uint32 {
+			number, known := with[pair{above, e.list}]
+			if !known {
+				all := append(slices.Clone(sets.of[above].lists), ids[e.list])
+				slices.Sort(all)
+				number = sets.lists(slices.Compact(all))
+				with[pair{above, e.list}] = number
+				into.sets = append(into.sets, number)
+			}
+			return number
+		})
 	}
-	return netip.PrefixFrom(a, int(k.Bits)-listBits)
+	return f
+}
+
+// listEntry is a CIDR of the list at an index.
+type listEntry struct {
+	first, last point
+	list        int
+}
+
+// before is the order in which CIDRs are flattened: each before those that it holds.
+func (e listEntry) before(other listEntry) bool {
+	return e.first.less(other.first) || e.first == other.first && other.last.less(e.last)
+}
+
+// listRuns returns the entries of all lists in order. Lists are sorted, as in a View, or else become so.
+func listRuns(ids []vpc.PrefixListID, of map[vpc.PrefixListID][]netip.Prefix) (ipv4, ipv6 []listEntry) {
+	var runs [2][]int // where each list begins
+	for i, id := range ids {
+		runs[0], runs[1] = append(runs[0], len(ipv4)), append(runs[1], len(ipv6))
+		for _, p := range of[id] {
+			first, last := bounds(p)
+			if p.Addr().Is4() {
+				ipv4 = append(ipv4, listEntry{first, last, i})
+			} else {
+				ipv6 = append(ipv6, listEntry{first, last, i})
+			}
+		}
+	}
+	return mergeRuns(ipv4, runs[0]), mergeRuns(ipv6, runs[1])
+}
+
+func mergeRuns(entries []listEntry, starts []int) []listEntry {
+	compare := func(a, b listEntry) int {
+		switch {
+		case a.before(b):
+			return -1
+		case b.before(a):
+			return 1
+		}
+		return cmp.Compare(a.list, b.list)
+	}
+	for i, start := range starts {
+		end := len(entries)
+		if i+1 < len(starts) {
+			end = starts[i+1]
+		}
+		if run := entries[start:end]; !slices.IsSortedFunc(run, compare) {
+			slices.SortFunc(run, compare)
+		}
+	}
+	into := make([]listEntry, 0, len(entries))
+	for len(starts) > 1 {
+		var merged []int
+		into = into[:0]
+		for i := 0; i < len(starts); i += 2 {
+			merged = append(merged, len(into))
+			middle, end := len(entries), len(entries)
+			if i+1 < len(starts) {
+				middle = starts[i+1]
+			}
+			if i+2 < len(starts) {
+				end = starts[i+2]
+			}
+			a, b := entries[starts[i]:middle], entries[middle:end]
+			for len(a) > 0 && len(b) > 0 {
+				if b[0].before(a[0]) {
+					into, b = append(into, b[0]), b[1:]
+				} else {
+					into, a = append(into, a[0]), a[1:]
+				}
+			}
+			into = append(append(into, a...), b...)
+		}
+		entries, into, starts = into, entries, merged
+	}
+	return entries
 }

@@ -163,10 +163,11 @@ func TestObserveWritesOnce(t *testing.T) {
 			if n := h.d.Writes() - writes; n != 0 {
 				t.Errorf("the same again makes %d writes", n)
 			}
+			before := h.d.ObserveUntil(eniA)
 			h.restart()
 			h.apply(observing(until))
-			if n := h.d.Writes(); n != 0 {
-				t.Errorf("the same again after a restart makes %d writes", n)
+			if got := h.d.ObserveUntil(eniA); got != before {
+				t.Errorf("after a restart it observes until %d, want %d as before", got, before)
 			}
 			want := ruleset.Verdict{Reason: ruleset.ReasonNoRule}
 			if until.After(time.Now()) {

@@ -8,126 +8,104 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/ruleset"
-	"github.com/sallyport/sallyport/vpc"
 )
 
-// table is a ruleset.Table in the maps, under a number of its own. Its prefixes never change; a set
-// is added before a member points to it and leaves after none does.
+// table is a ruleset.Table in the pool, under a number of its own. What it allows CIDRs never changes.
 type table struct {
-	number   uint32
-	name     guestNameKey   // zero while it is half-built
-	source   *ruleset.Table // nil until an Apply names it
-	prefixes map[guestPrefixKey]guestPorts
-	rules    []uint32              // that it can name: ruleNumbers
-	sets     map[uint32]guestPorts // Count 0: looked at, nothing is allowed, nothing is in the map
+	number uint32
+	name   guestNameKey
+	source *ruleset.Table
+	rules  []uint32 // that it can name: ruleNumbers
+	cidrs  guestAddressTrees
+	block  span   // of cidrs
+	ports  []tree // that cidrs refer to
+	// What it allows sets: the newest last. A set finds its place in the one in force before a member
+	// refers to it and leaves after none does; where there is no place, a bigger one is made aside.
+	roots []root
 }
 
-// set is a member set, which of the groups that are named on this host a member is in, or a set of
-// the prefix lists that hold an address.
-type set struct {
-	groups []vpc.GroupID // sorted
-	lists  []vpc.PrefixListID
+// root is a struct table of the pool and the port sets of sets behind it.
+type root struct {
+	line uint32
+	sets uint32 // numbers below have a place
+	upTo uint64 // sets that were born later are not in it
 }
 
-// tables is all that the maps hold of tables, sets and their intervals.
+// tables is all that the pool holds of tables and sets. It writes what no packet finds yet; retain is
+// for after a grace period.
 type tables struct {
 	names    *names
-	blocks   *blocks
-	prefixes *ebpf.Map
-	setPorts *ebpf.Map
+	pool     *pool
+	ports    *portSets
+	sets     *sets
 	byNumber map[uint32]*table
 	bySource map[*ruleset.Table]*table
-	sets     map[uint32]set
 	writes   *int
 }
 
-// loadTables reads what a former agent left: whole tables, which have a name, and half-built ones.
-func loadTables(n *names, b *blocks, prefixes, setPorts *ebpf.Map, writes *int) (*tables, error) {
-	ts := &tables{
-		names: n, blocks: b, prefixes: prefixes, setPorts: setPorts, writes: writes,
-		byNumber: map[uint32]*table{},
-		bySource: map[*ruleset.Table]*table{},
-		sets:     map[uint32]set{},
+func newTables(n *names, p *pool, writes *int) *tables {
+	return &tables{
+		names: n, pool: p, ports: newPortSets(p), sets: newSets(), writes: writes,
+		byNumber: map[uint32]*table{}, bySource: map[*ruleset.Table]*table{},
 	}
-	for key, v := range n.known {
-		if v.Kind == guestKindKIND_TABLE {
-			ts.at(v.Number).name = key
-		}
-	}
-	var ports guestPorts
-	var prefix guestPrefixKey
-	it := prefixes.Iterate()
-	for it.Next(&prefix, &ports) {
-		ts.at(prefix.Table).prefixes[prefix] = ports
-		if err := b.adopt(ports); err != nil {
-			return nil, fmt.Errorf("read prefixes: %w", err)
-		}
-	}
-	if err := it.Err(); err != nil {
-		return nil, fmt.Errorf("read prefixes: %w", err)
-	}
-	var key guestSetKey
-	it = setPorts.Iterate()
-	for it.Next(&key, &ports) {
-		ts.at(key.Table).sets[key.Set] = ports
-		if err := b.adopt(ports); err != nil {
-			return nil, fmt.Errorf("read member sets: %w", err)
-		}
-	}
-	if err := it.Err(); err != nil {
-		return nil, fmt.Errorf("read member sets: %w", err)
-	}
-	return ts, nil
 }
 
-func (ts *tables) at(number uint32) *table {
-	t := ts.byNumber[number]
-	if t == nil {
-		t = &table{number: number, prefixes: map[guestPrefixKey]guestPorts{}, sets: map[uint32]guestPorts{}}
-		ts.byNumber[number] = t
-	}
-	return t
-}
-
-// find returns the table with that content, built now under a new number if there is none. A
-// table that could not be built whole is left to retain.
+// find returns the table with that content, built now if there is none. It has the number that the
+// agent before gave to that content, if it is still in force, else a new one.
 func (ts *tables) find(source *ruleset.Table) (*table, error) {
 	if t := ts.bySource[source]; t != nil {
 		return t, nil
 	}
 	name := tableName(source)
-	if number := ts.names.find(guestKindKIND_TABLE, name); number != 0 {
-		return ts.known(source, ts.at(number)), nil
+	number := ts.names.find(guestKindKIND_TABLE, name)
+	if t := ts.byNumber[number]; t != nil {
+		return ts.known(source, t), nil
 	}
-	number, err := ts.names.draw()
-	if err != nil {
+	t := &table{number: number, name: nameKey(guestKindKIND_TABLE, name)}
+	if err := ts.build(t, source); err != nil {
+		ts.free(t)
 		return nil, err
 	}
-	t := ts.at(number)
-	for _, c := range source.CIDRs {
-		ports, err := ts.blocks.store(c.Ports, source.Everyone)
-		if err != nil {
-			return nil, fmt.Errorf("store %s: %w", c.CIDR, err)
+	if number == 0 {
+		var err error
+		if t.number, err = ts.names.number(guestKindKIND_TABLE, name); err != nil {
+			ts.free(t)
+			return nil, err
 		}
-		key := prefixKey(number, c.CIDR)
-		*ts.writes++
-		if err := ts.prefixes.Put(key, ports); err != nil {
-			ts.blocks.release(ports)
-			return nil, fmt.Errorf("store %s: %w", c.CIDR, full(err, ts.prefixes))
-		}
-		t.prefixes[key] = ports
 	}
 	*ts.writes++
-	if err := ts.names.put(guestKindKIND_TABLE, name, number); err != nil {
-		return nil, err
-	}
-	t.name = nameKey(guestKindKIND_TABLE, name)
+	ts.byNumber[t.number] = t
 	return ts.known(source, t), nil
+}
+
+// build writes what a table allows CIDRs.
+func (ts *tables) build(t *table, source *ruleset.Table) error {
+	ipv4, ipv6 := newFlat(true), newFlat(false)
+	for _, c := range source.CIDRs {
+		ports, err := ts.ports.store(c.Ports, source.Everyone)
+		if err != nil {
+			return fmt.Errorf("store %s: %w", c.CIDR, err)
+		}
+		t.ports = append(t.ports, ports)
+		// The longest CIDR stands for all that hold it.
+		family := ipv6
+		if c.CIDR.Addr().Is4() {
+			family = ipv4
+		}
+		first, last := bounds(c.CIDR)
+		family.add(first, last, func(uint32) uint32 { return uint32(ports) })
+	}
+	var err error
+	if t.cidrs, t.block, err = addressTrees(ts.pool, ipv4, ipv6); err != nil {
+		return fmt.Errorf("store %d CIDRs: %w", len(source.CIDRs), err)
+	}
+	return nil
 }
 
 // known remembers which pointer means the table, the newest of those that do.
@@ -138,70 +116,132 @@ func (ts *tables) known(source *ruleset.Table, t *table) *table {
 	return t
 }
 
-// add makes sure that the table says what it allows to the members or addresses of a set.
-func (ts *tables) add(t *table, number uint32) error {
-	if _, ok := t.sets[number]; ok {
-		return nil
-	}
-	of := ts.sets[number]
-	allowed := t.source.PortsOf(of.groups)
-	if of.lists != nil {
-		allowed = t.source.PortsOfLists(of.lists)
-	}
-	ports, err := ts.blocks.store(allowed, t.source.Everyone)
-	if err != nil {
-		return err
-	}
-	if ports.Count != 0 {
-		*ts.writes++
-		if err := ts.setPorts.Put(guestSetKey{Table: t.number, Set: number}, ports); err != nil {
-			ts.blocks.release(ports)
-			return fmt.Errorf("store a member set: %w", full(err, ts.setPorts))
+// complete makes sure that the table says what it allows to each set, and returns its root's line.
+func (ts *tables) complete(t *table) (uint32, error) {
+	var last root
+	if n := len(t.roots); n > 0 {
+		if last = t.roots[n-1]; last.upTo == ts.sets.born {
+			return last.line, nil
 		}
 	}
-	t.sets[number] = ports
+	type allowed struct {
+		set   uint32
+		ports []ruleset.Interval
+	}
+	var all []allowed
+	next := root{line: last.line, sets: last.sets, upTo: ts.sets.born}
+	for _, number := range ts.sets.since(last.upTo) {
+		of := &ts.sets.of[number]
+		ports := t.source.PortsOf(of.groups)
+		if of.lists != nil {
+			ports = t.source.PortsOfLists(of.lists)
+		}
+		if len(ports) != 0 {
+			all = append(all, allowed{number, ports})
+			next.sets = max(next.sets, number+1)
+		}
+	}
+	if next.line == 0 || next.sets > last.sets {
+		// Room for as many again: sets that come one by one shall not copy it each time.
+		if next.sets > last.sets {
+			next.sets = (2*next.sets + wordsInLine - 1) / wordsInLine * wordsInLine
+		}
+		lines := next.lines()
+		line, err := ts.pool.alloc(lines)
+		if err != nil {
+			return 0, err
+		}
+		next.line = line
+		*(*guestTable)(unsafe.Pointer(ts.pool.line(line))) = guestTable{Cidrs: t.cidrs, Sets: next.sets}
+		for i := uint32(1); i < lines; i++ {
+			*ts.pool.line(line + i) = guestLine{}
+		}
+		for set := range last.sets {
+			ports := *ts.place(last, set)
+			ts.ports.hold(tree(ports))
+			*ts.place(next, set) = ports
+		}
+		t.roots = append(t.roots, next)
+		*ts.writes++
+	}
+	for _, a := range all {
+		ports, err := ts.ports.store(a.ports, t.source.Everyone)
+		if err != nil {
+			return 0, fmt.Errorf("store what a set is allowed: %w", err)
+		}
+		*ts.place(next, a.set) = uint32(ports)
+		*ts.writes++
+	}
+	t.roots[len(t.roots)-1] = next
+	return next.line, nil
+}
+
+const wordsInLine = uint32(len(guestLine{}.Words))
+
+// lines is how many lines a root takes, with its port sets.
+func (r root) lines() uint32 { return 1 + r.sets/wordsInLine }
+
+// place is where a root has the port set of a set.
+func (ts *tables) place(r root, set uint32) *uint32 {
+	return &ts.pool.line(r.line + 1 + set/wordsInLine).Words[set%wordsInLine]
+}
+
+// retain frees the tables and roots that are not in force, and the sets that are not kept. No packet
+// may look at them any more.
+func (ts *tables) retain(inForce func(number uint32) bool, isRoot func(line uint32) bool, keepSet func(number uint32) bool) error {
+	for _, t := range ts.byNumber {
+		t.roots = slices.DeleteFunc(t.roots, func(r root) bool {
+			if isRoot(r.line) {
+				return false
+			}
+			ts.freeRoot(r)
+			return true
+		})
+		if inForce(t.number) {
+			continue
+		}
+		if err := ts.names.forget(t.name); err != nil {
+			return err
+		}
+		ts.free(t)
+		delete(ts.byNumber, t.number)
+		delete(ts.bySource, t.source)
+	}
+	gone := ts.sets.unkept(keepSet)
+	if len(gone) == 0 {
+		return nil
+	}
+	for _, t := range ts.byNumber {
+		for _, r := range t.roots {
+			for _, set := range gone {
+				if set < r.sets {
+					place := ts.place(r, set)
+					ts.ports.release(tree(*place))
+					*place = 0
+				}
+			}
+		}
+	}
+	ts.sets.drop(gone)
 	return nil
 }
 
-// retain frees the tables and sets that are not kept. No packet may look at them any more.
-func (ts *tables) retain(keepTable, keepSet func(number uint32) bool) error {
-	for _, t := range ts.byNumber {
-		gone := !keepTable(t.number)
-		if gone {
-			// The name goes first: what is left without one is half-built.
-			if err := ts.names.forget(t.name); err != nil {
-				return err
-			}
-			delete(ts.bySource, t.source)
-		}
-		for number, ports := range t.sets {
-			if !gone && keepSet(number) {
-				continue
-			}
-			if ports.Count != 0 {
-				*ts.writes++
-				if err := deleteKey(ts.setPorts, guestSetKey{Table: t.number, Set: number}); err != nil {
-					return fmt.Errorf("free a member set: %w", err)
-				}
-			}
-			ts.blocks.release(ports)
-			delete(t.sets, number)
-		}
-		if !gone {
-			continue
-		}
-		for key, ports := range t.prefixes {
-			*ts.writes++
-			if err := deleteKey(ts.prefixes, key); err != nil {
-				return fmt.Errorf("free a prefix: %w", err)
-			}
-			ts.blocks.release(ports)
-			delete(t.prefixes, key)
-		}
-		delete(ts.byNumber, t.number)
+func (ts *tables) freeRoot(r root) {
+	for set := range r.sets {
+		ts.ports.release(tree(*ts.place(r, set)))
 	}
-	maps.DeleteFunc(ts.sets, func(number uint32, _ set) bool { return !keepSet(number) })
-	return nil
+	ts.pool.release(r.line, r.lines())
+}
+
+func (ts *tables) free(t *table) {
+	for _, r := range t.roots {
+		ts.freeRoot(r)
+	}
+	for _, ports := range t.ports {
+		ts.ports.release(ports)
+	}
+	ts.pool.release(t.block.first, t.block.count)
+	t.roots, t.ports, t.block = nil, nil, span{}
 }
 
 // tableName is a hash of all that a table allows: equal tables are stored once, and the next agent
@@ -270,14 +310,6 @@ func delegatedKey(scope uint32, p netip.Prefix) (guestAddressKey, error) {
 	key := addressKey(scope, p.Addr())
 	key.Family |= guestFamilyFAMILY_DELEGATED
 	return key, nil
-}
-
-// prefixBits is PREFIX_BITS: table and family are matched whole.
-const prefixBits = 64
-
-func prefixKey(table uint32, p netip.Prefix) guestPrefixKey {
-	family, words := address(p.Addr())
-	return guestPrefixKey{Bits: prefixBits + uint32(p.Bits()), Table: table, Family: family, Address: words}
 }
 
 // full says which map an error is about, when it means that the map is full.

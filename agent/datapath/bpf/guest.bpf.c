@@ -31,6 +31,7 @@
 #include "reason.h"
 #include "maps.h"
 #include "pool.h"
+#include "tree.h"
 #include "packet.h"
 #include "checksum.h"
 #include "link.h"
@@ -52,6 +53,11 @@ const volatile struct {
 	struct fragment_key fragment_key;
 	struct fragment fragment;
 	struct line line;
+	struct tree_node tree_node;
+	struct tree_leaf tree_leaf;
+	struct wide_node wide_node;
+	struct wide_leaf wide_leaf;
+	struct table table;
 } twins;
 
 /* For tests: the verdict goes into the packet's control block. The verifier removes it elsewhere. */

@@ -21,14 +21,9 @@ enum limit {
 	CHUNK_LINES = 1 << 14,	 /* of the pool: 1 MiB */
 	MAX_CHUNKS = 1 << 12,
 	MAX_LOW_IFINDEX = 1 << 16, /* those below are found without a hash */
-	MAX_INTERVALS = 1 << 20, /* over all tables; blocks of equal content are stored once */
-	MAX_SEARCH_STEPS = 12,	 /* of the search in one block */
-	MAX_BLOCK = 1 << 11,	 /* intervals in one block: 2^(steps - 1) */
-	MAX_PREFIXES = 1 << 20,	 /* over all tables */
+	MAX_TREE_LEVELS = 8,	 /* of a search tree */
 	MAX_MEMBER_ADDRESSES = 1 << 20,
-	MAX_SET_PORTS = 1 << 18,     /* pairs of a table and a member set */
 	MAX_ENI_ADDRESSES = 1 << 16, /* own addresses, delegated prefixes and routers */
-	MAX_LIST_CIDRS = 1 << 20,    /* over all prefix lists; one that is in several counts once */
 	MAX_CONNECTIONS = 1 << 15,   /* of one ENI, by default: Options say otherwise */
 	MAX_HALF_OPEN = 1 << 13,     /* of one ENI, with untracked flows; by default */
 	MAX_FRAGMENTED = 1 << 10,    /* packets of one ENI of which more fragments may come */
@@ -53,19 +48,75 @@ struct address {
 
 /* ---- what the agent writes ---- */
 
-struct state {
-	__u64 layout;	   /* LAYOUT; stays the first field of the first map in every layout */
-	__u64 epoch;	   /* its lowest bit chooses; the agent adds 1 */
-	__u64 revision[2]; /* of the tables, by epoch */
-	__u64 test_clock;  /* jiffies, where test_clock is set; for tests */
-	__u64 test_excused; /* reasons, as bits, for which nothing is dropped, where test_excuses is */
-};
-
 /* The pool is memory in lines, which the agent writes and programs read by number: see pool.h. */
 struct line {
 	__u32 words[16];
 };
 _Static_assert(sizeof(struct line) == 64, "one cache line");
+
+/* A search tree gives each number of its space a value. The space is cut into ranges, of which the last
+ * number is kept, their end, but that of the last range, which is the last number of the space: a line's
+ * ends that are not used are that number too. Which range holds a number is how many ends are below
+ * it. Children are lines that follow each other, and all leaves are equally deep. A tree is referred to
+ * as its root's line << 4 | levels; 0 is the tree that has 0 for every number.
+ */
+#define TREE_LEVELS_BITS 4
+
+struct tree_node {
+	__u32 ends[15];
+	__u32 child; /* line of the first */
+};
+
+struct tree_leaf {
+	__u32 ends[7];
+	__u32 uses; /* the agent's own */
+	__u32 values[8];
+};
+
+/* The same for numbers of 64 bits. */
+struct wide_node {
+	__u64 ends[7];
+	__u32 child;
+	__u32 pad;
+};
+
+struct wide_leaf {
+	__u64 ends[5];
+	__u32 values[6];
+};
+_Static_assert(sizeof(struct tree_node) == sizeof(struct line), "one line");
+_Static_assert(sizeof(struct tree_leaf) == sizeof(struct line), "one line");
+_Static_assert(sizeof(struct wide_node) == sizeof(struct line), "one line");
+_Static_assert(sizeof(struct wide_leaf) == sizeof(struct line), "one line");
+
+/* What addresses have, by trees over the number that an IPv4 address is, and the upper half of an IPv6
+ * address. A value of the latter with LOWER_HALF refers to a tree over the lower half.
+ */
+struct address_trees {
+	__u32 ipv4;
+	__u32 ipv6;
+};
+#define LOWER_HALF (1U << 31)
+
+/* One direction of a set of groups. A port set is a tree over protocol << 16 | port; its values are
+ * numbers of rules, with FOR_EVERYONE, and 0 where no rule allows anything.
+ */
+struct table {
+	struct address_trees cidrs; /* the port set of the longest CIDR that holds the address */
+	__u32 sets;		    /* numbers below have a port set: words of the lines after this one */
+	__u32 pad[13];
+};
+#define FOR_EVERYONE (1U << 31) /* the rule's peer is 0.0.0.0/0 or ::/0 */
+_Static_assert(sizeof(struct table) == sizeof(struct line), "one line");
+
+struct state {
+	__u64 layout;	   /* LAYOUT; stays the first field of the first map in every layout */
+	__u64 epoch;	   /* its lowest bit chooses; the agent adds 1 */
+	__u64 revision[2]; /* of the tables, by epoch */
+	struct address_trees lists[2]; /* by epoch: number of the set of prefix lists that hold an address */
+	__u64 test_clock;  /* jiffies, where test_clock is set; for tests */
+	__u64 test_excused; /* reasons, as bits, for which nothing is dropped, where test_excuses is */
+};
 
 /* All timeouts are in jiffies. */
 struct timeouts {
@@ -100,6 +151,7 @@ enum eni_flag {
 
 struct eni_config {
 	__u64 tables; /* ingress << 32 | egress, one aligned word read once per packet; 0: closed */
+	__u64 roots;  /* the lines of these tables in the pool: ingress << 32 | egress */
 	__u32 domain;
 	enum eni_flag flags;
 	__u8 mac[6];
@@ -112,7 +164,7 @@ struct eni_config {
 	__be32 own4;
 	__u32 pad2;
 };
-_Static_assert(sizeof(struct eni_config) == 96, "shared with Go");
+_Static_assert(sizeof(struct eni_config) == 104, "shared with Go");
 
 /* What a device carries; one slot per device. Slot 0 is every device that nobody knows. */
 struct eni {
@@ -120,7 +172,7 @@ struct eni {
 	__u32 pad;
 	struct eni_config config[2]; /* by epoch */
 };
-_Static_assert(sizeof(struct eni) == 200, "shared with Go");
+_Static_assert(sizeof(struct eni) == 216, "shared with Go");
 
 /* How a device is filtered, so that the next agent finds it. */
 enum device_mode {
@@ -164,53 +216,6 @@ enum role {
 	ROLE_ROUTER = 2, /* of the ENI's subnet */
 };
 
-struct prefix_key {
-	__u32 bits; /* PREFIX_BITS and those of the prefix */
-	__u32 table;
-	enum family family;
-	struct address address;
-};
-#define PREFIX_BITS 64
-_Static_assert(sizeof(struct prefix_key) == 28, "shared with Go");
-
-struct set_key {
-	__u32 table;
-	__u32 set; /* of groups or of prefix lists: their numbers differ */
-};
-
-struct list_key {
-	__u32 bits; /* LIST_BITS and those of the CIDR */
-	enum family family;
-	struct address address;
-};
-#define LIST_BITS 32
-_Static_assert(sizeof(struct list_key) == 24, "shared with Go");
-
-/* The set of prefix lists that hold a CIDR, by epoch. A trie replaces an element as a whole, and its
- * memory after a grace period alone: there is no need of by_epoch's lock. A lookup ends at the longest
- * CIDR, so one that only the other epoch knows says here what the next shorter one does.
- */
-struct list_sets {
-	__u32 of[2];
-};
-
-/* A block of the intervals: sorted, disjoint. */
-struct ports {
-	__u32 first;
-	__u32 count;
-};
-
-enum interval_flag {
-	INTERVAL_EVERYONE = 1 << 0, /* the rule's peer is 0.0.0.0/0 or ::/0 */
-};
-
-struct interval {
-	__u32 from; /* protocol << 16 | port, inclusive */
-	__u32 to;
-	__u32 rule;
-	enum interval_flag flags;
-};
-
 /* The first 16 bytes of a hash of kind and name. All zero: the last number that was reserved. */
 struct name_key {
 	__u8 hash[16];
@@ -220,10 +225,8 @@ enum kind {
 	KIND_LAST = 0, /* the counter itself */
 	KIND_ENI = 1,
 	KIND_DOMAIN = 2,
-	KIND_TABLE = 3, /* written once the table is whole */
-	KIND_SET = 4,
+	KIND_TABLE = 3,
 	KIND_MEMBER = 5,
-	KIND_LIST_SET = 6,
 };
 
 struct name {
@@ -481,45 +484,6 @@ struct {
 	__type(value, struct by_epoch);
 	PINNED;
 } member_sets SEC(".maps");
-
-/* What a table allows the members of a set of groups, or the addresses in a set of prefix lists. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_SET_PORTS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct set_key);
-	__type(value, struct ports);
-	PINNED;
-} set_ports SEC(".maps");
-
-/* Which prefix lists hold an address: one trie for all tables. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, MAX_LIST_CIDRS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct list_key);
-	__type(value, struct list_sets);
-	PINNED;
-} lists SEC(".maps");
-
-/* What a table allows a prefix; the longest stands for all that contain the address. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, MAX_PREFIXES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct prefix_key);
-	__type(value, struct ports);
-	PINNED;
-} prefixes SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_INTERVALS);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct interval);
-	PINNED;
-} intervals SEC(".maps");
 
 /* Established connections of one ENI: bounded, never displaced. */
 struct connection_map {

@@ -1,0 +1,158 @@
+package datapath
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash/maphash"
+	"unsafe"
+
+	"github.com/sallyport/sallyport/ruleset"
+)
+
+// portSets keeps what peers may send or receive: trees over protocol<<16|port, each content once. It
+// writes lines that no packet reads yet; release is for after a grace period.
+type portSets struct {
+	pool   *pool
+	seed   maphash.Seed
+	leaves map[uint64]tree // of one leaf, by its hash; it counts its uses itself
+	big    map[[sha256.Size]byte]*bigPortSet
+	bigAt  map[tree]*bigPortSet
+	ranges ranges[uint32] // the room for one list
+}
+
+type bigPortSet struct {
+	content [sha256.Size]byte
+	root    tree
+	block   span
+	uses    int
+}
+
+// forEveryone is FOR_EVERYONE.
+const forEveryone = uint32(1) << 31
+
+func newPortSets(p *pool) *portSets {
+	return &portSets{
+		pool: p, seed: maphash.MakeSeed(), leaves: map[uint64]tree{},
+		big: map[[sha256.Size]byte]*bigPortSet{}, bigAt: map[tree]*bigPortSet{},
+	}
+}
+
+// store returns the port set of a list of intervals, written now if it is new, and counts one use of
+// it. everyone has the rules that are for everybody.
+func (s *portSets) store(list []ruleset.Interval, everyone map[uint32]bool) (tree, error) {
+	if len(list) == 0 {
+		return 0, nil
+	}
+	r := &s.ranges
+	r.ends, r.values = r.ends[:0], r.values[:0]
+	next := uint32(0)
+	for _, v := range list {
+		if v.Rule >= forEveryone {
+			return 0, fmt.Errorf("the number %d of a rule does not fit", v.Rule)
+		}
+		if v.From > next {
+			r.add(v.From-1, 0)
+		}
+		value := v.Rule
+		if len(everyone) > 0 && everyone[v.Rule] {
+			value |= forEveryone
+		}
+		r.add(v.To, value)
+		next = v.To + 1
+	}
+	r.add(^uint32(0), 0)
+	if len(r.ends) > int(leafFanout) {
+		return s.storeBig(r)
+	}
+	var leaf guestTreeLeaf
+	putEnds(leaf.Ends[:], r.ends)
+	copy(leaf.Values[:], r.values)
+	hash := maphash.Comparable(s.seed, leaf)
+	found, known := s.leaves[hash]
+	if known {
+		there := s.leaf(found)
+		same := *there
+		if same.Uses = 0; same == leaf {
+			there.Uses++
+			return found, nil
+		}
+	}
+	line, err := s.pool.alloc(1)
+	if err != nil {
+		return 0, err
+	}
+	root := tree(line<<treeLevelsBits | 1)
+	leaf.Uses = 1
+	*s.leaf(root) = leaf
+	if !known { // else another one has the hash: this one is not shared
+		s.leaves[hash] = root
+	}
+	return root, nil
+}
+
+func (s *portSets) leaf(t tree) *guestTreeLeaf {
+	return (*guestTreeLeaf)(unsafe.Pointer(s.pool.line(uint32(t >> treeLevelsBits))))
+}
+
+func (s *portSets) storeBig(r *ranges[uint32]) (tree, error) {
+	content := make([]byte, 0, 8*len(r.ends))
+	for i, end := range r.ends {
+		content = binary.NativeEndian.AppendUint32(content, end)
+		content = binary.NativeEndian.AppendUint32(content, r.values[i])
+	}
+	key := sha256.Sum256(content)
+	if found := s.big[key]; found != nil {
+		found.uses++
+		return found.root, nil
+	}
+	b := &bigPortSet{content: key, block: span{count: r.lines()}, uses: 1}
+	var err error
+	if b.block.first, err = s.pool.alloc(b.block.count); err != nil {
+		return 0, err
+	}
+	if b.root, err = r.write(s.pool, b.block.first); err != nil {
+		s.pool.release(b.block.first, b.block.count)
+		return 0, err
+	}
+	s.big[key], s.bigAt[b.root] = b, b
+	return b.root, nil
+}
+
+// isLeaf says that a port set is one leaf.
+func isLeaf(t tree) bool { return t&(1<<treeLevelsBits-1) == 1 }
+
+// hold counts one more use of a port set.
+func (s *portSets) hold(t tree) {
+	switch {
+	case t == 0:
+	case isLeaf(t):
+		s.leaf(t).Uses++
+	default:
+		s.bigAt[t].uses++
+	}
+}
+
+// release takes one use back; the last one frees the port set.
+func (s *portSets) release(t tree) {
+	switch {
+	case t == 0:
+	case isLeaf(t):
+		leaf := s.leaf(t)
+		if leaf.Uses--; leaf.Uses > 0 {
+			return
+		}
+		if hash := maphash.Comparable(s.seed, *leaf); s.leaves[hash] == t {
+			delete(s.leaves, hash)
+		}
+		s.pool.release(uint32(t>>treeLevelsBits), 1)
+	default:
+		b := s.bigAt[t]
+		if b.uses--; b.uses > 0 {
+			return
+		}
+		delete(s.bigAt, t)
+		delete(s.big, b.content)
+		s.pool.release(b.block.first, b.block.count)
+	}
+}
