@@ -33,6 +33,8 @@ type older struct {
 	maps      map[string]*ebpf.Map
 	intervals uint32 // written so far
 	open      stream // a TCP connection whose rule is gone
+
+	observeUntil uint64 // jiffies: of guests that filter tells of
 }
 
 type (
@@ -65,7 +67,8 @@ type (
 		Bits, Table, Family uint32
 		Address             [16]byte
 	}
-	olderDevice struct {
+	olderInterval struct{ From, To, Rule, Flags uint32 }
+	olderDevice   struct {
 		Ifindex, Mode uint32
 		Name          [16]byte
 		ENI           [32]byte
@@ -169,7 +172,7 @@ func (l *older) private(name string) *ebpf.Map {
 // filter tells the maps of a guest and its device.
 func (l *older) filter(g olderGuest, flags ...uint32) {
 	l.t.Helper()
-	config := layout3EniConfig{layout2EniConfig: layout2EniConfig{Tables: g.tables, Domain: 1, Flags: 1, MAC: g.mac}}
+	config := layout3EniConfig{layout2EniConfig: layout2EniConfig{Tables: g.tables, Domain: 1, Flags: 1, MAC: g.mac}, ObserveUntil: l.observeUntil}
 	for _, flag := range flags {
 		config.Flags |= flag
 	}
@@ -257,15 +260,25 @@ func (l *older) put(name string, key, value any) {
 // allow lets a table allow ports of a prefix, in ascending order.
 func (l *older) allow(table uint32, cidr string, rule uint32, ports ...[2]uint32) {
 	l.t.Helper()
-	first := l.intervals
+	var intervals []olderInterval
 	for _, p := range ports {
-		l.put("intervals", l.intervals, [4]uint32{p[0], p[1], rule, 0})
-		l.intervals++
+		intervals = append(intervals, olderInterval{p[0], p[1], rule, 0})
 	}
+	l.write(table, cidr, intervals...)
+}
+
+// write gives a prefix of a table its block of intervals.
+func (l *older) write(table uint32, cidr string, block ...olderInterval) {
+	l.t.Helper()
 	prefix := netip.MustParsePrefix(cidr)
 	key := olderPrefix{Bits: 64 + uint32(prefix.Bits()), Table: table, Family: 4}
 	copy(key.Address[:], prefix.Addr().AsSlice())
-	l.put("prefixes", key, [2]uint32{first, uint32(len(ports))})
+	first := l.intervals
+	for _, i := range block {
+		l.put("intervals", l.intervals, i)
+		l.intervals++
+	}
+	l.put("prefixes", key, [2]uint32{first, uint32(len(block))})
 }
 
 func (l *older) attachOlder(ifindex int, programs *ebpf.Collection, mode datapath.Mode) {
@@ -415,7 +428,7 @@ func upgradeWaits(t *testing.T, layout uint64) {
 			l.do(func() { tt.do(l) })
 			arrives := func(when string, passes bool) {
 				t.Helper()
-				if got := l.arrives(); got != passes {
+				if got := l.arrives(1000, openPort); got != passes {
 					t.Errorf("%s a packet arrives: %v, want %v", when, got, passes)
 				}
 			}
@@ -504,15 +517,15 @@ func upgradeBegunAgain(t *testing.T, layout uint64) {
 	}
 }
 
-// arrives sends a word from eniA's guest to eniB's and says whether it comes.
-func (l *older) arrives() bool {
+// arrives sends a word from a port of eniA's guest to one of eniB's and says whether it comes.
+func (l *older) arrives(from, to uint16) bool {
 	l.t.Helper()
 	var sender, receiver net.PacketConn
 	for _, of := range []struct {
 		at   streamtest.End
 		port uint16
 		c    *net.PacketConn
-	}{{l.a, 1000, &sender}, {l.b, openPort, &receiver}} {
+	}{{l.a, from, &sender}, {l.b, to, &receiver}} {
 		must(l.t, streamtest.In(of.at.NS, func() (err error) {
 			*of.c, err = net.ListenPacket("udp4", netip.AddrPortFrom(of.at.Addr, of.port).String())
 			return err

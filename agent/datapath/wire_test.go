@@ -150,8 +150,10 @@ func (g *guest) dial(to netip.AddrPort) stream {
 }
 
 // echo says whether a byte comes back within some seconds.
-func (s stream) echo() error {
-	must(s.t, s.conn.SetDeadline(time.Now().Add(5*time.Second)))
+func (s stream) echo() error { return s.echoFor(5 * time.Second) }
+
+func (s stream) echoFor(wait time.Duration) error {
+	must(s.t, s.conn.SetDeadline(time.Now().Add(wait)))
 	b := []byte{1}
 	if _, err := s.conn.Write(b); err != nil {
 		return err

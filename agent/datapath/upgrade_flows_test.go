@@ -1,0 +1,209 @@
+package datapath_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/agent/datapath"
+	"github.com/sallyport/sallyport/agent/datapath/streamtest"
+	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// What layout 3 knew and layout 2 did not: rules that are counted, flows that nobody tracks, and observed
+// ones. Rules of eniB: tracked lets in eniA's subnet, web everybody, all lets everything out.
+const (
+	flowsTracked, flowsWeb, flowsAll = olderRuleIn, 33, 34
+	flowsWebPort, flowsObservedPort  = 8080, 5000
+
+	layout3Everyone      = 1 << 0  // INTERVAL_EVERYONE
+	layout3OpenEgressTCP = 1 << 12 // ENI_OPEN_EGRESS_TCP4
+)
+
+// flows are those that an agent of layout 3 left.
+type flows struct {
+	*older
+	tracked, untracked stream
+	packets            map[uint32]uint64 // by rule of eniB, so far
+	observed           uint64
+}
+
+func newFlows(t *testing.T) *flows {
+	t.Helper()
+	f := &flows{older: newBareOlder(t, 3, datapath.Options{})}
+	for i, rule := range []uint32{flowsWeb, flowsAll} {
+		f.put("rule_slots", [2]uint32{olderB, rule}, uint32(olderPlaceIn+1+i))
+	}
+	guests := olderGuests()
+	f.filter(guests[0])
+	f.observeUntil = 1 << 62 // jiffies: for good
+	f.filter(guests[1], layout3OpenEgressTCP)
+	f.allow(olderOutOfA, "0.0.0.0/0", olderRuleOut, ports(vpc.TCP, 0, 1<<16), ports(vpc.UDP, 0, 1<<16))
+	all := ports(vpc.TCP, 0, 1<<16)
+	f.write(olderOutOfB, "0.0.0.0/0", olderInterval{all[0], all[1], flowsAll, layout3Everyone})
+	tracked, web := ports(vpc.TCP, 80, 1), ports(vpc.TCP, flowsWebPort, 1)
+	f.write(olderIntoB, "10.0.0.0/24", olderInterval{tracked[0], tracked[1], flowsTracked, 0}, olderInterval{web[0], web[1], flowsWeb, layout3Everyone})
+	f.tracked, f.untracked = f.dial(80), f.dial(flowsWebPort)
+	f.write(olderIntoB, "10.0.0.0/24", olderInterval{web[0], web[1], flowsWeb, layout3Everyone})
+	for range 10 {
+		f.talk("before")
+	}
+	f.put("event_budgets", uint32(olderSlotOfB), [2]uint64{0, 7})
+	f.packets = map[uint32]uint64{}
+	for rule, place := range map[uint32]uint32{flowsTracked: olderPlaceIn, flowsWeb: olderPlaceIn + 1} {
+		var cpus [][5]uint64
+		must(t, f.maps["rule_counts"].Lookup(place, &cpus))
+		for _, c := range cpus {
+			f.packets[rule] += c[0]
+		}
+		if f.packets[rule] < 10 {
+			t.Fatalf("layout 3 has counted %d packets of rule %d", f.packets[rule], rule)
+		}
+	}
+	var cpus [][]byte
+	must(t, f.maps["counters"].Lookup(uint32(2*olderSlotOfB), &cpus))
+	for _, c := range cpus {
+		f.observed += binary.NativeEndian.Uint64(c[32*8:])
+	}
+	if f.observed < 10 {
+		t.Fatalf("layout 3 has counted %d observed packets", f.observed)
+	}
+	return f
+}
+
+// talk has each flow carry something.
+func (f *flows) talk(when string) {
+	f.t.Helper()
+	if err := f.tracked.echo(); err != nil {
+		f.t.Errorf("%s: the tracked connection: %v", when, err)
+	}
+	if err := f.untracked.echo(); err != nil {
+		f.t.Errorf("%s: the untracked flow: %v", when, err)
+	}
+	if err := f.observe(); err != nil {
+		f.t.Errorf("%s: the observed flow: %v", when, err)
+	}
+}
+
+func (f *flows) observe() error {
+	return streamtest.Exchange(f.a, f.b, trackedSource, flowsObservedPort, 1)
+}
+
+// flowsView says what the maps of layout 3 did: the rule of the tracked connection is gone.
+func flowsView(web bool, observe time.Time) *ruleset.View {
+	v := gapViews()[0]
+	numbered := func(r vpc.Rule, n uint32) vpc.Rule { r.Number = n; return r }
+	v.Groups[sgA] = ruleset.Group{ID: sgA, Rules: []vpc.Rule{numbered(rule(true, vpc.AllProtocols, -1, -1, "0.0.0.0/0"), olderRuleOut)}}
+	rules := []vpc.Rule{numbered(rule(true, vpc.TCP, 0, 65535, "0.0.0.0/0"), flowsAll)}
+	if web {
+		rules = append(rules, numbered(rule(false, vpc.TCP, flowsWebPort, flowsWebPort, "0.0.0.0/0"), flowsWeb))
+	}
+	v.Groups[sgB] = ruleset.Group{ID: sgB, Rules: rules}
+	eni := v.ENIs[eniB]
+	eni.Observe = observe
+	v.ENIs[eniB] = eni
+	return v
+}
+
+// TestUpgradeFlows: what an upgrade from layout 3 carries over goes on as it does when an agent of the same
+// layout is restarted, wherever one dies in the middle.
+func TestUpgradeFlows(t *testing.T) {
+	t.Parallel()
+	t.Run("whole", func(t *testing.T) {
+		t.Parallel()
+		upgradeFlows(t, 0)
+	})
+	for done := range 5 {
+		t.Run(fmt.Sprintf("dead after step %d", done+1), func(t *testing.T) {
+			t.Parallel()
+			upgradeFlows(t, done+1)
+		})
+	}
+}
+
+func upgradeFlows(t *testing.T, dead int) {
+	f := newFlows(t)
+	before := time.Now()
+	f.host.open()
+	f.talk("while the older programs filter")
+	observed := flowsView(true, time.Now().Add(time.Hour))
+	if dead > 0 {
+		tables, members := f.compiler.Compile(observed)
+		f.do(func() { must(t, f.d.DieUpgrading(tables, members, dead)) })
+		f.talk("after a death")
+		for rule, c := range f.ruleCounts() { // by our programs, if they are on the device by then
+			f.packets[rule] = max(f.packets[rule], c.Packets)
+		}
+		f.restart()
+	}
+	f.apply(observed)
+	f.talk("after the upgrade")
+	for range 3 { // what nothing names any more goes with the second
+		_, err := f.d.Sweep()
+		must(t, err)
+	}
+	counts := f.ruleCounts()
+	for rule, least := range f.packets {
+		if c := counts[rule]; c.Packets <= least || c.First.After(before) {
+			t.Errorf("of rule %d there is counted %+v, want more than %d packets", rule, c, least)
+		}
+		if got := counts[rule].Connections; rule != flowsAll && got != 1 {
+			t.Errorf("rule %d has begun %d connections, want 1", rule, got)
+		}
+	}
+	f.talk("after sweeps")
+	for rule, c := range f.ruleCounts() {
+		if c.Packets <= counts[rule].Packets {
+			t.Errorf("packets that rule %d lets through are counted no more", rule)
+		}
+	}
+	list, err := f.d.Connections(eniB)
+	must(t, err)
+	for what, is := range map[string]func(datapath.Connection) bool{
+		"the tracked connection": func(c datapath.Connection) bool { return c.Established && c.Rule == flowsTracked && c.Revision == 7 },
+		"the untracked flow":     func(c datapath.Connection) bool { return c.Untracked && c.Rule == flowsWeb },
+		"the observed flow":      func(c datapath.Connection) bool { return c.Observed && c.RemotePort == trackedSource },
+	} {
+		if !slices.ContainsFunc(list, func(c datapath.Connection) bool {
+			return is(c) && c.Packets[ruleset.Ingress] > 10 && c.Created.Before(before)
+		}) {
+			t.Errorf("%s is not what it was: %+v", what, list)
+		}
+	}
+	all, err := f.d.Counts()
+	must(t, err)
+	for _, c := range all {
+		if c.ENI == eniB && c.Direction == ruleset.Ingress && (c.LostEvents < 7 || c.Observed <= f.observed) {
+			t.Errorf("counted are %d observed packets and %d lost events, there were %d and 7", c.Observed, c.LostEvents, f.observed)
+		}
+	}
+
+	// And ends as it would have.
+	f.apply(flowsView(false, time.Time{}))
+	if err := f.tracked.echo(); err != nil {
+		t.Errorf("the tracked connection: %v", err)
+	}
+	if f.untracked.echoFor(300*time.Millisecond) == nil {
+		t.Error("the untracked flow outlives its rule")
+	}
+	if f.arrives(trackedSource, flowsObservedPort) {
+		t.Error("the observed flow outlives the observation")
+	}
+}
+
+// ruleCounts are those of eniB.
+func (f *flows) ruleCounts() map[uint32]datapath.RuleCount {
+	f.t.Helper()
+	list, err := f.d.RuleCounts()
+	must(f.t, err)
+	counts := map[uint32]datapath.RuleCount{}
+	for _, c := range list {
+		if c.ENI == eniB {
+			counts[c.Rule] = c
+		}
+	}
+	return counts
+}
