@@ -36,6 +36,14 @@ var bpfMutants = map[string][]mutant{
 	},
 	programs + "/guest.bpf.c": {
 		{
+			"a high ifindex has no slot", "TestHighIndex",
+			`	if (!slot) /* it is beyond the array */`, `	if (false)`,
+		},
+		{
+			"headers in pages are not looked for", "TestHeadersInPages",
+			`end - data < p->skb->len &&`, `false &&`,
+		},
+		{
 			"a fragmented IPv6 packet has headers before its protocol", "TestHostileTricks",
 			`if (p->part == PART_FIRST && p->l4 != p->payload)`, `if (false)`,
 		},
@@ -166,16 +174,30 @@ var bpfMutants = map[string][]mutant{
 	},
 	programs + "/link.h": {
 		{
+			"who has no address has 0.0.0.0", "TestZeroIsNobody",
+			`	if (is_zero(address))
+		return false;
+`, ``,
+		},
+		{
+			"an ENI has one address of each family", "TestVerdicts",
+			`return (config->flags & (ENI_OWN_OTHERS | ENI_OWN_PREFIXES)) &&`, `return false &&`,
+		},
+		{
+			"an IPv6 address is told by its first half", "TestPromise05Spoofing",
+			`is_same(address, &config->own6))`, `address->words[0] == config->own6.words[0])`,
+		},
+		{
 			"ARP may name another MAC than the frame", "TestVerdicts",
 			`if (!same_mac(arp->sender_mac, ((struct ethhdr *)data)->h_source))`, `if (false)`,
 		},
 		{
 			"ARP may claim any address", "TestPromise05Spoofing",
-			`return role_of(p, FAMILY_IPV4, &sender) == ROLE_OWN ? REASON_LINK : REASON_ARP;`, `return REASON_LINK;`,
+			`return is_own(p, FAMILY_IPV4, &sender) ? REASON_LINK : REASON_ARP;`, `return REASON_LINK;`,
 		},
 		{
 			"ARP may claim the router's address", "TestPromise05Spoofing",
-			`return role_of(p, FAMILY_IPV4, &sender) == ROLE_OWN ? REASON_LINK : REASON_ARP;`,
+			`return is_own(p, FAMILY_IPV4, &sender) ? REASON_LINK : REASON_ARP;`,
 			`return role_of(p, FAMILY_IPV4, &sender) ? REASON_LINK : REASON_ARP;`,
 		},
 		{
@@ -191,8 +213,8 @@ var bpfMutants = map[string][]mutant{
 		{
 			"any fe80 address is the guest's own", "TestVerdicts",
 			`return is_own_fe80(p, a);
-	return role_of`, `return true;
-	return role_of`,
+	return is_own`, `return true;
+	return is_own`,
 		},
 		{
 			"a guest may advertise any neighbour", "TestPromise05Spoofing",
@@ -272,15 +294,15 @@ var bpfMutants = map[string][]mutant{
 		{
 			"a guest may send from any address", "TestPromise05Spoofing",
 			`		if ((p->config->flags & ENI_SOURCE_DEST_CHECK) &&
-		    role_of(p, k->family, &k->local) != ROLE_OWN)
+		    !is_own(p, k->family, &k->local))
 			return REASON_SOURCE_ADDRESS;
 `, ``,
 		},
 		{
 			"the source is checked where it shall not be", "TestSourceDestCheckOff",
 			`if ((p->config->flags & ENI_SOURCE_DEST_CHECK) &&
-		    role_of(p, k->family, &k->local) != ROLE_OWN)
-			return REASON_SOURCE_ADDRESS;`, `if (role_of(p, k->family, &k->local) != ROLE_OWN)
+		    !is_own(p, k->family, &k->local))
+			return REASON_SOURCE_ADDRESS;`, `if (!is_own(p, k->family, &k->local))
 			return REASON_SOURCE_ADDRESS;`,
 		},
 		{
@@ -299,7 +321,15 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"no checksum is unwritten", "TestHostileTricks",
-			`!= CHECKSUM_PARTIAL)`, `!= 0 || true)`,
+			`BPF_CORE_READ_BITFIELD(skb, ip_summed) != CHECKSUM_PARTIAL`, `true`,
+		},
+		{
+			"no checksum is unwritten where the kernel is old", "TestUnwrittenChecksum",
+			`BPF_CORE_READ_BITFIELD_PROBED(skb, ip_summed) != CHECKSUM_PARTIAL`, `true`,
+		},
+		{
+			"where the sum begins is not looked at", "TestUnwrittenChecksum",
+			`start = skb->csum_start;`, `start = 0;`,
 		},
 		{
 			"a checksum may be written over the quotation of an ICMP error", "TestHostileTricks",
@@ -383,6 +413,10 @@ var bpfMutants = map[string][]mutant{
 		},
 	},
 	programs + "/packet.h": {
+		{
+			"IPv4's options are not pulled", "TestHeadersInPages",
+			`+ ((ip[0] & 0xf) << 2)`, `+ 20`,
+		},
 		{
 			"a routing header may have somewhere to go", "TestExtensionHeaders",
 			`if (header[3] != 0)`, `if (false)`,

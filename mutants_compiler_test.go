@@ -142,6 +142,11 @@ var goMutants = map[string][]mutant{
 	},
 	datapath + "/apply.go": {
 		{
+			"only the first address is an ENI's own", "TestVerdicts",
+			`			config.Flags |= guestEniFlagENI_OWN_OTHERS
+`, ``,
+		},
+		{
 			"the epoch is flipped before it is written", "TestPromise06NeverHalf",
 			`	before := d.writes
 	if err := d.build(t, m); err != nil {`, `	before := d.writes
@@ -257,6 +262,14 @@ var goMutants = map[string][]mutant{
 		},
 	},
 	datapath + "/attach.go": {
+		{
+			"a high ifindex is sought in the array", "TestHighIndex",
+			`	if uint32(ifindex) < d.objects.Slots.MaxEntries() {`, `	if true {`,
+		},
+		{
+			"a detached device keeps its slot", "TestHighIndex",
+			`	return d.objects.Slots.Put(uint32(ifindex), uint32(0))`, `	return nil`,
+		},
 		{
 			"a device with the index of another has its connections", "TestSameIndex",
 			`if known, err = d.isThere(&v); err == nil && !known {`, `if known, err = true, nil; err == nil && !known {`,

@@ -146,6 +146,27 @@ func TestImpossibleAddresses(t *testing.T) {
 	}
 }
 
+// TestZeroIsNobody: an ENI without an address of a family does not have the address of zeros.
+func TestZeroIsNobody(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, datapath.Options{})
+	h.attach(eniA)
+	for _, own := range []netip.Addr{own4, own6} {
+		v := view(allowAll()...)
+		eni := v.ENIs[eniA]
+		eni.Addresses = []netip.Addr{own}
+		v.ENIs[eniA] = eni
+		h.apply(v)
+		zero, remote := zero6, remote6
+		if own.Is6() {
+			zero, remote = zero4, remote4
+		}
+		h.want(eniA, ruleset.Ingress, tcp(remote, zero, 1, 80, syn), ruleset.ReasonDestinationAddress)
+		h.want(eniA, ruleset.Egress, tcp(zero, remote, 1, 80, syn), ruleset.ReasonSourceAddress)
+	}
+	h.want(eniA, ruleset.Egress, arp(1, mac, zero4, zero4), ruleset.ReasonARP)
+}
+
 // TestIPv4Options: a source route would lead past the address that was judged.
 func TestIPv4Options(t *testing.T) {
 	t.Parallel()
