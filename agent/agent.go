@@ -40,7 +40,7 @@ type Agent struct {
 
 	inForce atomic.Pointer[inForce] // nil: nothing yet
 
-	wanted chan []lab.Guest // cap 1: the newest wish
+	wanted chan wish // cap 1: the newest
 	ready  sync.Once
 }
 
@@ -76,7 +76,7 @@ func New(c Config) (*Agent, error) {
 		c: c, log: c.Log,
 		view:   &ruleset.View{},
 		guests: map[vpc.InstanceID]feed.Guest{},
-		wanted: make(chan []lab.Guest, 1),
+		wanted: make(chan wish, 1),
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
@@ -198,12 +198,20 @@ func (a *Agent) apply(_ context.Context, u *feed.Update) error {
 		a.ready.Do(a.c.Ready)
 		return nil
 	}
+	w := wish{labGuests(guests), u.Snapshot || len(u.Guests)+len(u.RemovedGuests) > 0}
 	select { // replaces a wish that was not looked at yet
-	case <-a.wanted:
+	case old := <-a.wanted:
+		w.other = w.other || old.other
 	default:
 	}
-	a.wanted <- labGuests(guests)
+	a.wanted <- w
 	return nil
+}
+
+// wish is the lab guests that there shall be.
+type wish struct {
+	guests []lab.Guest
+	other  bool // than those of the wish before
 }
 
 func labGuests(guests map[vpc.InstanceID]feed.Guest) []lab.Guest {
@@ -222,22 +230,29 @@ func labGuests(guests map[vpc.InstanceID]feed.Guest) []lab.Guest {
 	return gs
 }
 
-// runLab keeps the lab equal to the newest wish. The agent is ready once the first is fulfilled.
+// runLab keeps the lab equal to the newest wish. The agent is ready once the first is fulfilled. A change of
+// rules alone makes it look whether all is still there, but not at once: it would take the CPU from the
+// change, and look at every device of the host each time.
 func (a *Agent) runLab(ctx context.Context) error {
-	var wish []lab.Guest
-	retry := time.NewTimer(0)
-	<-retry.C
-	defer retry.Stop()
+	var w wish
+	var retry <-chan time.Time // nil: there is nothing to look at again
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case wish = <-a.wanted:
-		case <-retry.C:
+		case w = <-a.wanted:
+			if !w.other {
+				if retry == nil {
+					retry = time.After(labRetry)
+				}
+				continue
+			}
+		case <-retry:
 		}
-		if err := a.lab.Reconcile(ctx, wish); err != nil && ctx.Err() == nil {
+		retry = nil
+		if err := a.lab.Reconcile(ctx, w.guests); err != nil && ctx.Err() == nil {
 			a.log.Warn("lab guests are not as wanted yet, tries again", "err", oneLine(err))
-			retry.Reset(labRetry)
+			retry = time.After(labRetry)
 			continue
 		}
 		a.ready.Do(a.c.Ready)
