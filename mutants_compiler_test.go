@@ -318,28 +318,50 @@ var goMutants = map[string][]mutant{
 			`if same != [3]bool{} && same != [3]bool{true, true, true} {`, `if same == [3]bool{} && false {`,
 		},
 		{
-			"an upgrade puts its programs in force before it has tables", "TestUpgrade/tcx",
+			"an upgrade puts its programs in force before it has tables", "TestUpgrade/3/tcx",
 			`	slot, ok := d.upgrade.waiting[v.Ifindex]
 	return ok && d.upgrade.devices[slot].ENI == v.ENI`, `	return false`,
 		},
 		{
-			"an upgrade leaves connections behind", "TestUpgrade/tcx",
-			`[]func() error{d.carryConnections, d.replacePrograms, d.carryConnections, d.endUpgrade}`,
-			`[]func() error{d.replacePrograms, d.endUpgrade}`,
+			"an upgrade leaves connections behind", "TestUpgrade/3/tcx",
+			`[]func() error{d.placeRules, d.carryConnections, d.replacePrograms, d.carryConnections, d.endUpgrade}`,
+			`[]func() error{d.placeRules, d.replacePrograms, d.endUpgrade}`,
 		},
 		{
-			"an upgrade replaces programs before it has their connections", "TestUpgrade/tcx",
-			`[]func() error{d.carryConnections, d.replacePrograms, d.carryConnections, d.endUpgrade}`,
-			`[]func() error{d.replacePrograms, d.carryConnections, d.endUpgrade}`,
+			"an upgrade replaces programs before it has their connections", "TestUpgrade/3/tcx",
+			`[]func() error{d.placeRules, d.carryConnections, d.replacePrograms, d.carryConnections, d.endUpgrade}`,
+			`[]func() error{d.placeRules, d.replacePrograms, d.carryConnections, d.endUpgrade}`,
 		},
 		{
-			"a device that is closed during an upgrade keeps its older program", "TestUpgradeWaits/closed",
+			"a device that is closed during an upgrade keeps its older program", "TestUpgradeWaits/3/closed",
 			`return ok && d.upgrade.devices[slot].ENI == v.ENI`, `return ok || d.upgrade.devices[slot].ENI == v.ENI`,
+		},
+		{
+			"an upgrade begins to count rules anew", "TestUpgradeFlows/whole",
+			`		if r.slot == slot {`, `		if false && r.slot == slot {`,
+		},
+		{
+			"an upgrade forgets rules that live on in connections alone", "TestUpgradeFlows/whole",
+			`d.waitsIn(r.slot) && d.rules.at[key] == 0`, `false && d.waitsIn(r.slot) && d.rules.at[key] == 0`,
+		},
+		{
+			"an upgrade that is begun again takes counts back", "TestUpgradeFlows/dead_after_step_4",
+			`	if *n >= least {`, `	if *n == least {`,
+		},
+	},
+	datapath + "/layout3.go": {
+		{
+			"an upgrade leaves untracked and observed flows behind", "TestUpgradeFlows/whole",
+			`[]string{"connections", "half_open"} {`, `[]string{"connections"} {`,
+		},
+		{
+			"an upgrade counts the rules of connections at each other's places", "TestUpgradeFlows/whole",
+			`by.Rule, places[by.Counter]`, `by.Rule, by.Counter`,
 		},
 	},
 	datapath + "/layout2.go": {
 		{
-			"an upgrade names another rule than the one that admitted a connection", "TestUpgrade/tcx",
+			"an upgrade names another rule than the one that admitted a connection", "TestUpgrade/2/tcx",
 			`connection.By[direction].Rule = c.Rule`, `connection.By[direction].Rule = c.Rule + 1`,
 		},
 	},

@@ -202,7 +202,7 @@ func newMutantRunner(t *testing.T) *mutantRunner {
 }
 
 func (r *mutantRunner) command(t *testing.T, name string, args ...string) *exec.Cmd {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute) // tests have limits of their own
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = r.root

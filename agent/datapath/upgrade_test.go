@@ -337,11 +337,12 @@ var olderLayouts = []uint64{2, 3}
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	for _, layout := range olderLayouts {
-		for _, mode := range modes(t) {
-			name := fmt.Sprintf("%d, %s", layout, mode)
-			t.Run(name, func(t *testing.T) { upgrade(t, layout, mode, false) })
-			t.Run(name+", deaths", func(t *testing.T) { upgrade(t, layout, mode, true) })
-		}
+		t.Run(fmt.Sprint(layout), func(t *testing.T) {
+			for _, mode := range modes(t) {
+				t.Run(string(mode), func(t *testing.T) { upgrade(t, layout, mode, false) })
+				t.Run(string(mode)+", deaths", func(t *testing.T) { upgrade(t, layout, mode, true) })
+			}
+		})
 	}
 }
 
