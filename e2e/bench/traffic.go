@@ -36,7 +36,7 @@ const (
 	firstPacket     = "first packet of a flow"
 	deniedSender    = "denied by the sender's rules"
 	deniedReceiver  = "denied by the receiver's rules"
-	deniedOutside   = "the same, from outside"
+	deniedOutside   = "denied by the receiver's, from outside"
 	fromGuest       = "established, sendmmsg in the guest"
 )
 
