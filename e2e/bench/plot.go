@@ -159,6 +159,7 @@ func (t *table) panel(f family, name string, generator float64) panel {
 		if x.Name == fromGuest {
 			generator = 0
 		}
+		base := median(x.Values[unfiltered]) - generator
 		for _, c := range t.Candidates {
 			v := x.Values[c]
 			p.Bars = append(p.Bars, bar{
@@ -166,7 +167,11 @@ func (t *table) panel(f family, name string, generator float64) panel {
 			})
 		}
 		// Some candidates cost fifty times as much as the others.
-		p.Most = 6 * (median(x.Values[unfiltered]) - generator)
+		for _, b := range p.Bars {
+			if b.Value <= 8*base {
+				p.Most = max(p.Most, b.Value, b.High)
+			}
+		}
 	}
 	return p
 }
