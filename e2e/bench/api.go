@@ -96,12 +96,12 @@ func measureAPI(ctx context.Context, quickly bool, stderr io.Writer) (_ *apiFigu
 }
 
 // newAPIServer prepares a server with a world, which is not running yet; held is the memory of its State.
-func newAPIServer(ctx context.Context, size apiSizes, stderr io.Writer) (s *apiServer, world *apiWorld, held int64, err error) {
+func newAPIServer(ctx context.Context, size apiSizes, stderr io.Writer) (_ *apiServer, world *apiWorld, held int64, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	s = &apiServer{program: filepath.Join(filepath.Dir(self), "sallyport")}
+	s := &apiServer{program: filepath.Join(filepath.Dir(self), "sallyport")}
 	if s.dir, err = os.MkdirTemp("", "spt-bench-api-"); err != nil {
 		return nil, nil, 0, err
 	}

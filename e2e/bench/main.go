@@ -162,13 +162,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	writeText(stdout, r.header())
 	pages := map[string]string{}
+	var errs []error
 	for _, p := range parts {
 		if !slices.Contains(wanted, p.name) {
 			continue
 		}
 		before := len(r.Goals)
 		if err := p.run(ctx, s, r, stderr); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			// What was measured until then took its time, and is written.
+			errs = append(errs, fmt.Errorf("%s: %w", p.name, err))
+			break
 		}
 		var page strings.Builder
 		p.print(r, &page)
@@ -182,7 +185,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if !*strict {
 		missed = nil
 	}
-	var errs []error
 	if *file != "" {
 		errs = append(errs, r.write(*file))
 	}

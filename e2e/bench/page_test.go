@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -39,6 +42,25 @@ after
 	for _, broken := range []string{"", "<!-- bench packets -->\n", strings.Replace(docs, "end of", "end", 1)} {
 		if got, err := replaceBetween(broken, "packets", page); err == nil {
 			t.Errorf("in %q: got %q, want an error", broken, got)
+		}
+	}
+}
+
+// TestDocs holds the page of the documentation against what a run puts into it.
+func TestDocs(t *testing.T) {
+	const file = "../../docs/benchmarks.md"
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parts {
+		if _, err := replaceBetween(string(b), p.name, ""); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	for _, image := range regexp.MustCompile(`\]\((images/[^)]+)\)`).FindAllStringSubmatch(string(b), -1) {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(file), image[1])); err != nil {
+			t.Error(err)
 		}
 	}
 }
