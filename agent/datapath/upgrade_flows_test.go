@@ -2,7 +2,9 @@ package datapath_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -191,6 +193,26 @@ func upgradeFlows(t *testing.T, dead int) {
 	}
 	if f.arrives(trackedSource, flowsObservedPort) {
 		t.Error("the observed flow outlives the observation")
+	}
+}
+
+// TestUpgradePurged: what removes the filters removes both layouts of an upgrade that has begun.
+func TestUpgradePurged(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes(t) {
+		l := newOlder(t, 3, datapath.Options{Attach: mode})
+		l.host.open()
+		must(t, l.d.Close())
+		l.d = nil
+		l.do(func() { must(t, datapath.Purge(l.options.Pins)) })
+		if _, err := os.Stat(l.options.Pins); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %s is there still: %v", mode, l.options.Pins, err)
+		}
+		for end := time.Now().Add(time.Minute); !l.arrives(1000, shutIn); { // the kernel removes a link in its own time
+			if time.Now().After(end) {
+				t.Fatalf("%s: what no rule allowed does not arrive when there is no filter", mode)
+			}
+		}
 	}
 }
 
