@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -82,8 +83,8 @@ func compile(d Direction, groups []vpc.GroupID, rules []vpc.Rule) *Table {
 		Direction: d, Groups: groups, ids: map[uint32]vpc.RuleID{}, Everyone: map[uint32]bool{},
 		Lists: map[vpc.PrefixListID][]Interval{}, Peers: map[vpc.GroupID][]Interval{},
 	}
-	cidrs := map[netip.Prefix]bool{}
-	for _, r := range rules {
+	of := map[netip.Prefix][]int{} // the rules of a CIDR, in order of precedence
+	for i, r := range rules {
 		switch peer := r.Peer; {
 		case peer.Group != "":
 			t.Peers[peer.Group] = append(t.Peers[peer.Group], ports(r))
@@ -92,23 +93,31 @@ func compile(d Direction, groups []vpc.GroupID, rules []vpc.Rule) *Table {
 			t.Lists[peer.PrefixList] = append(t.Lists[peer.PrefixList], ports(r))
 			t.ids[r.Number] = r.ID
 		default:
-			cidrs[peer.CIDR] = true
+			of[peer.CIDR] = append(of[peer.CIDR], i)
 			if peer.CIDR.Bits() == 0 {
 				t.Everyone[r.Number] = true
 			}
 		}
 	}
-	for cidr := range cidrs {
-		// A longest match finds one prefix, so each holds what all that contain it allow.
-		var allowed []Interval
-		for _, r := range rules {
-			if c := r.Peer.CIDR; c.IsValid() && c.Bits() <= cidr.Bits() && c.Contains(cidr.Addr()) {
-				allowed = append(allowed, ports(r))
-			}
+	// A longest match finds one CIDR, so each holds what all that contain it allow: those come before it,
+	// and end before the next that is in none of them.
+	var holders []netip.Prefix
+	for _, cidr := range slices.SortedFunc(maps.Keys(of), netip.Prefix.Compare) {
+		for n := len(holders); n > 0 && !holders[n-1].Contains(cidr.Addr()); n-- {
+			holders = holders[:n-1]
+		}
+		holders = append(holders, cidr)
+		var which []int
+		for _, h := range holders {
+			which = append(which, of[h]...)
+		}
+		slices.Sort(which)
+		allowed := make([]Interval, len(which))
+		for k, i := range which {
+			allowed[k] = ports(rules[i])
 		}
 		t.CIDRs = append(t.CIDRs, CIDRPorts{CIDR: cidr, Ports: union(allowed)})
 	}
-	slices.SortFunc(t.CIDRs, func(a, b CIDRPorts) int { return a.CIDR.Compare(b.CIDR) })
 	for id, allowed := range t.Lists {
 		t.Lists[id] = union(allowed)
 	}
@@ -142,8 +151,12 @@ func ports(r vpc.Rule) Interval {
 }
 
 // union returns sorted, disjoint intervals that cover what the given ones cover. Where several do,
-// the first given one is named. Neighbours are joined only if they name the same rule.
+// the first given one is named. Neighbours are joined only if they name the same rule. The union of one
+// interval is the same slice.
 func union(in []Interval) []Interval {
+	if len(in) == 1 {
+		return in
+	}
 	// Cut the space at every border, then let each interval take the pieces that are still free.
 	cuts := make([]uint32, 0, 2*len(in))
 	for _, i := range in {
