@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
-
-	"github.com/cilium/ebpf"
 )
 
 // memoryRow is what one thing of a kind takes.
@@ -21,33 +20,42 @@ type memoryRow struct {
 
 // memoryUse is what there was at one time.
 type memoryUse struct {
-	maps      map[ebpf.MapID]uint64 // bytes of each map of the machine
-	available uint64                // bytes
+	maps      uint64 // bytes of the BPF maps that this process holds
+	available uint64 // bytes of the machine
 }
 
-func memoryNow() (memoryUse, error) {
-	u := memoryUse{maps: map[ebpf.MapID]uint64{}}
-	for id := ebpf.MapID(0); ; {
-		next, err := ebpf.MapGetNextID(id)
+func memoryNow() (u memoryUse, err error) {
+	const fds = "/proc/self/fdinfo"
+	entries, err := os.ReadDir(fds)
+	if err != nil {
+		return u, err
+	}
+	seen := map[string]bool{} // by id
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(fds, e.Name()))
 		if errors.Is(err, os.ErrNotExist) {
-			break
+			continue // it was the directory's own
 		}
 		if err != nil {
-			return u, fmt.Errorf("list the maps: %w", err)
+			return u, err
 		}
-		id = next
-		m, err := ebpf.NewMapFromID(id)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
+		var bytes uint64
+		id := ""
+		for line := range strings.Lines(string(b)) {
+			name, value, _ := strings.Cut(line, ":")
+			switch name {
+			case "map_id":
+				id = value
+			case "memlock":
+				if _, err := fmt.Sscan(value, &bytes); err != nil {
+					return u, fmt.Errorf("read what a map takes: %w", err)
+				}
+			}
 		}
-		if err != nil {
-			return u, fmt.Errorf("open map %d: %w", id, err)
+		if id != "" && !seen[id] {
+			seen[id] = true
+			u.maps += bytes
 		}
-		info, err := m.Info()
-		if err := errors.Join(err, m.Close()); err != nil {
-			return u, fmt.Errorf("ask map %d: %w", id, err)
-		}
-		u.maps[id], _ = info.Memlock()
 	}
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {
@@ -67,15 +75,7 @@ func memoryNow() (memoryUse, error) {
 
 // more is what this takes beyond what there was before, by both accounts.
 func (u memoryUse) more(before memoryUse) (accounted, available float64) {
-	for id, n := range u.maps {
-		accounted += float64(n) - float64(before.maps[id])
-	}
-	for id, n := range before.maps {
-		if _, ok := u.maps[id]; !ok {
-			accounted -= float64(n)
-		}
-	}
-	return accounted, float64(before.available) - float64(u.available)
+	return float64(u.maps) - float64(before.maps), float64(before.available) - float64(u.available)
 }
 
 // memory adds a row: what things take beyond what there was before, and beyond what there would be without
