@@ -33,7 +33,7 @@ type compiled struct {
 // Compile returns what the datapath is to enforce for a View. Members and Lists are the View's own
 // maps.
 func (c *Compiler) Compile(v *View) (Tables, Members) {
-	t := Tables{Revision: v.Revision, ENIs: make(map[vpc.InterfaceID]ENITables, len(v.ENIs)), Lists: v.Lists}
+	t := Tables{Revision: v.Revision, ENIs: make(map[vpc.InterfaceID]ENITables, len(v.ENIs)), Lists: v.Lists, Patch: v.patch}
 	next := make(map[tableKey]compiled, len(c.cache))
 	for id, eni := range v.ENIs {
 		groups := sortedSet(eni.Groups)

@@ -53,6 +53,7 @@ func (v *View) Apply(d Delta) (*View, error) {
 	if n.Members, err = patch(v.Members, d.Members, d.RemovedMembers, func(id vpc.InterfaceID, m Member) bool { return m.ID == id }); err != nil {
 		return nil, fmt.Errorf("members of delta to revision %d: %w", d.To, err)
 	}
+	n.patch = &MemberPatch{v.Members, n.Members, slices.AppendSeq(slices.Clone(d.RemovedMembers), maps.Keys(d.Members))}
 	anywhere := func(vpc.PrefixListID, []netip.Prefix) bool { return true } // a list does not say its id
 	if n.Lists, err = patch(v.Lists, d.Lists, d.RemovedLists, anywhere); err != nil {
 		return nil, fmt.Errorf("prefix lists of delta to revision %d: %w", d.To, err)
@@ -82,8 +83,10 @@ func patch[K ~string, V any](old, changed map[K]V, removed []K, fits func(K, V) 
 	if len(changed) == 0 && len(removed) == 0 && old != nil {
 		return old, nil // immutable, so shared
 	}
-	n := make(map[K]V, len(old)+len(changed))
-	maps.Copy(n, old)
+	n := maps.Clone(old)
+	if n == nil {
+		n = make(map[K]V, len(changed))
+	}
 	for k, v := range changed {
 		if !fits(k, v) {
 			return nil, fmt.Errorf("what is filed under %q has another id", k)

@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"net/netip"
+	"reflect"
 
 	"github.com/sallyport/sallyport/vpc"
 )
@@ -45,6 +46,7 @@ type Tables struct {
 	Revision int64
 	ENIs     map[vpc.InterfaceID]ENITables
 	Lists    map[vpc.PrefixListID][]netip.Prefix // the CIDRs of each list that a table names; as in a View
+	Patch    *MemberPatch                        // of the Members that come with them; nil: it is not known
 }
 
 // ENITables is an interface with its two tables. Pointers are shared between interfaces and kept
@@ -56,3 +58,23 @@ type ENITables struct {
 
 // Members is who is in which groups: stored once per host, used by all tables.
 type Members map[vpc.InterfaceID]Member
+
+// MemberPatch says in what two maps of Members differ, so that nobody has to compare all of them. It
+// knows the maps by identity, and holds on to them.
+type MemberPatch struct {
+	before, after Members
+	ids           []vpc.InterfaceID
+}
+
+// Between returns the members that may differ between two maps. ok is false if it does not know these.
+func (p *MemberPatch) Between(before, after Members) (ids []vpc.InterfaceID, ok bool) {
+	switch {
+	case sameMap(before, after):
+		return nil, true
+	case p != nil && sameMap(p.before, before) && sameMap(p.after, after):
+		return p.ids, true
+	}
+	return nil, false
+}
+
+func sameMap(a, b Members) bool { return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer() }

@@ -19,6 +19,8 @@ type View struct {
 	Groups   map[vpc.GroupID]Group
 	Members  map[vpc.InterfaceID]Member
 	Lists    map[vpc.PrefixListID][]netip.Prefix // sorted by address, then length; masked, none twice
+
+	patch *MemberPatch // from which View.Apply made Members; nil: it did not
 }
 
 // ENI is an interface bound to a device of this host.
