@@ -54,7 +54,7 @@ func (d *Datapath) apply(t ruleset.Tables, m ruleset.Members) error {
 	if m == nil {
 		m = ruleset.Members{}
 	}
-	d.applied, d.members = &t, m
+	d.applied, d.appliedMembers = &t, m
 	return d.finishUpgrade()
 }
 
@@ -69,13 +69,6 @@ func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 	}
 	enis := map[uint32]ready{} // by slot
 	observed := map[time.Time]bool{}
-	memberFlags := guestEniFlag(0)
-	for _, member := range m {
-		if len(member.Prefixes) > 0 {
-			memberFlags = guestEniFlagENI_MEMBER_PREFIXES
-			break
-		}
-	}
 	for slot, a := range d.slots {
 		if a.ENI == "" {
 			continue
@@ -86,7 +79,6 @@ func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 			if r.config, r.ingress, r.egress, err = d.buildENI(eni); err != nil {
 				return fmt.Errorf("build the tables of %s: %w", a.ENI, err)
 			}
-			r.config.Flags |= memberFlags
 			observed[instant(eni.Observe)] = true
 		}
 		enis[slot] = r
@@ -98,15 +90,17 @@ func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 	if err := d.buildLists(t.Lists); err != nil {
 		return fmt.Errorf("write prefix lists: %w", err)
 	}
-	if err := d.buildMembers(m); err != nil {
+	if err := d.buildMembers(m, t.Patch); err != nil {
 		return fmt.Errorf("write members: %w", err)
 	}
 	// Now that all sets are known that a packet can come from.
 	for slot, r := range enis {
 		if r.ingress != nil {
+			eni := d.slots[slot].ENI
 			if err := d.complete(&r.config, r.ingress, r.egress); err != nil {
-				return fmt.Errorf("build the tables of %s: %w", d.slots[slot].ENI, err)
+				return fmt.Errorf("build the tables of %s: %w", eni, err)
 			}
+			r.config.Domain = d.members.line(t.ENIs[eni].Domain, 1-d.epoch())
 			d.rules.place(d.enis[slot].Number, r.config.Tables, r.ingress, r.egress)
 		}
 		idle := &d.enis[slot].Config[1-d.epoch()]
@@ -141,9 +135,6 @@ func (d *Datapath) buildENI(eni ruleset.ENITables) (config guestEniConfig, ingre
 		return config, nil, nil, err
 	}
 	if egress, err = d.tables.find(eni.Egress); err != nil {
-		return config, nil, nil, err
-	}
-	if config.Domain, err = d.names.number(guestKindKIND_DOMAIN, string(eni.Domain)); err != nil {
 		return config, nil, nil, err
 	}
 	config.Mac = eni.MAC
@@ -257,129 +248,6 @@ func assign[K comparable, V ~uint32](e *epochMap[K], next int, want map[K]V) err
 	return nil
 }
 
-// buildMembers writes who is in which set. A member that is the same as in the last Apply costs nothing.
-func (d *Datapath) buildMembers(m ruleset.Members) error {
-	next := 1 - d.epoch()
-	if d.members == nil {
-		// The first time: whatever the maps hold that m does not say goes away.
-		if err := d.dropUnknown(m, next); err != nil {
-			return err
-		}
-	}
-	for id, old := range d.members {
-		if now, ok := m[id]; !ok || !sameMember(old, now) {
-			if err := d.dropMember(old, next); err != nil {
-				return err
-			}
-		}
-	}
-	for id, member := range m {
-		if old, ok := d.members[id]; ok && sameMember(old, member) {
-			continue
-		}
-		if err := d.putMember(member, next); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func sameMember(a, b ruleset.Member) bool {
-	return slices.Equal(a.Groups, b.Groups) && slices.Equal(a.Addresses, b.Addresses) &&
-		slices.Equal(a.Prefixes, b.Prefixes) && slices.Equal(a.Domains, b.Domains)
-}
-
-func (d *Datapath) putMember(m ruleset.Member, next int) error {
-	member, err := d.names.number(guestKindKIND_MEMBER, string(m.ID))
-	if err != nil {
-		return err
-	}
-	if err := d.memberSets.set(member, next, d.tables.sets.groups(m.Groups)); err != nil {
-		return full(err, d.memberSets.m)
-	}
-	keys, err := d.memberKeys(m)
-	if err != nil {
-		return err
-	}
-	for _, key := range keys {
-		if err := d.memberOf.set(key, next, member); err != nil {
-			return full(err, d.memberOf.m)
-		}
-	}
-	return nil
-}
-
-// dropMember removes a member that is gone or has changed; putMember follows in the latter case. An
-// address that another member has taken over stays with that one.
-func (d *Datapath) dropMember(m ruleset.Member, next int) error {
-	member := d.names.find(guestKindKIND_MEMBER, string(m.ID))
-	keys, err := d.memberKeys(m)
-	if err != nil {
-		return err
-	}
-	for _, key := range keys {
-		if d.memberOf.get(key, next) == member {
-			if err := d.memberOf.set(key, next, 0); err != nil {
-				return err
-			}
-		}
-	}
-	return d.memberSets.set(member, next, 0)
-}
-
-func (d *Datapath) dropUnknown(m ruleset.Members, next int) error {
-	addresses, sets := map[guestAddressKey]struct{}{}, map[uint32]struct{}{}
-	for _, member := range m {
-		if number := d.names.find(guestKindKIND_MEMBER, string(member.ID)); number != 0 {
-			sets[number] = struct{}{}
-		}
-		keys, err := d.memberKeys(member)
-		if err != nil {
-			return err
-		}
-		for _, key := range keys {
-			addresses[key] = struct{}{}
-		}
-	}
-	for key := range d.memberOf.have {
-		if _, ok := addresses[key]; !ok {
-			if err := d.memberOf.set(key, next, 0); err != nil {
-				return err
-			}
-		}
-	}
-	for number := range d.memberSets.have {
-		if _, ok := sets[number]; !ok {
-			if err := d.memberSets.set(number, next, 0); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// memberKeys is a member's addresses and prefixes in each domain that means them.
-func (d *Datapath) memberKeys(m ruleset.Member) ([]guestAddressKey, error) {
-	keys := make([]guestAddressKey, 0, len(m.Domains)*(len(m.Addresses)+len(m.Prefixes)))
-	for _, domain := range m.Domains {
-		scope, err := d.names.number(guestKindKIND_DOMAIN, string(domain))
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range m.Addresses {
-			keys = append(keys, addressKey(scope, a))
-		}
-		for _, p := range m.Prefixes {
-			key, err := delegatedKey(scope, p)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", m.ID, err)
-			}
-			keys = append(keys, key)
-		}
-	}
-	return keys, nil
-}
-
 // settle ends the last change: after a grace period nothing looks at the former epoch, and what only
 // that one needed is freed.
 func (d *Datapath) settle() error {
@@ -413,9 +281,10 @@ func (d *Datapath) settleAfter(epoch uint64) {
 func (d *Datapath) reclaim() error {
 	d.pending = true // until it is done
 	epoch := d.epoch()
-	if err := errors.Join(d.addresses.settle(epoch), d.memberOf.settle(epoch), d.memberSets.settle(epoch)); err != nil {
+	if err := d.addresses.settle(epoch); err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}
+	d.members.settle(epoch)
 	tables, roots := map[uint32]bool{}, map[uint32]bool{}
 	for slot := range d.slots {
 		configs := &d.enis[slot].Config
@@ -427,9 +296,6 @@ func (d *Datapath) reclaim() error {
 		roots[uint32(configs[epoch].Roots>>32)], roots[uint32(configs[epoch].Roots)] = true, true
 	}
 	sets := map[uint32]bool{}
-	for _, value := range d.memberSets.have {
-		sets[value.Of[epoch]] = true
-	}
 	if d.state.Lists[1-epoch] != d.state.Lists[epoch] {
 		d.state.Lists[1-epoch] = d.state.Lists[epoch]
 		d.writes++
@@ -446,7 +312,7 @@ func (d *Datapath) reclaim() error {
 		}
 	}
 	inForce := func(number uint32) bool { return tables[number] }
-	if err := d.tables.retain(inForce, func(line uint32) bool { return roots[line] }, func(number uint32) bool { return sets[number] }); err != nil {
+	if err := d.tables.retain(inForce, func(line uint32) bool { return roots[line] }, func(number uint32) bool { return sets[number] || d.members.used(number) }); err != nil {
 		return err
 	}
 	if d.applied != nil && !d.takenOver { // what is in force is ours, for the first time
@@ -457,12 +323,6 @@ func (d *Datapath) reclaim() error {
 			return err
 		}
 		d.takenOver = true
-	}
-	if err := d.names.retain(guestKindKIND_MEMBER, func(number uint32) bool {
-		_, ok := d.memberSets.have[number]
-		return ok
-	}); err != nil {
-		return err
 	}
 	d.pending = false
 	return nil

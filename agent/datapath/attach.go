@@ -52,7 +52,7 @@ func (d *Datapath) Attach(ifindex int, name string, eni vpc.InterfaceID) error {
 	if d.applied == nil || d.applied.ENIs[eni].ID == "" {
 		return nil
 	}
-	if err := d.apply(*d.applied, d.members); err != nil {
+	if err := d.apply(*d.applied, d.appliedMembers); err != nil {
 		return fmt.Errorf("attach %s: it stays closed: %w", name, err)
 	}
 	return nil

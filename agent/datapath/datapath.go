@@ -82,31 +82,30 @@ type Datapath struct {
 	enis    []guestEni               // by slot
 	inner   map[string]*ebpf.MapSpec // of the maps by slot, by name
 
-	mu         sync.Mutex
-	names      *names
-	pool       *pool
-	tables     *tables
-	addresses  *epochMap[guestAddressKey]
-	memberOf   *epochMap[guestAddressKey]
-	memberSets *epochMap[uint32]
-	lists      [2]*lists // by epoch; nil: what the agent before had
-	takenOver  bool      // nothing is left of what the agent before had written
-	rules      *rulePlaces
-	recent     recent
-	open       map[vpc.InterfaceID]map[uint32]uint64 // connections by rule, as the last Sweep saw them; nil: none did
-	slots      map[uint32]Attachment                 // of every device
-	devices    map[int]device                        // by ifindex
-	private    map[uint32]private                    // by slot, of those that carry an ENI
-	hz         uint32                                // jiffies per second
-	timeouts   guestTimeouts
+	mu        sync.Mutex
+	names     *names
+	pool      *pool
+	tables    *tables
+	addresses *epochMap[guestAddressKey]
+	members   *members
+	lists     [2]*lists // by epoch; nil: what the agent before had
+	takenOver bool      // nothing is left of what the agent before had written
+	rules     *rulePlaces
+	recent    recent
+	open      map[vpc.InterfaceID]map[uint32]uint64 // connections by rule, as the last Sweep saw them; nil: none did
+	slots     map[uint32]Attachment                 // of every device
+	devices   map[int]device                        // by ifindex
+	private   map[uint32]private                    // by slot, of those that carry an ENI
+	hz        uint32                                // jiffies per second
+	timeouts  guestTimeouts
 	// In jiffies, each instant read from the clock once: an Apply that changes nothing shall write nothing.
-	observations map[time.Time]uint64
-	testClock    bool
-	applied      *ruleset.Tables // nil before the first Apply
-	members      ruleset.Members // nil before the first Apply
-	pending      bool            // the last change is not settled
-	settling     sync.WaitGroup  // of changes, beside their callers
-	writes       int             // to maps, so far
+	observations   map[time.Time]uint64
+	testClock      bool
+	applied        *ruleset.Tables // nil before the first Apply
+	appliedMembers ruleset.Members // nil before the first Apply
+	pending        bool            // the last change is not settled
+	settling       sync.WaitGroup  // of changes, beside their callers
+	writes         int             // to maps, so far
 }
 
 // memory is the maps that the process shares with the programs.
@@ -269,12 +268,7 @@ func (d *Datapath) read() error {
 	if d.addresses, err = loadEpochMap[guestAddressKey](o.Addresses, &d.writes); err != nil {
 		return err
 	}
-	if d.memberOf, err = loadEpochMap[guestAddressKey](o.Members, &d.writes); err != nil {
-		return err
-	}
-	if d.memberSets, err = loadEpochMap[uint32](o.MemberSets, &d.writes); err != nil {
-		return err
-	}
+	d.members = newMembers(d.pool)
 	if d.rules, err = loadRulePlaces(o.RuleSlots, o.RuleCounts, d.log); err != nil {
 		return err
 	}

@@ -162,7 +162,7 @@ func (d *Datapath) Holds() (Leftovers, error) {
 	d.settling.Wait()
 	l := Leftovers{Sets: len(d.tables.sets.numbers), Lines: int(d.pool.used)}
 	for m, n := range map[*ebpf.Map]*int{
-		d.objects.Members: &l.Members, d.objects.Names: &l.Names, d.objects.Addresses: &l.Addresses,
+		d.objects.Names: &l.Names, d.objects.Addresses: &l.Addresses,
 	} {
 		var key, value []byte
 		it := m.Iterate()
@@ -171,6 +171,13 @@ func (d *Datapath) Holds() (Leftovers, error) {
 		}
 		if err := it.Err(); err != nil {
 			return l, err
+		}
+	}
+	for _, v := range d.members.domains {
+		for _, b := range v.tables[d.epoch()] {
+			if b != nil {
+				l.Members += len(b.entries(d.epoch()))
+			}
 		}
 	}
 	return l, nil

@@ -136,7 +136,6 @@ type guestEniFlag uint32
 const (
 	guestEniFlagENI_SOURCE_DEST_CHECK guestEniFlag = 1
 	guestEniFlagENI_OWN_PREFIXES      guestEniFlag = 2
-	guestEniFlagENI_MEMBER_PREFIXES   guestEniFlag = 4
 	guestEniFlagENI_LISTS             guestEniFlag = 8
 	guestEniFlagENI_ANY_FE80          guestEniFlag = 16
 	guestEniFlagENI_OWN_OTHERS        guestEniFlag = 32
@@ -207,31 +206,28 @@ type guestFragmentKey struct {
 type guestKind uint32
 
 const (
-	guestKindKIND_LAST   guestKind = 0
-	guestKindKIND_ENI    guestKind = 1
-	guestKindKIND_DOMAIN guestKind = 2
-	guestKindKIND_TABLE  guestKind = 3
-	guestKindKIND_MEMBER guestKind = 5
+	guestKindKIND_LAST  guestKind = 0
+	guestKindKIND_ENI   guestKind = 1
+	guestKindKIND_TABLE guestKind = 3
 )
 
 type guestLimit uint32
 
 const (
-	guestLimitLAYOUT               guestLimit = 4
-	guestLimitMAX_SLOTS            guestLimit = 4096
-	guestLimitCHUNK_LINES          guestLimit = 16384
-	guestLimitMAX_CHUNKS           guestLimit = 4096
-	guestLimitMAX_LOW_IFINDEX      guestLimit = 65536
-	guestLimitMAX_TREE_LEVELS      guestLimit = 8
-	guestLimitMAX_MEMBER_ADDRESSES guestLimit = 1048576
-	guestLimitMAX_ENI_ADDRESSES    guestLimit = 65536
-	guestLimitMAX_CONNECTIONS      guestLimit = 32768
-	guestLimitMAX_HALF_OPEN        guestLimit = 8192
-	guestLimitMAX_FRAGMENTED       guestLimit = 1024
-	guestLimitMAX_RULE_COUNTS      guestLimit = 32768
-	guestLimitMAX_PLATFORM         guestLimit = 256
-	guestLimitMAX_EVENTS_BYTES     guestLimit = 1048576
-	guestLimitMAX_NAMES            guestLimit = 2097152
+	guestLimitLAYOUT            guestLimit = 4
+	guestLimitMAX_SLOTS         guestLimit = 4096
+	guestLimitCHUNK_LINES       guestLimit = 16384
+	guestLimitMAX_CHUNKS        guestLimit = 4096
+	guestLimitMAX_LOW_IFINDEX   guestLimit = 65536
+	guestLimitMAX_TREE_LEVELS   guestLimit = 8
+	guestLimitMAX_ENI_ADDRESSES guestLimit = 65536
+	guestLimitMAX_CONNECTIONS   guestLimit = 32768
+	guestLimitMAX_HALF_OPEN     guestLimit = 8192
+	guestLimitMAX_FRAGMENTED    guestLimit = 1024
+	guestLimitMAX_RULE_COUNTS   guestLimit = 32768
+	guestLimitMAX_PLATFORM      guestLimit = 256
+	guestLimitMAX_EVENTS_BYTES  guestLimit = 1048576
+	guestLimitMAX_NAMES         guestLimit = 2097152
 )
 
 type guestLine struct {
@@ -378,8 +374,6 @@ const (
 	guestMapFragments       = "fragments"
 	guestMapHalfOpen        = "half_open"
 	guestMapHighSlots       = "high_slots"
-	guestMapMemberSets      = "member_sets"
-	guestMapMembers         = "members"
 	guestMapNames           = "names"
 	guestMapPlatform        = "platform"
 	guestMapPool            = "pool"
@@ -464,8 +458,6 @@ type guestMapSpecs struct {
 	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
 	HalfOpen     *ebpf.MapSpec `ebpf:"half_open"`
 	HighSlots    *ebpf.MapSpec `ebpf:"high_slots"`
-	MemberSets   *ebpf.MapSpec `ebpf:"member_sets"`
-	Members      *ebpf.MapSpec `ebpf:"members"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
 	Platform     *ebpf.MapSpec `ebpf:"platform"`
 	Pool         *ebpf.MapSpec `ebpf:"pool"`
@@ -518,8 +510,6 @@ type guestMaps struct {
 	Fragments    *ebpf.Map `ebpf:"fragments"`
 	HalfOpen     *ebpf.Map `ebpf:"half_open"`
 	HighSlots    *ebpf.Map `ebpf:"high_slots"`
-	MemberSets   *ebpf.Map `ebpf:"member_sets"`
-	Members      *ebpf.Map `ebpf:"members"`
 	Names        *ebpf.Map `ebpf:"names"`
 	Platform     *ebpf.Map `ebpf:"platform"`
 	Pool         *ebpf.Map `ebpf:"pool"`
@@ -541,8 +531,6 @@ func (m *guestMaps) Close() error {
 		m.Fragments,
 		m.HalfOpen,
 		m.HighSlots,
-		m.MemberSets,
-		m.Members,
 		m.Names,
 		m.Platform,
 		m.Pool,

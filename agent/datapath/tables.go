@@ -291,13 +291,13 @@ func address(a netip.Addr) (guestFamily, guestAddress) {
 	return family, out
 }
 
-// addressKey is an address as one ENI or domain means it.
+// addressKey is an address as one ENI means it.
 func addressKey(scope uint32, a netip.Addr) guestAddressKey {
 	family, words := address(a)
 	return guestAddressKey{Scope: scope, Family: family, Address: words}
 }
 
-// delegatedKey is a delegated prefix as one ENI or domain means it. The programs look for two sizes,
+// delegatedKey is a delegated prefix as one ENI means it. The programs look for two sizes,
 // one of each family.
 func delegatedKey(scope uint32, p netip.Prefix) (guestAddressKey, error) {
 	size := 80

@@ -35,6 +35,7 @@
 #include "packet.h"
 #include "checksum.h"
 #include "link.h"
+#include "members.h"
 #include "table.h"
 #include "count.h"
 #include "connection.h"

@@ -22,7 +22,6 @@ enum limit {
 	MAX_CHUNKS = 1 << 12,
 	MAX_LOW_IFINDEX = 1 << 16, /* those below are found without a hash */
 	MAX_TREE_LEVELS = 8,	 /* of a search tree */
-	MAX_MEMBER_ADDRESSES = 1 << 20,
 	MAX_ENI_ADDRESSES = 1 << 16, /* own addresses, delegated prefixes and routers */
 	MAX_CONNECTIONS = 1 << 15,   /* of one ENI, by default: Options say otherwise */
 	MAX_HALF_OPEN = 1 << 13,     /* of one ENI, with untracked flows; by default */
@@ -134,7 +133,6 @@ enum eni_flag {
 	ENI_SOURCE_DEST_CHECK = 1 << 0,
 	/* Where there is nothing to find, nothing is looked up. */
 	ENI_OWN_PREFIXES = 1 << 1,    /* prefixes are delegated to it */
-	ENI_MEMBER_PREFIXES = 1 << 2, /* … or to some member on this host */
 	ENI_LISTS = 1 << 3,	      /* its tables name prefix lists */
 	ENI_ANY_FE80 = 1 << 4,	      /* it may use any fe80 address but the router's */
 	ENI_OWN_OTHERS = 1 << 5,      /* it has more addresses than own4 and own6 */
@@ -152,7 +150,7 @@ enum eni_flag {
 struct eni_config {
 	__u64 tables; /* ingress << 32 | egress, one aligned word read once per packet; 0: closed */
 	__u64 roots;  /* the lines of these tables in the pool: ingress << 32 | egress */
-	__u32 domain;
+	__u32 domain; /* line of the pool: who is a member where the ENI is; 0: nobody */
 	enum eni_flag flags;
 	__u8 mac[6];
 	__u8 pad[2];
@@ -201,11 +199,11 @@ struct by_epoch {
 	struct bpf_spin_lock lock;
 };
 
-/* An address as one ENI (addresses) or one domain (members) means it; or a delegated prefix, masked:
- * /28 or /80, the only sizes that there are.
+/* An address as one ENI means it; or a delegated prefix, masked: /28 or /80, the only sizes that there
+ * are.
  */
 struct address_key {
-	__u32 scope; /* number of the ENI or domain */
+	__u32 scope; /* number of the ENI */
 	enum family family;
 	struct address address;
 };
@@ -224,9 +222,7 @@ struct name_key {
 enum kind {
 	KIND_LAST = 0, /* the counter itself */
 	KIND_ENI = 1,
-	KIND_DOMAIN = 2,
 	KIND_TABLE = 3,
-	KIND_MEMBER = 5,
 };
 
 struct name {
@@ -464,26 +460,6 @@ struct {
 	__type(value, struct by_epoch);
 	PINNED;
 } addresses SEC(".maps");
-
-/* Number of the member that has an address in a domain. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_MEMBER_ADDRESSES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct address_key);
-	__type(value, struct by_epoch);
-	PINNED;
-} members SEC(".maps");
-
-/* Number of a member's set: which of the groups that are named on this host it is in. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_MEMBER_ADDRESSES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);
-	__type(value, struct by_epoch);
-	PINNED;
-} member_sets SEC(".maps");
 
 /* Established connections of one ENI: bounded, never displaced. */
 struct connection_map {

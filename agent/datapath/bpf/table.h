@@ -52,21 +52,8 @@ static __always_inline allowance of_list(const struct packet *p, __u32 root,
 static __always_inline allowance of_member(const struct packet *p, __u32 root,
 					   const struct table *table, __u32 port)
 {
-	struct address_key key = {
-		.scope = p->config->domain,
-		.family = p->key.family,
-		.address = p->key.remote,
-	};
-	__u32 member, set;
+	__u32 set = find_member(p);
 
-	member = value_of(p, bpf_map_lookup_elem(&members, &key));
-	if (!member && (p->config->flags & ENI_MEMBER_PREFIXES)) {
-		mask_to_delegated(&key);
-		member = value_of(p, bpf_map_lookup_elem(&members, &key));
-	}
-	if (!member)
-		return 0;
-	set = value_of(p, bpf_map_lookup_elem(&member_sets, &member));
 	return set ? of_set(root, table, set, port) : 0;
 }
 
