@@ -261,7 +261,7 @@ test-unit: need-go ## packages that need no root, with the race detector
 .PHONY: test-generate
 test-generate: check-generators $(TOOLS)/stamp ## that `make generate` would change no byte, and that this check sees one
 	@echo "==> generated code is up to date"
-	@$(as_user) env TOOLS=$(TOOLS) go test -count=1 -timeout 20m -v -run '^TestGenerate' .
+	@$(as_user) env TOOLS=$(TOOLS) go test -count=1 -timeout 40m -v -run '^TestGenerate' .
 
 # Debian's kernel for guests, which a test boots; nothing of it is installed. The modules are numbered in the order in
 # which they load.
@@ -293,14 +293,14 @@ guest-kernel:
 test-bpf: need-root need-go guest-kernel ## the agent on the real kernel, as root
 	$(call install,$(ROOT_TEST_PACKAGES))
 	@echo "==> the agent and its BPF programs, as root"
-	@$(root_test) go test -count=1 -timeout 20m -p 1 -v $(test_exec) ./agent/...
+	@$(root_test) go test -count=1 -timeout 40m -p 1 -v $(test_exec) ./agent/...
 
 # Builds as the user; TEST_EXEC starts what was built as root.
 .PHONY: test-mutants
 test-mutants: need-root check-generators ## that each of some two hundred deliberate mistakes fails a test, as root
 	$(call install,$(ROOT_TEST_PACKAGES))
 	@echo "==> mutants"
-	@$(root_test) env TEST_EXEC='$(exec_root)' MUTANTS=$(MUTANTS) go test -count=1 -timeout 20m -v -run '^TestMutants$$' .
+	@$(root_test) env TEST_EXEC='$(exec_root)' MUTANTS=$(MUTANTS) go test -count=1 -timeout 40m -v -run '^TestMutants$$' .
 
 # Tests of the whole product wait more than they work, and there is one agent to a machine: half of them run as if on
 # another one, at the same time. What these print comes last.
@@ -313,10 +313,10 @@ test-e2e: need-root build console ## commands and the whole product with real cl
 	@$(as_root) true # a password is asked for here, not in the background
 	@packages=$$($(as_user) go list ./cmd/... ./e2e/... | grep -v '/e2e/clients$$'); \
 	said=$$(mktemp); trap 'rm -f "$$said"' EXIT; \
-	$(root_test) go test -count=1 -timeout 20m -v -run '$(E2E_ELSEWHERE)' \
+	$(root_test) go test -count=1 -timeout 40m -v -run '$(E2E_ELSEWHERE)' \
 		-exec '$(exec_root) $(CURDIR)/e2e/testdata/elsewhere.sh' ./e2e >"$$said" 2>&1 & elsewhere=$$!; \
 	failed=0; \
-	$(root_test) go test -count=1 -timeout 20m -p 1 -v -skip '$(E2E_ELSEWHERE)' $(test_exec) $$packages || failed=1; \
+	$(root_test) go test -count=1 -timeout 40m -p 1 -v -skip '$(E2E_ELSEWHERE)' $(test_exec) $$packages || failed=1; \
 	wait $$elsewhere || failed=1; \
 	cat "$$said"; \
 	exit $$failed
@@ -358,7 +358,7 @@ $(JAVASCRIPT)/stamp: e2e/clients/package.json e2e/clients/package-lock.json
 test-clients: build $(JAVASCRIPT)/stamp ## the clients that people use, on a server without root
 	$(call install,$(CLIENT_PACKAGES))
 	@echo "==> the clients that people use"
-	@$(as_user) go test -count=1 -timeout 10m -v ./e2e/clients
+	@$(as_user) go test -count=1 -timeout 20m -v ./e2e/clients
 
 .PHONY: fuzz
 fuzz: need-go ## every fuzz test for FUZZTIME (30s) each
