@@ -369,7 +369,7 @@ fuzz: need-go ## every fuzz test for FUZZTIME (30s) each
 	done <<<"$$found"
 
 .PHONY: bench
-bench: need-root build ## the same traffic through no filter, nftables and Sallyport, as root
+bench: need-root build ## what filtering costs beside no filter, nftables and iptables, held against goals; as root
 	$(call install,$(ROOT_TEST_PACKAGES))
 	$(as_user) go build -o bin/bench ./e2e/bench
 	$(as_root) bin/bench $(ARGS)

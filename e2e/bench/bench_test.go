@@ -3,9 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -94,6 +99,44 @@ func TestChecksSee(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestRun measures too little to say anything, in all layouts, with all candidates and kinds of traffic.
+func TestRun(t *testing.T) {
+	s := sizes{Repetitions: 1, Frames: 2048, NewFlows: 1024, Flood: 10_000, Sockets: 20 * time.Millisecond, RoundTrips: 50}
+	r := &report{Sizes: s}
+	if err := errors.Join(measurePackets(t.Context(), s, r, io.Discard), measureSockets(t.Context(), s, r, io.Discard)); err != nil {
+		t.Fatal(err)
+	}
+	var page strings.Builder
+	r.packets(&page)
+	r.sockets(&page)
+	for _, f := range candidates(bridged) {
+		if !strings.Contains(page.String(), "\n"+f.name+"\t") {
+			t.Errorf("found no line of %s in\n%s", f.name, page.String())
+		}
+	}
+	for _, x := range append(r.Packets, r.Sockets...) {
+		for _, row := range x.Rows {
+			for _, c := range x.Candidates {
+				if v := median(row.Values[c]); v <= 0 || math.IsNaN(v) {
+					t.Errorf("%s, %s, %s: got %v", x.Layout, row, c, v)
+				}
+			}
+		}
+	}
+	for _, want := range []string{"bridged, IPv6: established packets, share of the unfiltered rate", "routed, IPv4: established packet, added cost ÷ nftables'"} {
+		if !slices.ContainsFunc(r.Goals, func(g goal) bool { return g.Name == want }) {
+			t.Errorf("found no goal %q in %v", want, r.Goals)
+		}
+	}
+	dir := t.TempDir()
+	if err := errors.Join(r.plots(dir), r.write(filepath.Join(dir, "bench.json"))); err != nil {
+		t.Fatal(err)
+	}
+	if svgs, err := filepath.Glob(filepath.Join(dir, "bench-*.svg")); err != nil || len(svgs) != len(r.packetCharts()) || len(svgs) == 0 {
+		t.Errorf("got plots %v, %v", svgs, err)
 	}
 }
 

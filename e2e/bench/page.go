@@ -11,6 +11,9 @@ import (
 // What parts print is paragraphs and tables with an empty line between them. A table is lines of cells
 // that a tab ends; the first line is its head.
 
+// minMax ends the title of a table that only shows how far values lie apart: Markdown folds it away.
+const minMax = ": min – max"
+
 // writeText writes them for a terminal.
 func writeText(to io.Writer, page string) {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
@@ -30,6 +33,11 @@ func markdown(page string) string {
 			out.WriteString(block + "\n")
 			continue
 		}
+		title, _, _ := strings.Cut(block, "\t")
+		spread := strings.HasSuffix(title, minMax)
+		if spread {
+			fmt.Fprintf(&out, "<details><summary>%s</summary>\n\n", title)
+		}
 		for i, line := range strings.Split(block, "\n") {
 			cells := strings.Split(strings.TrimSuffix(line, "\t"), "\t")
 			for j, c := range cells {
@@ -39,6 +47,9 @@ func markdown(page string) string {
 			if i == 0 {
 				fmt.Fprintf(&out, "|---|%s\n", strings.Repeat("---:|", len(cells)-1))
 			}
+		}
+		if spread {
+			out.WriteString("\n</details>\n")
 		}
 	}
 	return out.String()

@@ -9,7 +9,8 @@ import (
 )
 
 func TestPages(t *testing.T) {
-	const page = "what it costs\tns\tmore|less\t\nnone\t757\t\t\nSallyport\t788\t+31\t\n\n\nOf three runs.\n"
+	const page = "what it costs\tns\tmore|less\t\nnone\t757\t\t\nSallyport\t788\t+31\t\n\n\n" +
+		"bridged: min – max\tns\t\nnone\t7 – 8\t\n\nOf three runs.\n"
 	var text strings.Builder
 	writeText(&text, page)
 	if want := "none           757"; !strings.Contains(text.String(), want) {
@@ -23,6 +24,14 @@ func TestPages(t *testing.T) {
 |---|---:|---:|
 | none | 757 |  |
 | Sallyport | 788 | +31 |
+
+<details><summary>bridged: min – max</summary>
+
+| bridged: min – max | ns |
+|---|---:|
+| none | 7 – 8 |
+
+</details>
 
 Of three runs.
 

@@ -116,7 +116,7 @@ func (t *table) packets(w io.Writer, family string, generator float64) {
 		}
 		return fmt.Sprintf("%s %+.0f, %.0f %%", number(v), v-base, 100*x.share(base, v, generator))
 	})
-	t.grid(w, fmt.Sprintf("%s, %s: min – max", t.Layout, family), rows, (*row).spread)
+	t.grid(w, fmt.Sprintf("%s, %s%s", t.Layout, family, minMax), rows, (*row).spread)
 }
 
 // share is the packets per second at v ns as a share of those at base ns, both without what the
