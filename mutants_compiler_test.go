@@ -5,11 +5,20 @@ var goMutants = map[string][]mutant{
 	rules + "/compile.go": {
 		{
 			"a prefix has only what shorter ones allow", "TestPromise03Union",
-			`c.Bits() <= cidr.Bits()`, `c.Bits() < cidr.Bits()`,
+			`for _, h := range holders {`, `for _, h := range holders[:len(holders)-1] {`,
 		},
 		{
 			"a prefix has only its own ports", "TestTablesEqualEvaluator",
-			`c.Bits() <= cidr.Bits()`, `c.Bits() == cidr.Bits()`,
+			`for _, h := range holders {`, `for _, h := range holders[len(holders)-1:] {`,
+		},
+		{
+			"a prefix has what a neighbour is allowed", "TestTablesEqualEvaluator",
+			`n > 0 && !holders[n-1].Contains(cidr.Addr())`, `n < 0`,
+		},
+		{
+			"the shortest prefix is named first", "TestNamedRule",
+			`		slices.Sort(which)
+`, ``,
 		},
 		{
 			"ingress rules are egress rules too", "TestPromise02TwoGates",
