@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -45,16 +46,14 @@ func (d *Datapath) Connections(eni vpc.InterfaceID) ([]Connection, error) {
 		return nil, fmt.Errorf("list connections of %s: %w", eni, err)
 	}
 	var list []Connection
-	for _, which := range []whichMap{halfOpen, established} {
-		err := d.visit(slot, which, func(v visited) error {
-			if !v.isVoid() && !v.expired(v.key, v.connection) {
-				list = append(list, v.export())
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("list connections of %s: %w", eni, err)
+	err = d.visit(slot, func(v visited) error {
+		if !v.isVoid() && !v.expired() {
+			list = append(list, v.export())
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list connections of %s: %w", eni, err)
 	}
 	return list, nil
 }
@@ -70,26 +69,23 @@ func (d *Datapath) Cut(eni vpc.InterfaceID, which func(Connection) bool) (int, e
 	}
 	cut := 0
 	remove := func(v visited) error {
-		if v.isVoid() || v.expired(v.key, v.connection) || !which(v.export()) {
+		if v.isVoid() || v.expired() || !which(v.export()) {
 			return nil
 		}
-		err := v.cut()
-		if errors.Is(err, ebpf.ErrKeyNotExist) {
-			return nil
-		}
-		if err == nil {
+		gone, err := v.cut()
+		if gone {
 			cut++
 		}
 		return err
 	}
-	// A half-open one may become established at this moment. Once the packets that were on their way are
-	// through it cannot any more, and then it is found among the established.
-	err = d.visit(slot, halfOpen, remove)
+	// One in a bucket may move out of it at this moment. Once the packets that were on their way are
+	// through it is found beside the buckets.
+	err = d.visitWays(slot, remove)
 	if err == nil {
 		err = gracePeriod()
 	}
 	if err == nil {
-		err = d.visit(slot, established, remove)
+		err = d.visitOverflow(slot, remove)
 	}
 	if err != nil {
 		return cut, fmt.Errorf("cut connections of %s: %w", eni, err)
@@ -99,30 +95,48 @@ func (d *Datapath) Cut(eni vpc.InterfaceID, which func(Connection) bool) (int, e
 
 // isVoid says whether an entry only remembers who began what was cut, or what was observed until now.
 func (v visited) isVoid() bool {
-	flags := v.connection.Flags
-	return flags&guestConnectionFlagCONNECTION_CUT != 0 ||
-		flags&guestConnectionFlagCONNECTION_OBSERVED != 0 && v.ticks >= v.config.ObserveUntil
+	return v.flags()&guestConnectionFlagCONNECTION_CUT != 0 ||
+		v.flags()&guestConnectionFlagCONNECTION_OBSERVED != 0 && v.ticks >= v.config.ObserveUntil
 }
 
-// cut removes an entry. Of TCP and UDP who began it is remembered, as of an untracked flow whose rules
-// changed: else the next packet of a server that may send anywhere would begin it anew, as its own.
-func (v visited) cut() error {
-	if v.key.Protocol != unix.IPPROTO_TCP && v.key.Protocol != unix.IPPROTO_UDP {
-		return v.in.Delete(v.key)
+// cut ends a connection; false: it is not there any more. Of TCP and UDP who began it is remembered, as of an
+// untracked flow whose rules changed: else the next packet of a server that may send anywhere would begin
+// it anew, as its own.
+func (v visited) cut() (bool, error) {
+	remembered := v.key.Protocol == unix.IPPROTO_TCP || v.key.Protocol == unix.IPPROTO_UDP
+	to := func(tag uint64) uint64 {
+		if !remembered {
+			return tag &^ tagFlags
+		}
+		const gone = guestConnectionFlagCONNECTION_TRACKED | guestConnectionFlagCONNECTION_OBSERVED | guestConnectionFlagCONNECTION_ESTABLISHED
+		return nextVersion(tag)&^uint64(gone) | uint64(guestConnectionFlagCONNECTION_UNTRACKED|guestConnectionFlagCONNECTION_CUT)
 	}
-	c := v.connection
-	c.Tables = 0
-	clear(c.By[:])
-	c.Flags &^= guestConnectionFlagCONNECTION_TRACKED | guestConnectionFlagCONNECTION_OBSERVED | guestConnectionFlagCONNECTION_ESTABLISHED
-	c.Flags |= guestConnectionFlagCONNECTION_UNTRACKED | guestConnectionFlagCONNECTION_CUT
-	if v.in == v.halfOpen {
-		return v.in.Update(v.key, c, ebpf.UpdateExist)
+	if v.at != nil {
+		from, ok := exchange(v.at, v.tag, to)
+		if !ok {
+			return false, errChanged
+		}
+		v.d.lessEstablished(v.slot, from)
+		return true, nil
 	}
-	// Beside the established one, which hides it until it is gone.
-	if err := v.halfOpen.Put(v.key, c); err != nil {
-		v.d.log.Warn("a connection that was cut is not remembered", "err", err)
+	if remembered {
+		o := guestOverflow{Tag: to(v.tag), Connection: v.connection}
+		err := v.p.connections.Update(v.key, o, ebpf.UpdateExist)
+		if err == nil {
+			v.d.lessEstablished(v.slot, v.tag)
+		}
+		return err == nil, notThere(err)
 	}
-	return v.in.Delete(v.key)
+	_, err := v.d.takeOverflow(v.slot, v.p, v.key)
+	return err == nil, notThere(err)
+}
+
+// notThere takes it for no error that an entry is gone.
+func notThere(err error) error {
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (d *Datapath) slotOf(eni vpc.InterfaceID) (uint32, error) {
@@ -136,58 +150,115 @@ func (d *Datapath) slotOf(eni vpc.InterfaceID) (uint32, error) {
 	return 0, ErrNotAttached
 }
 
-// whichMap names one of a slot's two maps of connections.
-type whichMap int
-
-const (
-	established whichMap = iota
-	halfOpen
-)
-
-func (p private) at(which whichMap) *ebpf.Map {
-	if which == halfOpen {
-		return p.halfOpen
-	}
-	return p.connections
-}
-
 // visited is an entry, and what it takes to understand it.
 type visited struct {
 	d          *Datapath
-	in         *ebpf.Map
-	halfOpen   *ebpf.Map       // of the same slot
+	slot       uint32
+	p          *private
 	config     *guestEniConfig // in force
 	ticks      uint64          // jiffies
 	now        time.Time       // at ticks
+	at         *uint64         // its tag, in a bucket; nil: it stands beside them
+	tag        uint64          // as it was with the rest
 	key        guestConnectionKey
 	connection guestConnection
 }
 
+func (v visited) flags() guestConnectionFlag { return flagsOf(v.tag) }
+
 // batch is how many connections are read with one call, and with the lock held.
 const batch = 1024
 
-// visit calls f for each entry of one map of a slot. It holds the lock for a batch at a time, so that
-// no Apply waits for a big map; entries that come and go meanwhile may be missed. It ends when
-// the slot gets another ENI.
-func (d *Datapath) visit(slot uint32, which whichMap, f func(visited) error) error {
-	keys, values := make([]guestConnectionKey, batch), make([]guestConnection, batch)
-	var cursor ebpf.MapBatchCursor
-	var in *ebpf.Map
-	next := func() (last bool, err error) {
+// errChanged is the error of what was done to an entry that became another one meanwhile.
+var errChanged = errors.New("the entry has changed")
+
+// visit calls f for each entry of a slot, first those in buckets: nothing moves back there. One that moves may be
+// visited twice.
+func (d *Datapath) visit(slot uint32, f func(visited) error) error {
+	if err := d.visitWays(slot, f); err != nil {
+		return err
+	}
+	return d.visitOverflow(slot, f)
+}
+
+// visitWays calls f for each entry in the buckets of a slot, again for one that f finds changed. It holds the
+// lock for a batch at a time, so that no Apply waits for a big table. It ends when the slot gets another ENI.
+func (d *Datapath) visitWays(slot uint32, f func(visited) error) error {
+	var of *private
+	next := 0
+	some := func() (last bool, err error) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		p, ok := d.private[slot]
-		if !ok || in != nil && in != p.at(which) {
-			return true, nil
-		}
-		in = p.at(which)
-		v := visited{d: d, in: in, halfOpen: p.halfOpen, config: &d.enis[slot].Config[d.epoch()], now: time.Now()}
-		if v.ticks, err = d.clock(); err != nil {
+		v, err := d.look(slot, of)
+		if v == nil || err != nil {
 			return true, err
 		}
-		n, err := in.BatchLookup(&cursor, keys, values, nil)
+		of = v.p
+		for ; next < len(of.buckets); next++ {
+			if next%(batch/ways) == batch/ways-1 {
+				next++
+				return next == len(of.buckets), v.visitBucket(&of.buckets[next-1], f)
+			}
+			if err := v.visitBucket(&of.buckets[next], f); err != nil {
+				return true, err
+			}
+		}
+		return true, nil
+	}
+	for {
+		if last, err := some(); last || err != nil {
+			return err
+		}
+	}
+}
+
+func (v *visited) visitBucket(b *guestBucket, f func(visited) error) error {
+	for way := range ways {
+		if atomic.LoadUint64(&b.Tags[way])&tagFlags == 0 {
+			continue
+		}
+		for {
+			var ok bool
+			if v.tag, v.connection, ok = readWay(b, way); !ok {
+				break
+			}
+			v.at, v.key = &b.Tags[way], v.connection.Key
+			err := f(*v)
+			if errors.Is(err, errChanged) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			break
+		}
+	}
+	return nil
+}
+
+// visitOverflow calls f for each entry of a slot beside its buckets. Those that come and go meanwhile may be
+// missed.
+func (d *Datapath) visitOverflow(slot uint32, f func(visited) error) error {
+	keys, values := make([]guestConnectionKey, 0), make([]guestOverflow, 0)
+	var cursor ebpf.MapBatchCursor
+	var of *private
+	some := func() (last bool, err error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		v, err := d.look(slot, of)
+		if v == nil || err != nil {
+			return true, err
+		}
+		of = v.p
+		if len(keys) == 0 {
+			if uint32(atomic.LoadUint64(&d.occupancies[slot].Overflowed)) == 0 {
+				return true, nil
+			}
+			keys, values = make([]guestConnectionKey, batch), make([]guestOverflow, batch)
+		}
+		n, err := of.connections.BatchLookup(&cursor, keys, values, nil)
 		if errors.Is(err, unix.ENOSPC) { // one bucket is bigger than that
-			keys, values = make([]guestConnectionKey, 2*len(keys)), make([]guestConnection, 2*len(values))
+			keys, values = make([]guestConnectionKey, 2*len(keys)), make([]guestOverflow, 2*len(values))
 			return false, nil
 		}
 		last = errors.Is(err, ebpf.ErrKeyNotExist)
@@ -195,31 +266,44 @@ func (d *Datapath) visit(slot uint32, which whichMap, f func(visited) error) err
 			return true, fmt.Errorf("read connections: %w", err)
 		}
 		for i := range n {
-			v.key, v.connection = keys[i], values[i]
-			if err := f(v); err != nil {
+			v.key, v.tag, v.connection = keys[i], values[i].Tag, values[i].Connection
+			if err := f(*v); err != nil {
 				return true, err
 			}
 		}
 		return last, nil
 	}
 	for {
-		if last, err := next(); last || err != nil {
+		if last, err := some(); last || err != nil {
 			return err
 		}
 	}
 }
 
+// look begins to visit entries of a slot; nil: it is not, or not any more, the ENI's whose maps these were.
+func (d *Datapath) look(slot uint32, were *private) (*visited, error) {
+	p, ok := d.private[slot]
+	if !ok || were != nil && were != p {
+		return nil, nil
+	}
+	ticks, err := d.clock()
+	if err != nil {
+		return nil, err
+	}
+	return &visited{d: d, slot: slot, p: p, config: &d.enis[slot].Config[d.epoch()], ticks: ticks, now: time.Now()}, nil
+}
+
 func (v visited) export() Connection {
-	k, c := v.key, v.connection
+	k, c, flags := v.key, v.connection, v.flags()
 	return Connection{
 		Protocol: k.Protocol,
 		Local:    fromAddress(k.Family, k.Local), Remote: fromAddress(k.Family, k.Remote),
 		LocalPort: bits.ReverseBytes16(k.LocalPort), RemotePort: bits.ReverseBytes16(k.RemotePort),
-		ByGuest:     c.Flags&guestConnectionFlagCONNECTION_BY_GUEST != 0,
-		Established: c.Flags&guestConnectionFlagCONNECTION_ESTABLISHED != 0,
-		Untracked:   c.Flags&guestConnectionFlagCONNECTION_UNTRACKED != 0,
-		Observed:    c.Flags&guestConnectionFlagCONNECTION_OBSERVED != 0,
-		Closing:     c.Flags&(flagFins|guestConnectionFlagCONNECTION_RST) != 0,
+		ByGuest:     flags&guestConnectionFlagCONNECTION_BY_GUEST != 0,
+		Established: flags&guestConnectionFlagCONNECTION_ESTABLISHED != 0,
+		Untracked:   flags&guestConnectionFlagCONNECTION_UNTRACKED != 0,
+		Observed:    flags&guestConnectionFlagCONNECTION_OBSERVED != 0,
+		Closing:     flags&(flagFins|guestConnectionFlagCONNECTION_RST) != 0,
 		Rule:        v.admittedBy(), Revision: int64(c.Revision),
 		Created: v.time(c.Created), Seen: v.time(c.Seen),
 		Packets: c.Packets, Bytes: c.Bytes,
@@ -228,16 +312,15 @@ func (v visited) export() Connection {
 
 // admittedBy returns the number of the rule that let the first packet through; 0: none did.
 func (v visited) admittedBy() uint32 {
-	if v.connection.Flags&guestConnectionFlagCONNECTION_BY_GUEST != 0 {
+	if v.flags()&guestConnectionFlagCONNECTION_BY_GUEST != 0 {
 		return v.connection.By[1].Rule
 	}
 	return v.connection.By[0].Rule
 }
 
 // time is when the programs' clock said ticks.
-func (v visited) time(ticks uint64) time.Time {
-	ago := int64(v.ticks - ticks)
-	hz := int64(v.d.hz)
+func (v visited) time(ticks uint32) time.Time {
+	ago, hz := int64(age(ticks, v.ticks)), int64(v.d.hz)
 	return v.now.Add(-time.Duration(ago/hz)*time.Second - time.Duration(ago%hz)*time.Second/time.Duration(hz)).UTC()
 }
 

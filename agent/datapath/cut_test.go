@@ -83,7 +83,7 @@ func TestConnectionsOf(t *testing.T) {
 // TestCut: the connections that are chosen end, half-open or established, and no others.
 func TestCut(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, datapath.Options{})
+	h := newHost(t, datapath.Options{MaxHalfOpen: 1 << 15}) // so many that no bucket is full
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.AllProtocols, -1, -1, "0.0.0.0/0")))
 	open := func(port uint16, establish bool) frame {

@@ -7,6 +7,7 @@
 package datapath
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -76,11 +77,12 @@ type Datapath struct {
 	anyLinkLocal bool
 	routers      []netip.Addr
 
-	objects guestObjects
-	memory  memory
-	state   *guestState
-	enis    []guestEni               // by slot
-	inner   map[string]*ebpf.MapSpec // of the maps by slot, by name
+	objects     guestObjects
+	memory      memory
+	state       *guestState
+	enis        []guestEni               // by slot
+	occupancies []guestOccupancy         // by slot
+	inner       map[string]*ebpf.MapSpec // of the maps by slot, by name
 
 	mu        sync.Mutex
 	names     *names
@@ -95,7 +97,7 @@ type Datapath struct {
 	open      map[vpc.InterfaceID]map[uint32]uint64 // connections by rule, as the last Sweep saw them; nil: none did
 	slots     map[uint32]Attachment                 // of every device
 	devices   map[int]device                        // by ifindex
-	private   map[uint32]private                    // by slot, of those that carry an ENI
+	private   map[uint32]*private                   // by slot, of those that carry an ENI
 	hz        uint32                                // jiffies per second
 	timeouts  guestTimeouts
 	// In jiffies, each instant read from the clock once: an Apply that changes nothing shall write nothing.
@@ -133,7 +135,7 @@ func Open(o Options) (_ *Datapath, err error) {
 		log: o.Log, pins: o.Pins, mode: o.Attach, anyLinkLocal: o.AnyLinkLocal, routers: o.Routers, testClock: o.testClock,
 		slots: map[uint32]Attachment{}, devices: map[int]device{},
 		observations: map[time.Time]uint64{},
-		private:      map[uint32]private{}, inner: map[string]*ebpf.MapSpec{},
+		private:      map[uint32]*private{}, inner: map[string]*ebpf.MapSpec{},
 	}
 	for _, router := range o.Routers {
 		if err := checkRouter(router); err != nil {
@@ -200,7 +202,7 @@ func (d *Datapath) load(o Options) error {
 		return err
 	}
 	for name, size := range map[string]uint32{
-		guestMapConnections: o.MaxConnections, guestMapHalfOpen: o.MaxHalfOpen, guestMapFragments: 0, guestMapPool: 0,
+		guestMapConnections: o.MaxConnections, guestMapFlows: 0, guestMapFragments: 0, guestMapPool: 0,
 	} {
 		inner := spec.Maps[name].InnerMap
 		if size != 0 {
@@ -208,6 +210,7 @@ func (d *Datapath) load(o Options) error {
 		}
 		d.inner[name] = inner
 	}
+	d.inner[guestMapFlows].MaxEntries = bucketsFor(cmp.Or(o.MaxHalfOpen, DefaultMaxHalfOpen))
 	for name, size := range o.sizes {
 		if size != 0 {
 			spec.Maps[name].MaxEntries = size
@@ -253,6 +256,9 @@ func (d *Datapath) read() error {
 		d.state.TestClock = 1_000_000
 	}
 	if d.enis, err = mapMemory[guestEni](d, o.Enis); err != nil {
+		return err
+	}
+	if d.occupancies, err = mapMemory[guestOccupancy](d, o.Occupancies); err != nil {
 		return err
 	}
 	if d.memory.devices, err = mapMemory[guestDevice](d, o.Devices); err != nil {
@@ -325,7 +331,7 @@ func (d *Datapath) Close() error {
 	for _, p := range d.private {
 		errs = append(errs, p.close())
 	}
-	d.devices, d.private = map[int]device{}, map[uint32]private{}
+	d.devices, d.private = map[int]device{}, map[uint32]*private{}
 	if d.upgrade != nil {
 		errs = append(errs, d.upgrade.close())
 		d.upgrade = nil

@@ -12,15 +12,17 @@ import (
 // SetLimits is how many connections ENIs that are attached from now on may have.
 func (d *Datapath) SetLimits(established, halfOpen uint32) {
 	d.inner[guestMapConnections].MaxEntries = established
-	d.inner[guestMapHalfOpen].MaxEntries = halfOpen
+	d.inner[guestMapFlows].MaxEntries = bucketsFor(halfOpen)
 }
 
 // ForgetAll forgets all connections and fragments, as if every ENI had been attached anew.
 func (d *Datapath) ForgetAll() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, p := range d.private {
-		for _, m := range []*ebpf.Map{p.connections, p.halfOpen, p.fragments} {
+	for slot, p := range d.private {
+		clear(p.buckets)
+		d.occupancies[slot] = guestOccupancy{}
+		for _, m := range []*ebpf.Map{p.connections, p.fragments} {
 			var keys [][]byte
 			var key, value []byte
 			it := m.Iterate()

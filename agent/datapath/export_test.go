@@ -120,15 +120,13 @@ func (d *Datapath) SetTimeouts(tcpEstablished, tcpSyn, tcpClosed, udp, udpStream
 // Closed is how many TCP connections of an ENI have ended, by an RST or two FINs.
 func (d *Datapath) Closed(eni vpc.InterfaceID) (n int, err error) {
 	slot, err := d.slotOf(eni)
-	for _, which := range []whichMap{established, halfOpen} {
-		if err == nil {
-			err = d.visit(slot, which, func(v visited) error {
-				if v.key.Protocol == unix.IPPROTO_TCP && timeout(v.key, v.connection, guestTimeouts{TcpClosed: 1}) == 1 {
-					n++
-				}
-				return nil
-			})
-		}
+	if err == nil {
+		err = d.visit(slot, func(v visited) error {
+			if v.key.Protocol == unix.IPPROTO_TCP && timeout(v.flags(), v.connection, guestTimeouts{TcpClosed: 1}) == 1 {
+				n++
+			}
+			return nil
+		})
 	}
 	return n, err
 }
@@ -218,12 +216,16 @@ func (d *Datapath) Forget(eni vpc.InterfaceID, direction ruleset.Direction, p ru
 	family, words := address(local)
 	key.Family, key.Local = uint8(family), words
 	_, key.Remote = address(remote)
-	for slot, a := range d.slots {
-		if a.ENI == eni {
-			return d.private[slot].halfOpen.Delete(key)
-		}
+	slot, err := d.slotOf(eni)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("%s is not attached", eni)
+	return d.visit(slot, func(v visited) error {
+		if v.key == key && v.at != nil {
+			exchange(v.at, v.tag, func(tag uint64) uint64 { return tag &^ tagFlags })
+		}
+		return nil
+	})
 }
 
 // DieBuilding does half of an Apply, as an agent that is killed then.
@@ -255,7 +257,7 @@ func (d *Datapath) Written() (string, error) {
 	d.mu.Lock()
 	for _, slot := range slices.Sorted(maps.Keys(d.private)) {
 		p := d.private[slot]
-		ms = append(ms, p.connections, p.halfOpen, p.fragments)
+		ms = append(ms, p.connections, p.flows, p.fragments)
 	}
 	d.mu.Unlock()
 	var b strings.Builder

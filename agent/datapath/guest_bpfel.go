@@ -31,6 +31,13 @@ type guestAddressTrees struct {
 	Ipv6 uint32
 }
 
+type guestBucket struct {
+	_    structs.HostLayout
+	Tags [8]uint64
+	Pad  [8]uint64
+	Ways [8]guestConnection
+}
+
 type guestByEpoch struct {
 	_    structs.HostLayout
 	Of   [2]uint32
@@ -42,20 +49,20 @@ type guestByEpoch struct {
 
 type guestConnection struct {
 	_        structs.HostLayout
-	Created  uint64
-	Seen     uint64
+	Key      guestConnectionKey
+	Seen     uint32
+	Created  uint32
+	Stamp    [2]uint32
+	Tables   uint64
 	Packets  [2]uint64
 	Bytes    [2]uint64
 	Revision uint64
-	Tables   uint64
 	By       [2]struct {
 		_       structs.HostLayout
 		Rule    uint32
 		Counter uint32
 	}
-	Flags guestConnectionFlag
-	Next  [2]uint32
-	Pad   uint32
+	Next [2]uint32
 }
 
 type guestConnectionFlag uint32
@@ -73,6 +80,8 @@ const (
 	guestConnectionFlagCONNECTION_NEXT_INGRESS guestConnectionFlag = 512
 	guestConnectionFlagCONNECTION_NEXT_EGRESS  guestConnectionFlag = 1024
 	guestConnectionFlagCONNECTION_CUT          guestConnectionFlag = 2048
+	guestConnectionFlagCONNECTION_CHANGING     guestConnectionFlag = 16384
+	guestConnectionFlagCONNECTION_BUSY         guestConnectionFlag = 32768
 )
 
 type guestConnectionKey struct {
@@ -109,10 +118,13 @@ const (
 )
 
 type guestEni struct {
-	_      structs.HostLayout
-	Number uint32
-	Pad    uint32
-	Config [2]guestEniConfig
+	_          structs.HostLayout
+	Number     uint32
+	BucketMask uint32
+	Seed       uint64
+	Quota      uint32
+	Pad        uint32
+	Config     [2]guestEniConfig
 }
 
 type guestEniConfig struct {
@@ -214,20 +226,22 @@ const (
 type guestLimit uint32
 
 const (
-	guestLimitLAYOUT            guestLimit = 4
-	guestLimitMAX_SLOTS         guestLimit = 4096
-	guestLimitCHUNK_LINES       guestLimit = 16384
-	guestLimitMAX_CHUNKS        guestLimit = 4096
-	guestLimitMAX_LOW_IFINDEX   guestLimit = 65536
-	guestLimitMAX_TREE_LEVELS   guestLimit = 8
-	guestLimitMAX_ENI_ADDRESSES guestLimit = 65536
-	guestLimitMAX_CONNECTIONS   guestLimit = 32768
-	guestLimitMAX_HALF_OPEN     guestLimit = 8192
-	guestLimitMAX_FRAGMENTED    guestLimit = 1024
-	guestLimitMAX_RULE_COUNTS   guestLimit = 32768
-	guestLimitMAX_PLATFORM      guestLimit = 256
-	guestLimitMAX_EVENTS_BYTES  guestLimit = 1048576
-	guestLimitMAX_NAMES         guestLimit = 2097152
+	guestLimitLAYOUT               guestLimit = 4
+	guestLimitMAX_SLOTS            guestLimit = 4096
+	guestLimitCHUNK_LINES          guestLimit = 16384
+	guestLimitMAX_CHUNKS           guestLimit = 4096
+	guestLimitMAX_LOW_IFINDEX      guestLimit = 65536
+	guestLimitMAX_TREE_LEVELS      guestLimit = 8
+	guestLimitMAX_ENI_ADDRESSES    guestLimit = 65536
+	guestLimitMAX_CONNECTIONS      guestLimit = 32768
+	guestLimitMAX_HALF_OPEN        guestLimit = 8192
+	guestLimitWAYS                 guestLimit = 8
+	guestLimitMAX_ESTABLISHED_WAYS guestLimit = 6
+	guestLimitMAX_FRAGMENTED       guestLimit = 1024
+	guestLimitMAX_RULE_COUNTS      guestLimit = 32768
+	guestLimitMAX_PLATFORM         guestLimit = 256
+	guestLimitMAX_EVENTS_BYTES     guestLimit = 1048576
+	guestLimitMAX_NAMES            guestLimit = 2097152
 )
 
 type guestLine struct {
@@ -244,6 +258,20 @@ type guestName struct {
 type guestNameKey struct {
 	_    structs.HostLayout
 	Hash [16]uint8
+}
+
+type guestOccupancy struct {
+	_           structs.HostLayout
+	Established uint64
+	Overflowed  uint64
+	Touched     uint32
+	Pad         [11]uint32
+}
+
+type guestOverflow struct {
+	_          structs.HostLayout
+	Tag        uint64
+	Connection guestConnection
 }
 
 type guestPlatformKey struct {
@@ -371,10 +399,11 @@ const (
 	guestMapEnis            = "enis"
 	guestMapEventBudgets    = "event_budgets"
 	guestMapEvents          = "events"
+	guestMapFlows           = "flows"
 	guestMapFragments       = "fragments"
-	guestMapHalfOpen        = "half_open"
 	guestMapHighSlots       = "high_slots"
 	guestMapNames           = "names"
+	guestMapOccupancies     = "occupancies"
 	guestMapPlatform        = "platform"
 	guestMapPool            = "pool"
 	guestMapRuleCounts      = "rule_counts"
@@ -455,10 +484,11 @@ type guestMapSpecs struct {
 	Enis         *ebpf.MapSpec `ebpf:"enis"`
 	EventBudgets *ebpf.MapSpec `ebpf:"event_budgets"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
+	Flows        *ebpf.MapSpec `ebpf:"flows"`
 	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
-	HalfOpen     *ebpf.MapSpec `ebpf:"half_open"`
 	HighSlots    *ebpf.MapSpec `ebpf:"high_slots"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
+	Occupancies  *ebpf.MapSpec `ebpf:"occupancies"`
 	Platform     *ebpf.MapSpec `ebpf:"platform"`
 	Pool         *ebpf.MapSpec `ebpf:"pool"`
 	RuleCounts   *ebpf.MapSpec `ebpf:"rule_counts"`
@@ -507,10 +537,11 @@ type guestMaps struct {
 	Enis         *ebpf.Map `ebpf:"enis"`
 	EventBudgets *ebpf.Map `ebpf:"event_budgets"`
 	Events       *ebpf.Map `ebpf:"events"`
+	Flows        *ebpf.Map `ebpf:"flows"`
 	Fragments    *ebpf.Map `ebpf:"fragments"`
-	HalfOpen     *ebpf.Map `ebpf:"half_open"`
 	HighSlots    *ebpf.Map `ebpf:"high_slots"`
 	Names        *ebpf.Map `ebpf:"names"`
+	Occupancies  *ebpf.Map `ebpf:"occupancies"`
 	Platform     *ebpf.Map `ebpf:"platform"`
 	Pool         *ebpf.Map `ebpf:"pool"`
 	RuleCounts   *ebpf.Map `ebpf:"rule_counts"`
@@ -528,10 +559,11 @@ func (m *guestMaps) Close() error {
 		m.Enis,
 		m.EventBudgets,
 		m.Events,
+		m.Flows,
 		m.Fragments,
-		m.HalfOpen,
 		m.HighSlots,
 		m.Names,
+		m.Occupancies,
 		m.Platform,
 		m.Pool,
 		m.RuleCounts,

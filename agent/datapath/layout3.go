@@ -130,16 +130,17 @@ func eachInside[K, V any](outer *ebpf.Map, slot uint32, visit func(K, V) error) 
 //
 // Numbers of tables are another layout's, and might be those of other tables here: what the rules say of
 // an untracked flow is asked of ours, as after each change.
-func (k layout3ConnectionKey) convert(c layout3Connection, places map[uint32]uint32) (guestConnectionKey, guestConnection) {
+func (k layout3ConnectionKey) convert(c layout3Connection, places map[uint32]uint32) guestOverflow {
 	connection := guestConnection{
-		Created: c.Created, Seen: c.Seen, Packets: c.Packets, Bytes: c.Bytes,
-		Revision: c.Revision, Flags: c.Flags, Next: c.Next,
+		Key: guestConnectionKey{
+			LocalPort: k.LocalPort, RemotePort: k.RemotePort, Protocol: k.Protocol, Family: k.Family, Query: k.Query,
+			Local: k.Local, Remote: k.Remote,
+		},
+		Created: uint32(c.Created), Seen: uint32(c.Seen), Packets: c.Packets, Bytes: c.Bytes,
+		Revision: c.Revision, Next: c.Next,
 	}
 	for i, by := range c.By {
 		connection.By[i].Rule, connection.By[i].Counter = by.Rule, places[by.Counter]
 	}
-	return guestConnectionKey{
-		LocalPort: k.LocalPort, RemotePort: k.RemotePort, Protocol: k.Protocol, Family: k.Family, Query: k.Query,
-		Local: k.Local, Remote: k.Remote,
-	}, connection
+	return guestOverflow{Tag: uint64(c.Flags), Connection: connection}
 }

@@ -1,6 +1,8 @@
 package datapath
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -10,11 +12,16 @@ import (
 // private is the maps that the ENI of one slot has for itself: what it fills is full for nobody
 // else.
 type private struct {
-	connections, halfOpen, fragments *ebpf.Map
+	flows, connections, fragments *ebpf.Map
+	buckets                       []guestBucket // of flows, in shared memory
 }
 
-func (p private) close() error {
-	return errors.Join(p.connections.Close(), p.halfOpen.Close(), p.fragments.Close())
+func (p *private) close() error {
+	var err error
+	if p.buckets != nil {
+		err = unmapArray(p.buckets)
+	}
+	return errors.Join(err, p.flows.Close(), p.connections.Close(), p.fragments.Close())
 }
 
 // outer pairs each map by slot with the one of a slot, and with what a new one is like.
@@ -27,8 +34,8 @@ type outer struct {
 func (d *Datapath) outer(p *private) []outer {
 	return []outer{
 		{d.objects.Connections, &p.connections, d.inner[guestMapConnections]},
-		{d.objects.HalfOpen, &p.halfOpen, d.inner[guestMapHalfOpen]},
 		{d.objects.Fragments, &p.fragments, d.inner[guestMapFragments]},
+		{d.objects.Flows, &p.flows, d.inner[guestMapFlows]},
 	}
 }
 
@@ -37,27 +44,47 @@ func (d *Datapath) givePrivate(slot uint32) error {
 	if _, ok := d.private[slot]; ok {
 		return nil
 	}
-	var p private
-	for _, o := range d.outer(&p) {
+	p := new(private)
+	for _, o := range d.outer(p) {
 		err := o.slots.Lookup(slot, o.of)
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
 			if *o.of, err = ebpf.NewMap(o.inner); err == nil {
-				err = o.slots.Put(slot, *o.of)
+				if *o.of == p.flows {
+					err = d.describe(slot, p)
+				}
+				if err == nil {
+					err = o.slots.Put(slot, *o.of)
+				}
 			}
 		}
 		if err != nil {
 			return errors.Join(fmt.Errorf("make the map %s of slot %d: %w", o.inner.Name, slot, err), p.close())
 		}
 	}
+	var err error
+	if p.buckets, err = mapArray[guestBucket](p.flows); err != nil {
+		return errors.Join(fmt.Errorf("slot %d: %w", slot, err), p.close())
+	}
 	d.private[slot] = p
+	return nil
+}
+
+// describe tells the programs of a slot's flows, before they can find them.
+func (d *Datapath) describe(slot uint32, p *private) error {
+	eni := &d.enis[slot]
+	seed := make([]byte, 8)
+	if _, err := rand.Read(seed); err != nil {
+		return err
+	}
+	eni.Seed, eni.BucketMask, eni.Quota = binary.NativeEndian.Uint64(seed), p.flows.MaxEntries()-1, p.connections.MaxEntries()
+	d.occupancies[slot] = guestOccupancy{}
 	return nil
 }
 
 // takePrivate removes the maps of a slot, with all that they hold. No packet may be on its way to
 // them.
 func (d *Datapath) takePrivate(slot uint32) error {
-	var p private
-	for _, o := range d.outer(&p) {
+	for _, o := range d.outer(new(private)) {
 		if err := deleteKey(o.slots, slot); err != nil {
 			return fmt.Errorf("remove the map %s of slot %d: %w", o.inner.Name, slot, err)
 		}

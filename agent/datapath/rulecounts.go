@@ -317,14 +317,14 @@ func (d *Datapath) retiredPlaces() (epoch uint64, retired map[uint32]bool, slots
 // eachPlace calls visit with the place of each rule that something of a slot passes by. What moves
 // on meanwhile moves to what is read later.
 func (d *Datapath) eachPlace(slot uint32, visit func(place uint32)) error {
-	for _, which := range []whichMap{halfOpen, established} {
-		if err := d.visit(slot, which, func(v visited) error {
+	if err := d.visit(slot, func(v visited) error {
+		if v.flags()&guestConnectionFlagCONNECTION_CUT == 0 {
 			visit(v.connection.By[0].Counter)
 			visit(v.connection.By[1].Counter)
-			return nil
-		}); err != nil {
-			return err
 		}
+		return nil
+	}); err != nil {
+		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

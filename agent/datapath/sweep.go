@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -27,22 +28,20 @@ func (d *Datapath) Sweep() (int, error) {
 	open := map[vpc.InterfaceID]map[uint32]uint64{}
 	for _, slot := range slices.Sorted(maps.Keys(enis)) {
 		rules := map[uint32]uint64{}
-		for _, which := range []whichMap{established, halfOpen} {
-			if err := d.visit(slot, which, func(v visited) error {
-				if !v.expired(v.key, v.connection) {
-					if !v.isVoid() && !ended(v.connection) {
-						rules[v.admittedBy()]++
-					}
-					return nil
+		if err := d.visit(slot, func(v visited) error {
+			if !v.expired() {
+				if !v.isVoid() && !ended(v.flags()) {
+					rules[v.admittedBy()]++
 				}
-				gone, err := v.takeOut()
-				if gone {
-					swept++
-				}
-				return err
-			}); err != nil {
-				return swept, fmt.Errorf("sweep: %w", err)
+				return nil
 			}
+			gone, err := v.takeOut()
+			if gone {
+				swept++
+			}
+			return err
+		}); err != nil {
+			return swept, fmt.Errorf("sweep: %w", err)
 		}
 		open[enis[slot]] = rules
 	}
@@ -90,58 +89,70 @@ func (d *Datapath) beginSweep() (map[uint32]vpc.InterfaceID, error) {
 	return enis, nil
 }
 
-// takeOut removes an expired connection. Where a packet has opened it anew between the look and the
-// removal it goes back in, unless the next packet was faster.
+// takeOut removes an expired connection. Where a packet has opened one anew beside the buckets between the look
+// and the removal it goes back in.
 func (v visited) takeOut() (bool, error) {
-	var c guestConnection
-	err := v.in.LookupAndDelete(v.key, &c)
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if v.expired(v.key, c) {
+	if v.at != nil {
+		if !atomic.CompareAndSwapUint64(v.at, v.tag, v.tag&^tagFlags) {
+			return false, errChanged
+		}
+		v.d.lessEstablished(v.slot, v.tag)
 		return true, nil
 	}
-	if err := v.in.Update(v.key, c, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+	o, err := v.d.takeOverflow(v.slot, v.p, v.key)
+	if err != nil {
+		return false, notThere(err)
+	}
+	if v.tag, v.connection = o.Tag, o.Connection; v.expired() {
+		return true, nil
+	}
+	if err := v.d.putOverflow(v.slot, v.p, o); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return false, err
 	}
 	return false, nil
 }
 
 // expired is the twin of is_expired in connection.h.
-func (v visited) expired(k guestConnectionKey, c guestConnection) bool {
+func (v visited) expired() bool {
 	if v.config.Tables == 0 { // closed, as long as no View names the ENI: it has no timeouts
 		return false
 	}
-	return int64(v.ticks-c.Seen) > int64(timeout(k, c, v.config.Timeouts))
+	return age(v.connection.Seen, v.ticks) > timeout(v.flags(), v.connection, v.config.Timeouts)
+}
+
+// age is the twin of age_of in flow.h.
+func age(seen uint32, ticks uint64) uint32 {
+	age := uint32(ticks) - seen
+	if age > math.MaxUint32-1<<16+1 {
+		return 0
+	}
+	return age
 }
 
 const flagFins = guestConnectionFlagCONNECTION_FIN_INGRESS | guestConnectionFlagCONNECTION_FIN_EGRESS
 
 // ended says whether a connection of TCP is over: both sides have closed it, or one has reset it.
-func ended(c guestConnection) bool {
-	return c.Flags&guestConnectionFlagCONNECTION_RST != 0 || c.Flags&flagFins == flagFins
+func ended(flags guestConnectionFlag) bool {
+	return flags&guestConnectionFlagCONNECTION_RST != 0 || flags&flagFins == flagFins
 }
 
 // settled is the twin of is_settled in connection.h.
-func settled(c guestConnection) bool {
+func settled(flags guestConnectionFlag) bool {
 	const answered = guestConnectionFlagCONNECTION_ANSWERED
-	return c.Flags&guestConnectionFlagCONNECTION_ESTABLISHED != 0 ||
-		c.Flags&(guestConnectionFlagCONNECTION_TRACKED|answered) == answered
+	return flags&guestConnectionFlagCONNECTION_ESTABLISHED != 0 ||
+		flags&(guestConnectionFlagCONNECTION_TRACKED|answered) == answered
 }
 
-// timeout is the twin of timeout_of in connection.h, in jiffies.
-func timeout(k guestConnectionKey, c guestConnection, t guestTimeouts) uint32 {
-	switch k.Protocol {
+// timeout is the twin of timeout_of in flow.h, in jiffies.
+func timeout(flags guestConnectionFlag, c guestConnection, t guestTimeouts) uint32 {
+	switch c.Key.Protocol {
 	case unix.IPPROTO_TCP:
 		switch {
-		case ended(c):
+		case ended(flags):
 			return t.TcpClosed
-		case c.Flags&flagFins != 0:
+		case flags&flagFins != 0:
 			return t.TcpClosing
-		case settled(c):
+		case settled(flags):
 			return t.TcpEstablished
 		}
 		return t.TcpSyn

@@ -286,13 +286,8 @@ func (d *Datapath) carryConnections() error {
 		if !ok || u.carried[at] || !d.waitsIn(slot) {
 			return nil
 		}
-		m := p.halfOpen
-		if established {
-			m = p.connections
-		}
 		u.carried[at] = true
-		key, connection := k.convert(c, u.places)
-		err := m.Update(key, connection, ebpf.UpdateNoExist)
+		err := d.putOverflow(slot, p, k.convert(c, u.places))
 		if errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOMEM) {
 			u.noRoom++
 			return nil

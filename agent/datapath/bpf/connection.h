@@ -24,31 +24,10 @@
 #define SALLYPORT_CONNECTION_H
 
 /* A handshake is over, as far as it was looked at. */
-static __always_inline bool is_settled(const struct connection *c)
+static __always_inline bool is_settled(__u64 flags)
 {
-	return (c->flags & CONNECTION_ESTABLISHED) ||
-	       (c->flags & (CONNECTION_TRACKED | CONNECTION_ANSWERED)) == CONNECTION_ANSWERED;
-}
-
-static __always_inline __u32 timeout_of(const struct connection *c, const struct packet *p)
-{
-	const struct timeouts *t = &p->config->timeouts;
-
-	switch (p->key.protocol) {
-	case IPPROTO_TCP:
-		if ((c->flags & CONNECTION_RST) ||
-		    (c->flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH)
-			return t->tcp_closed;
-		if (c->flags & CONNECTION_FIN_BOTH)
-			return t->tcp_closing;
-		return is_settled(c) ? t->tcp_established : t->tcp_syn;
-	case IPPROTO_UDP:
-		return c->packets[0] > 1 && c->packets[1] > 1 ? t->udp_stream : t->udp;
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
-		return t->icmp;
-	}
-	return t->other;
+	return (flags & CONNECTION_ESTABLISHED) ||
+	       (flags & (CONNECTION_TRACKED | CONNECTION_ANSWERED)) == CONNECTION_ANSWERED;
 }
 
 /* Whether what no rule allows passes. */
@@ -57,40 +36,42 @@ static __always_inline bool is_observing(const struct packet *p)
 	return p->now < p->config->observe_until;
 }
 
-/* seen may be ahead of now by a tick, when another CPU has just written it. */
-static __always_inline bool is_expired(const struct connection *c, const struct packet *p,
-				       __u64 now)
+static __always_inline bool is_expired(const struct packet *p)
 {
-	return (__s64)(now - c->seen) > (__s64)timeout_of(c, p);
+	const struct entry *said = &p->flow.said;
+
+	return age_of(said->seen, p->now) >
+	       timeout_of(&p->config->timeouts, said->tag, p->key.protocol, said->stream);
 }
 
 /* The packet passes by what let the first packet through. */
-static __always_inline void admit(struct packet *p, const struct connection *c)
+static __always_inline void admit(struct packet *p)
 {
-	const struct admission *by = c->flags & CONNECTION_BY_GUEST ? &c->by[DIRECTION_EGRESS] :
-								      &c->by[DIRECTION_INGRESS];
+	const struct entry *said = &p->flow.said;
+	const struct admission *by = said->tag & CONNECTION_BY_GUEST ?
+					     &said->by[DIRECTION_EGRESS] :
+					     &said->by[DIRECTION_INGRESS];
 
 	p->rule = by->rule;
 	p->counter = by->counter;
 }
 
 /* Both sides have ended it, or one of them at once. */
-static __always_inline bool is_closed(const struct connection *c)
+static __always_inline bool is_closed(__u64 flags)
 {
-	return (c->flags & CONNECTION_RST) ||
-	       (c->flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH;
+	return (flags & CONNECTION_RST) || (flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH;
 }
 
 /* A packet that does not belong to the end that has come, or begun: a SYN, or what is no FIN, RST or
  * ACK. It starts a connection that happens to have the same ports, if the rules let it.
  */
-static __always_inline bool is_reopened(const struct connection *c, const struct packet *p)
+static __always_inline bool is_reopened(__u64 flags, const struct packet *p)
 {
 	if (p->key.protocol != IPPROTO_TCP)
 		return false;
-	if (is_closed(c))
+	if (is_closed(flags))
 		return (p->tcp_flags & TCP_SYN) || !(p->tcp_flags & (TCP_FIN | TCP_RST | TCP_ACK));
-	return (c->flags & CONNECTION_FIN_BOTH) && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	return (flags & CONNECTION_FIN_BOTH) && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
 /* How far a number in a packet may be from the one that was acknowledged last: an RST follows what
@@ -116,14 +97,14 @@ static __always_inline bool is_in_window(const struct connection *c, const struc
  * side does not believe it (RFC 5961) or asks the sender, whose answer is exact. Were it believed
  * here, whoever knows addresses and ports could end an idle connection.
  */
-static __always_inline __u32 end_of(const struct connection *c, const struct packet *p,
+static __always_inline __u64 end_of(const struct connection *c, __u64 has, const struct packet *p,
 				    bool from_guest)
 {
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
 	/* Without numbers of both sides there is nothing to compare. */
-	bool any = !is_settled(c) || (c->flags & CONNECTION_NEXT_BOTH) != CONNECTION_NEXT_BOTH;
-	__u32 flags = 0;
+	bool any = !is_settled(has) || (has & CONNECTION_NEXT_BOTH) != CONNECTION_NEXT_BOTH;
+	__u64 flags = 0;
 
 	if ((p->tcp_flags & TCP_FIN) && (any || is_in_window(c, p, d, other, FIN_WINDOW)))
 		flags |= from_guest ? CONNECTION_FIN_EGRESS : CONNECTION_FIN_INGRESS;
@@ -133,39 +114,54 @@ static __always_inline __u32 end_of(const struct connection *c, const struct pac
 	return flags;
 }
 
-static __always_inline void account(struct connection *c, const struct packet *p, bool from_guest,
-				    __u64 now)
+/* Counts the packet in an entry with these flags; returns the flags that it adds. */
+static __always_inline __u64 count_in(struct connection *c, __u64 has, const struct packet *p,
+				      bool from_guest)
 {
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
-	bool reply = from_guest != !!(c->flags & CONNECTION_BY_GUEST);
-	__u32 flags = 0;
+	bool reply = from_guest != !!(has & CONNECTION_BY_GUEST);
+	__u64 flags = 0;
 
 	__sync_fetch_and_add(&c->packets[d], segments_of(p));
 	__sync_fetch_and_add(&c->bytes[d], p->ip_length);
 	/* What comes after the end does not put it off. */
-	if (c->seen != now && !(p->key.protocol == IPPROTO_TCP && is_closed(c)))
-		c->seen = now;
+	if (c->seen != (__u32)p->now && !(p->key.protocol == IPPROTO_TCP && is_closed(has)))
+		c->seen = p->now;
 	if (reply)
 		flags |= CONNECTION_ANSWERED;
-	flags |= end_of(c, p, from_guest);
+	flags |= end_of(c, has, p, from_guest);
 	if ((p->tcp_flags & (TCP_ACK | TCP_RST)) == TCP_ACK) {
 		if (c->next[other] != p->tcp_acknowledged)
 			c->next[other] = p->tcp_acknowledged;
 		flags |= from_guest ? CONNECTION_NEXT_INGRESS : CONNECTION_NEXT_EGRESS;
 	}
-	if ((c->flags & flags) != flags)
-		__sync_fetch_and_or((__u32 *)&c->flags, flags);
+	return flags;
 }
 
-static __always_inline bool is_answered(const struct connection *c, const struct packet *p,
-					bool from_guest)
+/* Counts the packet in the entry that was found, if it still is. Should this CPU be delayed after that look,
+ * it counts in what came there meanwhile: a packet too many, seen now, and a number that the next packet
+ * of that connection corrects. A flag is never set there: mark looks again.
+ */
+static __always_inline void account(const struct packet *p, bool from_guest)
 {
-	bool reply = from_guest != !!(c->flags & CONNECTION_BY_GUEST);
+	const struct flow *f = &p->flow;
+	__u64 flags;
+
+	if (!is_there(f))
+		return;
+	flags = count_in(f->connection, f->said.tag, p, from_guest);
+	if ((f->said.tag & flags) != flags)
+		mark(f->tag, f->said.tag, flags);
+}
+
+static __always_inline bool is_answered(__u64 flags, const struct packet *p, bool from_guest)
+{
+	bool reply = from_guest != !!(flags & CONNECTION_BY_GUEST);
 
 	if (p->key.protocol != IPPROTO_TCP)
 		return reply;
-	return !reply && (c->flags & CONNECTION_ANSWERED) &&
+	return !reply && (flags & CONNECTION_ANSWERED) &&
 	       (p->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK;
 }
 
@@ -176,75 +172,51 @@ static __always_inline bool is_syn(const struct packet *p)
 }
 
 /* Why the packet passes, if the entry of its flow says so; a reason to drop; or REASON_NONE: the rules
- * decide, and p->flow is the entry if there is one.
+ * decide, and p->flow is the entry if it is known.
  */
 static __always_inline enum reason track(struct packet *p, bool from_guest)
 {
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
-	__u64 now = p->now;
-	struct connection *c, *half = NULL, moved;
-	void *established, *opening;
+	struct entry *said = &p->flow.said;
+	enum reason reason = REASON_TRACKED;
+	bool answers = false;
 
-	established = bpf_map_lookup_elem(&connections, &p->slot);
-	opening = bpf_map_lookup_elem(&half_open, &p->slot);
-	if (!established || !opening)
+	find_flow(p);
+	if (!p->flow.bucket)
 		return REASON_CONNECTION_LIMIT;
-	c = bpf_map_lookup_elem(established, &p->key);
-	if (c && (is_expired(c, p, now) || is_reopened(c, p))) {
-		p->stale = true;
-		c = NULL;
-	}
-	if (!c) {
-		half = bpf_map_lookup_elem(opening, &p->key);
-		/* Another CPU may move it at this moment: it is there before it is gone from here. */
-		if (!half && !p->stale)
-			c = bpf_map_lookup_elem(established, &p->key);
-	}
-	if (c) {
+	if (!p->flow.connection || is_expired(p) || is_reopened(said->tag, p))
+		return REASON_NONE;
+	p->known = true;
+	if (said->tag & CONNECTION_TRACKED) {
 		/* A SYN may be another connection's, after an end that nobody saw here: that one must be
 		 * allowed by today's rules. The entry stays, since whoever knows the ports can send one.
 		 */
-		if (is_syn(p)) {
-			p->flow = c;
+		if ((said->tag & CONNECTION_ESTABLISHED) && is_syn(p))
 			return REASON_NONE;
+		answers = !(said->tag & CONNECTION_ESTABLISHED) &&
+			  is_answered(said->tag, p, from_guest);
+		if (answers) {
+			if (!take_quota(p))
+				return REASON_CONNECTION_LIMIT;
+			said->tag |= CONNECTION_ESTABLISHED; /* the packet is counted as one of it */
 		}
-		account(c, p, from_guest, now);
-		admit(p, c);
-		return REASON_TRACKED;
-	}
-	c = half;
-	if (!c || is_expired(c, p, now) || is_reopened(c, p))
-		return REASON_NONE;
-	if (c->flags & CONNECTION_OBSERVED) {
-		p->flow = c;
+		admit(p);
+	} else if (said->tag & CONNECTION_OBSERVED) {
 		if (!is_observing(p))
 			return REASON_NONE;
-		account(c, p, from_guest, now);
 		p->observed = true;
-		return REASON_NO_RULE;
-	}
-	if (c->flags & CONNECTION_UNTRACKED) {
-		p->flow = c;
-		if (c->tables != p->tables || !c->by[d].rule)
+		reason = REASON_NO_RULE;
+	} else {
+		if (said->tables != p->tables || !said->by[d].rule)
 			return REASON_NONE;
-		account(c, p, from_guest, now);
-		p->rule = c->by[d].rule;
-		p->counter = c->by[d].counter;
-		return REASON_RULE;
+		p->rule = said->by[d].rule;
+		p->counter = said->by[d].counter;
+		reason = REASON_RULE;
 	}
-	if (is_answered(c, p, from_guest)) {
-		moved = *c;
-		moved.flags |= CONNECTION_ESTABLISHED;
-		account(&moved, p, from_guest, now);
-		if (bpf_map_update_elem(established, &p->key, &moved, BPF_ANY) != 0)
-			return REASON_CONNECTION_LIMIT;
-		admit(p, &moved);
-		bpf_map_delete_elem(opening, &p->key);
-		return REASON_TRACKED;
-	}
-	account(c, p, from_guest, now);
-	admit(p, c);
-	return REASON_TRACKED;
+	account(p, from_guest);
+	if (answers && !establish(p))
+		return REASON_CONNECTION_LIMIT;
+	return reason;
 }
 
 /* A direction lets everybody of the packet's family send every port of its protocol. */
@@ -261,6 +233,36 @@ static __always_inline bool is_open(const struct packet *p, bool from_guest)
 	return p->config->flags & flag;
 }
 
+/* What stays of an entry when the rules have decided anew. */
+#define CONNECTION_KEPT                                                                            \
+	(CONNECTION_ANSWERED | CONNECTION_FIN_BOTH | CONNECTION_RST | CONNECTION_NEXT_BOTH)
+
+/* Begins to write the entry of the packet's flow: the one that was found, else a new one. False: there
+ * is no room. p->known says whether it has counted packets of this flow before.
+ */
+static __always_inline bool begin_entry(struct packet *p, bool by_guest)
+{
+	struct flow *f = &p->flow;
+	struct connection *c;
+
+	if (!f->connection || !amend(p, p->known ? CONNECTION_KEPT : 0,
+				     by_guest ? CONNECTION_BY_GUEST : 0)) {
+		p->known = false;
+		if (!claim(p))
+			return false;
+		f->connection->key = p->key;
+	}
+	if (p->known)
+		return true;
+	c = f->connection;
+	c->seen = c->created = p->now;
+	c->stamp[0] = c->stamp[1] = 0;
+	c->packets[0] = c->packets[1] = 0;
+	c->bytes[0] = c->bytes[1] = 0;
+	c->next[0] = c->next[1] = 0;
+	return true;
+}
+
 /* A new entry, or one in place of p->flow, for a flow that its first packet's rule, first, lets through;
  * without one it is observed.
  */
@@ -269,43 +271,30 @@ static __always_inline enum reason put_flow(struct packet *p, allowance first, b
 {
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	bool untracked = is_for_everyone(first) && is_open(p, !by_guest);
-	struct admission by = {.rule = p->rule, .counter = p->counter};
-	struct connection c = {.created = p->now, .seen = p->now};
-	void *established = bpf_map_lookup_elem(&connections, &p->slot);
-	void *opening = bpf_map_lookup_elem(&half_open, &p->slot);
+	struct admission own = {.rule = p->rule, .counter = p->counter}, by = own, none = {};
+	__u64 flags = untracked ? CONNECTION_UNTRACKED :
+		      first	? CONNECTION_TRACKED :
+				  CONNECTION_OBSERVED;
+	struct connection *c;
 
-	if (!established || !opening)
-		return REASON_CONNECTION_LIMIT;
-	if (p->flow)
-		c = *p->flow;
-	c.revision = p->revision;
-	c.tables = untracked ? p->tables : 0;
-	c.by[DIRECTION_INGRESS] = c.by[DIRECTION_EGRESS] = (struct admission){};
-	if (untracked)
-		c.by[d] = by;
 	if (by_guest != from_guest) {
 		by.rule = rule_of(first);
 		by.counter = counter_of(p, by.rule);
 	}
-	if (by_guest)
-		c.by[DIRECTION_EGRESS] = by;
-	else
-		c.by[DIRECTION_INGRESS] = by;
-	c.flags &=
-		CONNECTION_ANSWERED | CONNECTION_FIN_BOTH | CONNECTION_RST | CONNECTION_NEXT_BOTH;
-	c.flags |= by_guest ? CONNECTION_BY_GUEST : 0;
-	c.flags |= untracked ? CONNECTION_UNTRACKED :
-		   first     ? CONNECTION_TRACKED :
-			       CONNECTION_OBSERVED;
-	account(&c, p, from_guest, p->now);
-	if (p->stale) /* it would hide the new one */
-		bpf_map_delete_elem(established, &p->key);
-	/* Not < 0: before Linux 6.4 an error is an int in a register of 64 bits. */
-	if (bpf_map_update_elem(opening, &p->key, &c, BPF_ANY) != 0 &&
-	    (c.flags & CONNECTION_TRACKED))
-		return REASON_CONNECTION_LIMIT;
-	p->opened = !p->flow;
-	p->tracked = c.flags & CONNECTION_TRACKED;
+	p->opened = !p->known;
+	p->tracked = flags & CONNECTION_TRACKED;
+	if (!begin_entry(p, by_guest))
+		return p->tracked ? REASON_CONNECTION_LIMIT : REASON_RULE;
+	c = p->flow.connection;
+	c->revision = p->revision;
+	c->tables = untracked ? p->tables : 0;
+	c->by[!d] = none;
+	c->by[d] = untracked ? own : none;
+	c->by[by_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS] = by;
+	flags |= by_guest ? CONNECTION_BY_GUEST : 0;
+	flags |= p->known ? p->flow.said.tag & CONNECTION_KEPT : 0;
+	flags |= count_in(c, flags, p, from_guest);
+	publish(p, flags);
 	return REASON_RULE;
 }
 
@@ -317,34 +306,49 @@ static __always_inline allowance judge_first(const struct packet *p, bool by_gue
 	return judge(p, (__u32)p->key.protocol << 16 | bpf_ntohs(port), by_guest);
 }
 
+/* flow is the packet's entry. */
+static __always_inline bool is_known(const struct packet *p)
+{
+	return p->known && p->flow.connection;
+}
+
+/* The first answer of an untracked flow: its rule lets through those that follow. */
+static __always_inline void answer(struct packet *p, bool from_guest)
+{
+	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+	struct flow *f = &p->flow;
+
+	if (amend(p, CONNECTION_KEPT, f->said.tag & CONNECTION_BY_GUEST)) {
+		f->connection->by[d] = (struct admission){.rule = p->rule, .counter = p->counter};
+		publish(p, f->said.tag & TAG_FLAGS & ~CONNECTION_CHANGING);
+	}
+	account(p, from_guest);
+}
+
 /* The rules let the packet through: what becomes of its flow. */
 static __always_inline enum reason decide_flow(struct packet *p, allowance own, bool from_guest)
 {
-	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
-	struct connection *flow = p->flow;
+	const struct entry *said = &p->flow.said;
 	bool by_guest = from_guest;
 	allowance first = own;
 
-	if (flow && (flow->flags & CONNECTION_TRACKED)) {
-		account(flow, p, from_guest, p->now);
+	if (is_known(p) && (said->tag & CONNECTION_TRACKED)) {
+		account(p, from_guest);
 		return REASON_RULE;
 	}
-	if (flow && from_guest != !!(flow->flags & CONNECTION_BY_GUEST)) {
-		if (flow->tables == p->tables && flow->by[other].rule) {
-			/* The first answer. */
-			flow->by[d].counter = p->counter;
-			flow->by[d].rule = p->rule;
-			account(flow, p, from_guest, p->now);
+	if (is_known(p) && from_guest != !!(said->tag & CONNECTION_BY_GUEST)) {
+		if (said->tables == p->tables && said->by[other].rule) {
+			answer(p, from_guest);
 			return REASON_RULE;
 		}
 		by_guest = !from_guest;
 		first = judge_first(p, by_guest);
 		if (!first) {
-			account(flow, p, from_guest, p->now);
+			account(p, from_guest);
 			return REASON_RULE;
 		}
-	} else if (!flow && p->key.protocol == IPPROTO_TCP && !is_syn(p) && is_for_everyone(own) &&
+	} else if (!p->known && p->key.protocol == IPPROTO_TCP && !is_syn(p) && is_for_everyone(own) &&
 		   is_open(p, from_guest) && !is_open(p, !from_guest)) {
 		/* The answer of an untracked flow that is not remembered? It shall not begin another. */
 		first = judge_first(p, !from_guest);
@@ -363,11 +367,11 @@ static __always_inline void observe(struct packet *p, bool from_guest)
 
 	p->observed = true;
 	p->opened = true;
-	if (p->stateless || (p->flow && (p->flow->flags & CONNECTION_TRACKED)))
+	if (p->stateless || (p->known && (p->flow.said.tag & CONNECTION_TRACKED)))
 		return;
-	if (p->flow)
-		by_guest = p->flow->flags & CONNECTION_BY_GUEST;
-	p->flow = NULL;
+	if (p->known)
+		by_guest = p->flow.said.tag & CONNECTION_BY_GUEST;
+	p->known = false;
 	put_flow(p, 0, by_guest, from_guest);
 }
 

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <linux/bpf.h>
+#include <linux/errno.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
@@ -38,6 +39,7 @@
 #include "members.h"
 #include "table.h"
 #include "count.h"
+#include "flow.h"
 #include "connection.h"
 #include "fragment.h"
 #include "icmp_error.h"
@@ -50,7 +52,9 @@ const volatile struct {
 	struct event event;
 	/* Those are not seen in the definition of a map of maps. */
 	struct connection_key connection_key;
-	struct connection connection;
+	enum connection_flag connection_flag;
+	struct bucket bucket;
+	struct overflow overflow;
 	struct fragment_key fragment_key;
 	struct fragment fragment;
 	struct line line;

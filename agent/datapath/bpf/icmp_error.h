@@ -108,24 +108,11 @@ static __always_inline void forget_quote(struct packet *p, bool from_guest)
 	p->port = (__u32)p->key.protocol << 16 | (__u32)p->icmp_type << 8 | p->icmp_code;
 }
 
-/* The entry of the connection that the key names, if it is alive. */
-static __always_inline const struct connection *live_in(void *map, const struct packet *p)
+/* Finds the entry of the flow that the key names, if it is alive. */
+static __always_inline bool find_quoted(struct packet *p)
 {
-	const struct connection *c = bpf_map_lookup_elem(map, &p->key);
-
-	return c && !is_expired(c, p, p->now) ? c : NULL;
-}
-
-static __noinline const struct connection *quoted_connection(const struct packet *p)
-{
-	void *established = bpf_map_lookup_elem(&connections, &p->slot);
-	void *opening = bpf_map_lookup_elem(&half_open, &p->slot);
-	const struct connection *c;
-
-	if (!established || !opening)
-		return NULL;
-	c = live_in(established, p);
-	return c ? c : live_in(opening, p);
+	find_flow(p);
+	return p->flow.connection && !is_expired(p);
 }
 
 /* What lets the quoted packet of a flow without an entry through, if the flow would be untracked,
@@ -153,19 +140,20 @@ static __always_inline enum reason related(struct packet *p, bool from_guest)
 		.end = p->l4 + p->l4_length,
 	};
 	enum reason reason = REASON_NONE;
-	const struct connection *c;
+	const struct entry *said = &p->flow.said;
 	allowance own = 0;
 
 	if (!is_about_packet(p) || !find_quoted_header(p, &chain))
 		return REASON_NONE;
 	if (read_quote(p, &chain, from_guest)) {
-		c = quoted_connection(p);
-		if (c && (c->flags & CONNECTION_TRACKED)) {
-			admit(p, c);
+		bool known = find_quoted(p);
+
+		if (known && (said->tag & CONNECTION_TRACKED)) {
+			admit(p);
 			reason = REASON_TRACKED;
-		} else if (!c || (c->flags & CONNECTION_UNTRACKED) || !is_observing(p)) {
+		} else if (!known || (said->tag & CONNECTION_UNTRACKED) || !is_observing(p)) {
 			own = judge(p, p->port, !from_guest);
-			if (own && !c)
+			if (own && !known)
 				own = judge_untracked(p, own, !from_guest);
 		}
 	}
@@ -174,6 +162,7 @@ static __always_inline enum reason related(struct packet *p, bool from_guest)
 		p->counter = counter_of(p, p->rule);
 		reason = REASON_RULE;
 	}
+	p->flow.connection = NULL;
 	forget_quote(p, from_guest);
 	return reason;
 }

@@ -24,7 +24,9 @@ enum limit {
 	MAX_TREE_LEVELS = 8,	 /* of a search tree */
 	MAX_ENI_ADDRESSES = 1 << 16, /* own addresses, delegated prefixes and routers */
 	MAX_CONNECTIONS = 1 << 15,   /* of one ENI, by default: Options say otherwise */
-	MAX_HALF_OPEN = 1 << 13,     /* of one ENI, with untracked flows; by default */
+	MAX_HALF_OPEN = 1 << 13,     /* ways of one ENI's flows, by default */
+	WAYS = 8,		     /* of one bucket */
+	MAX_ESTABLISHED_WAYS = 6,    /* of them: the others are left to half-open connections */
 	MAX_FRAGMENTED = 1 << 10,    /* packets of one ENI of which more fragments may come */
 	MAX_RULE_COUNTS = 1 << 15,   /* pairs of an ENI and a rule that are counted apart */
 	MAX_PLATFORM = 1 << 8,	     /* services of the platform */
@@ -167,10 +169,14 @@ _Static_assert(sizeof(struct eni_config) == 104, "shared with Go");
 /* What a device carries; one slot per device. Slot 0 is every device that nobody knows. */
 struct eni {
 	__u32 number; /* 0: none, everything is dropped */
+	/* Of its connections, written before it has any. */
+	__u32 bucket_mask; /* buckets of flows, less 1 */
+	__u64 seed;	   /* of the hash that chooses one */
+	__u32 quota;	   /* established ones */
 	__u32 pad;
 	struct eni_config config[2]; /* by epoch */
 };
-_Static_assert(sizeof(struct eni) == 216, "shared with Go");
+_Static_assert(sizeof(struct eni) == 232, "shared with Go");
 
 /* How a device is filtered, so that the next agent finds it. */
 enum device_mode {
@@ -273,7 +279,10 @@ enum connection_flag {
 	CONNECTION_RST = 1 << 8,
 	CONNECTION_NEXT_INGRESS = 1 << 9, /* the number in next is one that was acknowledged */
 	CONNECTION_NEXT_EGRESS = 1 << 10,
-	CONNECTION_CUT = 1 << 11, /* by the agent, with CONNECTION_UNTRACKED */
+	CONNECTION_CUT = 1 << 11, /* by the agent, with CONNECTION_UNTRACKED: it has no rules */
+	/* A program writes: see flow.h. */
+	CONNECTION_CHANGING = 1 << 14, /* what the entry says of rules; whose it is stands */
+	CONNECTION_BUSY = 1 << 15,     /* all of the entry */
 };
 #define CONNECTION_FIN_BOTH  (CONNECTION_FIN_INGRESS | CONNECTION_FIN_EGRESS)
 #define CONNECTION_NEXT_BOTH (CONNECTION_NEXT_INGRESS | CONNECTION_NEXT_EGRESS)
@@ -284,20 +293,47 @@ struct admission {
 	__u32 counter; /* its place in rule_counts */
 };
 
+/* An entry. Its flags are in its tag: see flow.h. */
 struct connection {
-	__u64 created;		/* jiffies */
-	__u64 seen;		/* jiffies of the last packet */
-	__u64 packets[2];	/* by enum direction; a segmented packet counts its segments */
+	struct connection_key key;
+	__u32 seen;	/* jiffies of the last packet */
+	__u32 created;	/* jiffies */
+	__u32 stamp[2]; /* by enum direction: not used yet */
+	__u64 tables;	/* of an untracked one: that its rules are of */
+	/* From here on the second cache line. */
+	__u64 packets[2];	/* by direction; a segmented packet counts its segments */
 	__u64 bytes[2];		/* from the IP header on */
 	__u64 revision;		/* that admitted it */
-	__u64 tables;		/* of an untracked one: that its rules are of */
 	struct admission by[2]; /* by direction; of a tracked one only that of its first packet */
-	enum connection_flag flags;
 	/* Of TCP, by direction: the sequence number that the other side waits for. */
 	__be32 next[2];
-	__u32 pad;
 };
-_Static_assert(sizeof(struct connection) == 96, "shared with Go");
+_Static_assert(sizeof(struct connection) == 128, "two cache lines; shared with Go");
+
+struct bucket {
+	__u64 tags[WAYS];
+	__u64 pad[WAYS];
+	struct connection ways[WAYS];
+};
+_Static_assert(sizeof(struct bucket) == 18 * 64, "cache lines; shared with Go");
+
+/* A connection that found no room in its bucket. */
+struct overflow {
+	__u64 tag;
+	struct connection connection;
+};
+_Static_assert(sizeof(struct overflow) == 136, "shared with Go");
+
+/* What an ENI has. The first two are a number, and above its 32 bits how often it has changed, so that
+ * the agent can tell whether it did while it counted.
+ */
+struct occupancy {
+	__u64 established; /* connections, wherever they stand */
+	__u64 overflowed;  /* elements of connections, or a little more: 0 means that there is none */
+	__u32 touched;	   /* something was put into flows since the agent took this back */
+	__u32 pad[11];
+};
+_Static_assert(sizeof(struct occupancy) == 64, "one cache line; shared with Go");
 
 /* A packet that came in fragments, by what they have in common. */
 struct fragment_key {
@@ -461,21 +497,24 @@ struct {
 	PINNED;
 } addresses SEC(".maps");
 
-/* Established connections of one ENI: bounded, never displaced. */
+/* The connections of one ENI: half-open and untracked ones displace each other, and nothing else. The
+ * agent reads and ends them through shared memory.
+ */
+struct flow_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_HALF_OPEN / WAYS);
+	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	__type(key, __u32);
+	__type(value, struct bucket);
+};
+
+/* Those that found no room in their bucket as they were established, and those that an upgrade brought. */
 struct connection_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_CONNECTIONS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct connection_key);
-	__type(value, struct connection);
-};
-
-/* Half-open connections of one ENI displace each other, and nothing else; so do its untracked flows. */
-struct half_open_map {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, MAX_HALF_OPEN);
-	__type(key, struct connection_key);
-	__type(value, struct connection);
+	__type(value, struct overflow);
 };
 
 struct fragment_map {
@@ -499,8 +538,17 @@ struct {
 	__uint(max_entries, MAX_SLOTS);
 	__type(key, __u32);
 	PINNED;
-	__array(values, struct half_open_map);
-} half_open SEC(".maps");
+	__array(values, struct flow_map);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SLOTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct occupancy);
+	PINNED;
+} occupancies SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);

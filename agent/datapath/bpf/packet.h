@@ -62,14 +62,33 @@ enum part {
 	PART_LATER, /* a fragment without */
 };
 
+/* What an entry said at the moment when that was its tag: see flow.h. */
+struct entry {
+	__u64 tag;
+	__u64 tables;		/* 0 where it says nothing of rules */
+	struct admission by[2]; /* zeros there */
+	__u32 seen;
+	__u32 stream; /* of UDP: more than one request and response */
+};
+
+/* Where a key belongs, and its entry, wherever that stands. */
+struct flow {
+	struct bucket *bucket;
+	struct connection *connection; /* NULL: there is none */
+	__u64 *tag;
+	struct entry said;
+	__u32 fingerprint;
+	bool overflowed; /* it stands beside the buckets */
+};
+
 /* One packet on its way through a program. */
 struct packet {
 	struct __sk_buff *skb;
 	struct eni *eni;
 	struct eni_config *config; /* of this packet's epoch */
-	struct connection *flow;   /* its entry, where the rules decide all the same */
+	struct flow flow;	   /* its entry, where the rules decide all the same; see known */
 	/* From here on no pointers: see blur. */
-	struct connection_key key;
+	struct connection_key key __attribute__((aligned(8))); /* it is read by words */
 	__u64 tables;
 	__u64 revision;
 	__u32 slot;
@@ -99,7 +118,7 @@ struct packet {
 	bool opened;	   /* a flow begins with it: it is counted and told */
 	bool tracked;	   /* it began a tracked connection */
 	bool observed;	   /* no rule allows it, and it passes since the ENI observes */
-	bool stale;	   /* an established connection stands there, past its end */
+	bool known;	   /* flow is its entry; else an entry there is past its end */
 	bool platform;	   /* a later fragment of what a service of the platform sends or gets */
 	bool extended;	   /* IPv6 extension headers stand before the protocol's */
 	bool router_alert; /* they are a hop-by-hop header with nothing but a router alert for MLD */
