@@ -393,6 +393,9 @@ func (r *microRun) membersOf(t *microTable, plain *lone, n int, family string, i
 	}
 	tables := tablesOf(table, nil)
 	tables.Revision++
+	if _, err := l.d.Sweep(); err != nil { // ends the last change
+		return err
+	}
 	if err := r.timed(fmt.Sprintf("%s members loaded, %s", thousands(n), family), func() error {
 		return l.d.Apply(tables, members)
 	}); err != nil {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/cilium/ebpf"
 )
 
 // memoryRow is what one thing of a kind takes.
@@ -20,7 +22,7 @@ type memoryRow struct {
 
 // memoryUse is what there was at one time.
 type memoryUse struct {
-	maps      uint64 // bytes of the BPF maps that this process holds
+	maps      uint64 // bytes of the BPF maps that this process holds, and of those in them
 	available uint64 // bytes of the machine
 }
 
@@ -30,7 +32,7 @@ func memoryNow() (u memoryUse, err error) {
 	if err != nil {
 		return u, err
 	}
-	seen := map[string]bool{} // by id
+	maps := map[ebpf.MapID]uint64{}
 	for _, e := range entries {
 		b, err := os.ReadFile(filepath.Join(fds, e.Name()))
 		if errors.Is(err, os.ErrNotExist) {
@@ -39,23 +41,20 @@ func memoryNow() (u memoryUse, err error) {
 		if err != nil {
 			return u, err
 		}
-		var bytes uint64
-		id := ""
-		for line := range strings.Lines(string(b)) {
-			name, value, _ := strings.Cut(line, ":")
-			switch name {
-			case "map_id":
-				id = value
-			case "memlock":
-				if _, err := fmt.Sscan(value, &bytes); err != nil {
-					return u, fmt.Errorf("read what a map takes: %w", err)
-				}
-			}
+		_, value, found := strings.Cut(string(b), "\nmap_id:")
+		if !found {
+			continue
 		}
-		if id != "" && !seen[id] {
-			seen[id] = true
-			u.maps += bytes
+		var id ebpf.MapID
+		if _, err := fmt.Sscan(value, &id); err != nil {
+			return u, fmt.Errorf("read the id of a map: %w", err)
 		}
+		if err := addMap(maps, id); err != nil {
+			return u, err
+		}
+	}
+	for _, n := range maps {
+		u.maps += n
 	}
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {
@@ -71,6 +70,40 @@ func memoryNow() (u memoryUse, err error) {
 		}
 	}
 	return u, nil
+}
+
+// addMap notes what a map takes, and the maps that it holds.
+func addMap(maps map[ebpf.MapID]uint64, id ebpf.MapID) error {
+	if _, ok := maps[id]; ok {
+		return nil
+	}
+	m, err := ebpf.NewMapFromID(id)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open map %d: %w", id, err)
+	}
+	defer m.Close()
+	info, err := m.Info()
+	if err != nil {
+		return fmt.Errorf("ask map %d: %w", id, err)
+	}
+	maps[id], _ = info.Memlock()
+	if m.Type() != ebpf.ArrayOfMaps {
+		return nil
+	}
+	for slot := range m.MaxEntries() {
+		var inner uint32
+		err := m.Lookup(slot, &inner)
+		if err == nil {
+			err = addMap(maps, ebpf.MapID(inner))
+		}
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("read map %d: %w", id, err)
+		}
+	}
+	return nil
 }
 
 // more is what this takes beyond what there was before, by both accounts.
