@@ -35,12 +35,12 @@ func (t *MemberTables) Build(m ruleset.Members) (int, error) {
 	return t.ms.build(t.old, m, nil, 1-t.now, t.NumberOf)
 }
 
-// Patch writes to the idle epoch what differs between the last Members and the next.
-func (t *MemberTables) Patch(next *ruleset.View, p *ruleset.MemberPatch) (int, error) {
-	return t.ms.build(t.old, ruleset.Members(next.Members), p, 1-t.now, t.NumberOf)
+// Patch is Build with what is known of the change.
+func (t *MemberTables) Patch(m ruleset.Members, p *ruleset.MemberPatch) (int, error) {
+	return t.ms.build(t.old, m, p, 1-t.now, t.NumberOf)
 }
 
-// Flip lets the idle epoch count, which says m. GiveUp forgets what was built.
+// Flip lets the idle epoch count, which says m.
 func (t *MemberTables) Flip(m ruleset.Members) { t.now, t.old = 1-t.now, m }
 
 // Settle ends a change, or what was built of one.
@@ -130,4 +130,24 @@ func (t *MemberTables) Buckets(id vpc.VPCID, a netip.Addr) (homes [2]uint32, fir
 func (t *MemberTables) Load(id vpc.VPCID, like netip.Addr) float64 {
 	b := t.table(id, t.now, like, false)
 	return float64(b.taken) / float64(b.capacity())
+}
+
+// Fill makes one table of addresses of one family, the number of each its place in the list and 1, and
+// checks it. It returns the addresses that it does not find.
+func Fill(p Pool, addresses []netip.Addr) (lost []netip.Addr, err error) {
+	entries := make([]memberEntry, len(addresses))
+	for i, a := range addresses {
+		entries[i] = memberEntry{memberKeyOf(a), uint32(i)&maxNumber | 1}
+	}
+	var u uses
+	b, err := newBuckets(p.pool, &u, !addresses[0].Is4(), entries)
+	if err != nil {
+		return nil, err
+	}
+	for i, e := range entries {
+		if b.get(e.key, 0) != e.number || b.get(e.key, 1) != e.number {
+			lost = append(lost, addresses[i])
+		}
+	}
+	return lost, nil
 }
