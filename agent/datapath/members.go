@@ -3,6 +3,7 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"unsafe"
 
@@ -168,55 +169,27 @@ func (d *Datapath) buildMembers(m ruleset.Members, patch *ruleset.MemberPatch) e
 	return err
 }
 
+// changeOf is what a change does to the tables of a domain.
+type changeOf [domainTables]memberChange
+
+// difference collects what differs between two maps of members.
+type difference struct {
+	domains  map[vpc.VPCID]*changeOf
+	numberOf func([]vpc.GroupID) uint32
+	numbers  map[string]uint32 // by the groups' ids, each ended by a space
+	name     []byte
+	many     int // members that come, about
+
+	// What the last member had: most have the same.
+	groups []vpc.GroupID
+	number uint32
+	domain vpc.VPCID
+	change *changeOf
+}
+
 // differences is what changes from old to now, by domain and table.
-func differences(old, now ruleset.Members, patch *ruleset.MemberPatch, numberOf func([]vpc.GroupID) uint32) (map[vpc.VPCID]*[domainTables]memberChange, error) {
-	changes := map[vpc.VPCID]*[domainTables]memberChange{}
-	each := func(m ruleset.Member, do func(c *memberChange, k memberKey)) error {
-		for _, id := range m.Domains {
-			c := changes[id]
-			if c == nil {
-				c = &[domainTables]memberChange{}
-				changes[id] = c
-			}
-			for _, a := range m.Addresses {
-				kind := members6
-				if a.Is4() {
-					kind = members4
-				}
-				do(&c[kind], memberKeyOf(a))
-			}
-			for _, p := range m.Prefixes {
-				kind, size := delegated6, 80
-				if p.Addr().Is4() {
-					kind, size = delegated4, 28
-				}
-				if p.Bits() != size || p != p.Masked() {
-					return fmt.Errorf("%s: the delegated prefix %s is no /%d", m.ID, p, size)
-				}
-				do(&c[kind], memberKeyOf(p.Addr()))
-			}
-		}
-		return nil
-	}
-	remove := func(m ruleset.Member) error {
-		return each(m, func(c *memberChange, k memberKey) { c.removed = append(c.removed, k) })
-	}
-	numbers := map[string]uint32{}
-	var name []byte
-	add := func(m ruleset.Member) error {
-		name = name[:0]
-		for _, g := range m.Groups {
-			name = append(append(name, g...), ' ')
-		}
-		number, ok := numbers[string(name)]
-		if !ok {
-			if number = numberOf(m.Groups); number > maxNumber {
-				return fmt.Errorf("members are in more than %d sets of groups", maxNumber)
-			}
-			numbers[string(name)] = number
-		}
-		return each(m, func(c *memberChange, k memberKey) { c.added = append(c.added, memberEntry{k, number}) })
-	}
+func differences(old, now ruleset.Members, patch *ruleset.MemberPatch, numberOf func([]vpc.GroupID) uint32) (map[vpc.VPCID]*changeOf, error) {
+	d := difference{domains: map[vpc.VPCID]*changeOf{}, numberOf: numberOf, numbers: map[string]uint32{}}
 	if ids, ok := patch.Between(old, now); ok {
 		for _, id := range ids {
 			was, before := old[id]
@@ -225,18 +198,17 @@ func differences(old, now ruleset.Members, patch *ruleset.MemberPatch, numberOf 
 				continue
 			}
 			if before {
-				if err := remove(was); err != nil {
-					return nil, err
-				}
+				d.remove(was)
 			}
 			if after {
-				if err := add(is); err != nil {
+				if err := d.add(is); err != nil {
 					return nil, err
 				}
 			}
 		}
-		return changes, nil
+		return d.domains, nil
 	}
+	d.many = max(0, len(now)-len(old))
 	kept := 0
 	for id, m := range now {
 		if was, ok := old[id]; ok {
@@ -244,24 +216,93 @@ func differences(old, now ruleset.Members, patch *ruleset.MemberPatch, numberOf 
 			if sameMember(was, m) {
 				continue
 			}
-			if err := remove(was); err != nil {
-				return nil, err
-			}
+			d.remove(was)
 		}
-		if err := add(m); err != nil {
+		if err := d.add(m); err != nil {
 			return nil, err
 		}
 	}
 	if kept < len(old) {
 		for id, m := range old {
 			if _, ok := now[id]; !ok {
-				if err := remove(m); err != nil {
-					return nil, err
-				}
+				d.remove(m)
 			}
 		}
 	}
-	return changes, nil
+	return d.domains, nil
+}
+
+func (d *difference) remove(m ruleset.Member) {
+	for _, id := range m.Domains {
+		c := d.of(id)
+		for _, a := range m.Addresses {
+			t := &c[formOf(a)]
+			t.removed = append(t.removed, memberKeyOf(a))
+		}
+		for _, p := range m.Prefixes {
+			t := &c[delegated4+formOf(p.Addr())]
+			t.removed = append(t.removed, memberKeyOf(p.Addr()))
+		}
+	}
+}
+
+func (d *difference) add(m ruleset.Member) error {
+	if d.number == 0 || !sameSlice(d.groups, m.Groups) {
+		d.name = d.name[:0]
+		for _, g := range m.Groups {
+			d.name = append(append(d.name, g...), ' ')
+		}
+		number, ok := d.numbers[string(d.name)]
+		if !ok {
+			if number = d.numberOf(m.Groups); number > maxNumber {
+				return fmt.Errorf("members are in more than %d sets of groups", maxNumber)
+			}
+			d.numbers[string(d.name)] = number
+		}
+		d.groups, d.number = m.Groups, number
+	}
+	for _, id := range m.Domains {
+		c := d.of(id)
+		for _, a := range m.Addresses {
+			t := &c[formOf(a)]
+			if t.added == nil {
+				t.added = make([]memberEntry, 0, d.many)
+			}
+			t.added = append(t.added, memberEntry{memberKeyOf(a), d.number})
+		}
+		for _, p := range m.Prefixes {
+			size := 80
+			if p.Addr().Is4() {
+				size = 28
+			}
+			if p.Bits() != size || p != p.Masked() {
+				return fmt.Errorf("%s: the delegated prefix %s is no /%d", m.ID, p, size)
+			}
+			t := &c[delegated4+formOf(p.Addr())]
+			t.added = append(t.added, memberEntry{memberKeyOf(p.Addr()), d.number})
+		}
+	}
+	return nil
+}
+
+func (d *difference) of(id vpc.VPCID) *changeOf {
+	if d.change == nil || d.domain != id {
+		c := d.domains[id]
+		if c == nil {
+			c = &changeOf{}
+			d.domains[id] = c
+		}
+		d.domain, d.change = id, c
+	}
+	return d.change
+}
+
+// formOf is the table of an address of its family.
+func formOf(a netip.Addr) int {
+	if a.Is4() {
+		return members4
+	}
+	return members6
 }
 
 func sameMember(a, b ruleset.Member) bool {
