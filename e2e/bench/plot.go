@@ -121,24 +121,61 @@ func (p panel) draw(w *strings.Builder, x, y float64) {
 // plots writes what was measured as bench-*.svg.
 func (r *report) plots(dir string) error {
 	var errs []error
-	for name, c := range r.packetCharts() {
-		errs = append(errs, os.WriteFile(filepath.Join(dir, "bench-"+name+".svg"), []byte(c.svg()), 0o644))
+	for _, charts := range []map[string]chart{r.packetCharts(), r.datapathCharts()} {
+		for name, c := range charts {
+			errs = append(errs, os.WriteFile(filepath.Join(dir, "bench-"+name+".svg"), []byte(c.svg()), 0o644))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// datapathCharts are a chart for each table of programs.
+func (r *report) datapathCharts() map[string]chart {
+	charts := map[string]chart{}
+	if r.Datapath == nil {
+		return charts
+	}
+	for _, t := range r.Datapath.Tables {
+		c := chart{
+			Title: "What a program costs: " + t.Name,
+			Note:  "ns more than an empty program, median with minimum and maximum; " + r.when(),
+		}
+		for _, x := range t.Rows {
+			p := panel{Title: x.Name, Unit: "ns"}
+			for _, candidate := range t.Candidates {
+				p.Bars = append(p.Bars, barOf(candidate, x.Values[candidate], 0))
+			}
+			c.Panels = append(c.Panels, p)
+		}
+		charts["program-"+strings.ReplaceAll(t.Name, " ", "-")] = c
+	}
+	return charts
+}
+
+// when is the day of the run, and how busy the machine was.
+func (r *report) when() string {
+	return fmt.Sprintf("%s, load average %.2f", r.Machine.Time.Format("2006-01-02"), r.Machine.Load)
+}
+
+// barOf shows values, less what is not the candidate's own.
+func barOf(candidate string, values []float64, less float64) bar {
+	return bar{
+		Name: candidate, Value: median(values) - less, Low: quantile(values, 0) - less, High: quantile(values, 1) - less,
+		Ours: strings.HasPrefix(candidate, "Sallyport"),
+	}
 }
 
 // packetCharts are a chart for each few rows of packets.
 func (r *report) packetCharts() map[string]chart {
 	charts := map[string]chart{}
-	when := fmt.Sprintf("ns per packet, median with minimum and maximum of %d repetitions, without the generator; %s, load average %.2f",
-		r.Sizes.Repetitions, r.Machine.Time.Format("2006-01-02"), r.Machine.Load)
+	note := fmt.Sprintf("ns per packet, median with minimum and maximum of %d repetitions, without the generator; %s", r.Sizes.Repetitions, r.when())
 	for _, t := range r.Packets {
 		for name, rows := range map[string][]string{
 			"established": {establishedOne, establishedMany, fromGuest},
 			"first":       {firstPacket},
 			"denied":      {deniedSender, deniedOutside, deniedReceiver},
 		} {
-			c := chart{Title: fmt.Sprintf("What a packet costs, %s", t.Layout), Note: when}
+			c := chart{Title: fmt.Sprintf("What a packet costs, %s", t.Layout), Note: note}
 			for _, row := range rows {
 				for _, f := range []family{ipv4, ipv6} {
 					c.Panels = append(c.Panels, t.panel(f, row, median(r.Generator)))
@@ -161,10 +198,7 @@ func (t *table) panel(f family, name string, generator float64) panel {
 		}
 		base := median(x.Values[unfiltered]) - generator
 		for _, c := range t.Candidates {
-			v := x.Values[c]
-			p.Bars = append(p.Bars, bar{
-				Name: c, Value: median(v) - generator, Low: quantile(v, 0) - generator, High: quantile(v, 1) - generator, Ours: c == ours || c == oursMany,
-			})
+			p.Bars = append(p.Bars, barOf(c, x.Values[c], generator))
 		}
 		// Some candidates cost fifty times as much as the others.
 		for _, b := range p.Bars {
