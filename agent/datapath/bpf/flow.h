@@ -271,12 +271,12 @@ static __always_inline void find_flow(struct packet *p)
 	f->bucket = map ? bpf_map_lookup_elem(map, &at) : NULL;
 	if (!f->bucket)
 		return;
-	f->fingerprint = hash >> 32;
-	way = find_way(f->bucket, &p->key, &f->said, f->fingerprint);
+	p->fingerprint = hash >> 32;
+	way = find_way(f->bucket, &p->key, &f->said, p->fingerprint);
 	if (way < WAYS) {
 		f->tag = &f->bucket->tags[way];
 		f->connection = &f->bucket->ways[way];
-		f->overflowed = false;
+		p->overflowed = false;
 		return;
 	}
 	o = occupancy_of(p);
@@ -289,7 +289,7 @@ static __always_inline void find_flow(struct packet *p)
 		return;
 	f->tag = &found->tag;
 	f->connection = &found->connection;
-	f->overflowed = true;
+	p->overflowed = true;
 }
 
 /* Whether the entry is still the one that was found. */
@@ -424,7 +424,7 @@ static __noinline bool move_out(const struct packet *p, bool marked)
 static __always_inline bool establish(const struct packet *p)
 {
 	const struct flow *f = &p->flow;
-	bool marked = f->overflowed || established_in(f->bucket) < MAX_ESTABLISHED_WAYS;
+	bool marked = p->overflowed || established_in(f->bucket) < MAX_ESTABLISHED_WAYS;
 
 	if (marked) {
 		if (!mark(f->tag, f->said.tag, CONNECTION_ESTABLISHED)) {
@@ -432,7 +432,7 @@ static __always_inline bool establish(const struct packet *p)
 			return true;
 		}
 		/* Others may have done the same at this moment. */
-		if (f->overflowed || established_in(f->bucket) <= MAX_ESTABLISHED_WAYS)
+		if (p->overflowed || established_in(f->bucket) <= MAX_ESTABLISHED_WAYS)
 			return true;
 	}
 	return move_out(p, marked);
@@ -547,16 +547,16 @@ static __always_inline bool claim(struct packet *p)
 
 	if (!f->bucket)
 		return false;
-	claimed = claim_way(f->bucket, &p->config->timeouts, p->now, f->fingerprint);
+	claimed = claim_way(f->bucket, &p->config->timeouts, p->now, p->fingerprint);
 	if (claimed == NO_WAY)
 		return false;
 	if (claimed & CLAIMED_ESTABLISHED)
 		give_quota(p);
 	way = claimed & (WAYS - 1);
-	f->said.tag = (__u64)f->fingerprint << 32 | claimed >> 8;
+	f->said.tag = (__u64)p->fingerprint << 32 | claimed >> 8;
 	f->tag = &f->bucket->tags[way];
 	f->connection = &f->bucket->ways[way];
-	f->overflowed = false;
+	p->overflowed = false;
 	return true;
 }
 

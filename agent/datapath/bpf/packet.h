@@ -68,7 +68,8 @@ struct entry {
 	__u64 tables;		/* 0 where it says nothing of rules */
 	struct admission by[2]; /* zeros there */
 	__u32 seen;
-	__u32 stream; /* of UDP: more than one request and response */
+	bool stream; /* of UDP: more than one request and response */
+	__u8 pad[3];
 };
 
 /* Where a key belongs, and its entry, wherever that stands. */
@@ -77,8 +78,6 @@ struct flow {
 	struct connection *connection; /* NULL: there is none */
 	__u64 *tag;
 	struct entry said;
-	__u32 fingerprint;
-	bool overflowed; /* it stands beside the buckets */
 };
 
 /* One packet on its way through a program. */
@@ -92,6 +91,7 @@ struct packet {
 	__u64 tables;
 	__u64 revision;
 	__u32 slot;
+	__u32 fingerprint; /* of the key */
 	__u64 epoch;   /* its lowest bit counts */
 	__u64 now;     /* jiffies */
 	__u32 rule;    /* that decided; 0: none */
@@ -118,6 +118,7 @@ struct packet {
 	bool opened;	   /* a flow begins with it: it is counted and told */
 	bool tracked;	   /* it began a tracked connection */
 	bool observed;	   /* no rule allows it, and it passes since the ENI observes */
+	bool overflowed;   /* the flow's entry stands beside the buckets */
 	bool known;	   /* flow is its entry; else an entry there is past its end */
 	bool platform;	   /* a later fragment of what a service of the platform sends or gets */
 	bool extended;	   /* IPv6 extension headers stand before the protocol's */
