@@ -469,8 +469,8 @@ var goMutants = map[string][]mutant{
 	},
 	datapath + "/tree.go": {
 		{
-			"a CIDR ends one address early", "TestTables",
-			`first.lower | (1<<(32-p.Bits()) - 1)`, `first.lower | 1<<(32-p.Bits()) - 1`,
+			"a CIDR that ends with a half of an address ends before", "TestTables",
+			`if vary > 64 {`, `if vary > 65 {`,
 		},
 	},
 }

@@ -3,10 +3,13 @@ package datapath_test
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/agent/datapath"
 	"github.com/sallyport/sallyport/ruleset"
@@ -21,7 +24,7 @@ func (h *host) attachMany(count int) []vpc.InterfaceID {
 		for i := range ids {
 			ids[i] = vpc.InterfaceID(fmt.Sprintf("eni-%d", i))
 			name := fmt.Sprintf("m%d", i)
-			must(h.t, netlink.LinkAdd(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: name}}))
+			must(h.t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "p"}))
 			link, err := netlink.LinkByName(name)
 			must(h.t, err)
 			must(h.t, h.d.Attach(link.Attrs().Index, name, ids[i]))
@@ -53,7 +56,7 @@ func slash24(i int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(i >> 7), byte(i << 1), 0}), 24)
 }
 
-// BenchmarkApply is the time that Apply takes, without the grace period after it.
+// BenchmarkApply is the CPU's time that Apply takes, without what is done after a grace period.
 func BenchmarkApply(b *testing.B) {
 	// alternate applies two views by turns, compiled before.
 	alternate := func(b *testing.B, h *host, views ...*ruleset.View) {
@@ -61,18 +64,21 @@ func BenchmarkApply(b *testing.B) {
 		apply := func(v *ruleset.View) time.Duration {
 			tables, members := h.compiler.Compile(v)
 			must(b, h.d.Settle())
-			start := time.Now()
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			var start, end unix.Timespec
+			must(b, unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &start))
 			must(b, h.d.Apply(tables, members))
-			return time.Since(start)
+			must(b, unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &end))
+			return time.Duration(end.Nano() - start.Nano())
 		}
 		apply(views[0])
-		var spent time.Duration
-		n := 0
+		var spent []time.Duration
 		for b.Loop() {
-			n++
-			spent += apply(views[n%len(views)])
+			spent = append(spent, apply(views[(len(spent)+1)%len(views)]))
 		}
-		b.ReportMetric(float64(spent.Microseconds())/float64(n), "µs/Apply")
+		slices.Sort(spent)
+		b.ReportMetric(float64(spent[len(spent)/2].Microseconds()), "µs/Apply")
 		b.ReportMetric(0, "ns/op")
 	}
 	b.Run("960 rules", func(b *testing.B) {

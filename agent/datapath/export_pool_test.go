@@ -91,10 +91,9 @@ func (p Pool) FreeTree(root, lines uint32) {
 
 // AddressTrees writes the trees of CIDRs, in order, each with a value.
 func (p Pool) AddressTrees(cidrs []netip.Prefix, values []uint32) (ipv4, ipv6 uint32, free func(), err error) {
-	f := map[bool]*flat{true: newFlat(true), false: newFlat(false)}
+	f := map[bool]*flat{true: newFlat(true, 0), false: newFlat(false, 0)}
 	for i, c := range cidrs {
-		first, last := bounds(c)
-		f[c.Addr().Is4()].add(first, last, func(uint32) uint32 { return values[i] })
+		f[c.Addr().Is4()].add(firstPoint(c), uint8(c.Bits()), func(uint32) uint32 { return values[i] })
 	}
 	trees, block, err := addressTrees(p.pool, f[true], f[false])
 	return trees.Ipv4, trees.Ipv6, func() { p.release(block.first, block.count) }, err

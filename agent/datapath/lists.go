@@ -43,19 +43,25 @@ func sameList(a, b []netip.Prefix) bool {
 func (d *Datapath) flatten(isIPv4 bool, ids []vpc.PrefixListID, entries []listEntry, into *lists) *flat {
 	type pair struct {
 		above uint32
-		list  int
+		list  int32
 	}
 	with := map[pair]uint32{} // number of a set and one list more
-	f := newFlat(isIPv4)
+	f := newFlat(isIPv4, len(entries))
 	sets := d.tables.sets
+	last, number := pair{list: -1}, uint32(0)
 	for _, e := range entries {
-		f.add(e.first, e.last, func(above uint32) uint32 {
-			number, known := with[pair{above, e.list}]
-			if !known {
+		f.add(e.first, e.bits, func(above uint32) uint32 {
+			at := pair{above, e.list}
+			if at == last {
+				return number
+			}
+			last = at
+			var known bool
+			if number, known = with[at]; !known {
 				all := append(slices.Clone(sets.of[above].lists), ids[e.list])
 				slices.Sort(all)
 				number = sets.lists(slices.Compact(all))
-				with[pair{above, e.list}] = number
+				with[at] = number
 				into.sets = append(into.sets, number)
 			}
 			return number
@@ -66,26 +72,37 @@ func (d *Datapath) flatten(isIPv4 bool, ids []vpc.PrefixListID, entries []listEn
 
 // listEntry is a CIDR of the list at an index.
 type listEntry struct {
-	first, last point
-	list        int
+	first point
+	list  int32
+	bits  uint8
 }
 
 // before is the order in which CIDRs are flattened: each before those that it holds.
 func (e listEntry) before(other listEntry) bool {
-	return e.first.less(other.first) || e.first == other.first && other.last.less(e.last)
+	return e.first.less(other.first) || e.first == other.first && e.bits < other.bits
 }
 
 // listRuns returns the entries of all lists in order. Lists are sorted, as in a View, or else become so.
 func listRuns(ids []vpc.PrefixListID, of map[vpc.PrefixListID][]netip.Prefix) (ipv4, ipv6 []listEntry) {
 	var runs [2][]int // where each list begins
+	four, all := 0, 0
+	for _, id := range ids {
+		all += len(of[id])
+		for _, p := range of[id] {
+			if p.Addr().Is4() {
+				four++
+			}
+		}
+	}
+	ipv4, ipv6 = make([]listEntry, 0, four), make([]listEntry, 0, all-four)
 	for i, id := range ids {
 		runs[0], runs[1] = append(runs[0], len(ipv4)), append(runs[1], len(ipv6))
 		for _, p := range of[id] {
-			first, last := bounds(p)
+			e := listEntry{first: firstPoint(p), list: int32(i), bits: uint8(p.Bits())}
 			if p.Addr().Is4() {
-				ipv4 = append(ipv4, listEntry{first, last, i})
+				ipv4 = append(ipv4, e)
 			} else {
-				ipv6 = append(ipv6, listEntry{first, last, i})
+				ipv6 = append(ipv6, e)
 			}
 		}
 	}
@@ -111,7 +128,10 @@ func mergeRuns(entries []listEntry, starts []int) []listEntry {
 			slices.SortFunc(run, compare)
 		}
 	}
-	into := make([]listEntry, 0, len(entries))
+	var into []listEntry
+	if len(starts) > 1 {
+		into = make([]listEntry, 0, len(entries))
+	}
 	for len(starts) > 1 {
 		var merged []int
 		into = into[:0]

@@ -86,7 +86,12 @@ func (ts *tables) find(source *ruleset.Table) (*table, error) {
 
 // build writes what a table allows CIDRs.
 func (ts *tables) build(t *table, source *ruleset.Table) error {
-	ipv4, ipv6 := newFlat(true), newFlat(false)
+	count := 0 // of IPv4, which come first
+	for count < len(source.CIDRs) && source.CIDRs[count].CIDR.Addr().Is4() {
+		count++
+	}
+	ipv4, ipv6 := newFlat(true, count), newFlat(false, len(source.CIDRs)-count)
+	t.ports = make([]tree, 0, len(source.CIDRs))
 	for _, c := range source.CIDRs {
 		ports, err := ts.ports.store(c.Ports, source.Everyone)
 		if err != nil {
@@ -98,8 +103,7 @@ func (ts *tables) build(t *table, source *ruleset.Table) error {
 		if c.CIDR.Addr().Is4() {
 			family = ipv4
 		}
-		first, last := bounds(c.CIDR)
-		family.add(first, last, func(uint32) uint32 { return uint32(ports) })
+		family.add(firstPoint(c.CIDR), uint8(c.CIDR.Bits()), func(uint32) uint32 { return uint32(ports) })
 	}
 	var err error
 	if t.cidrs, t.block, err = addressTrees(ts.pool, ipv4, ipv6); err != nil {

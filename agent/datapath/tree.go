@@ -159,24 +159,24 @@ func (a point) after() point {
 	return a
 }
 
-// bounds are the first and last address of a CIDR.
-func bounds(p netip.Prefix) (first, last point) {
+// firstPoint is the first address of a CIDR.
+func firstPoint(p netip.Prefix) point {
 	if p.Addr().Is4() {
 		b := p.Addr().As4()
-		first.lower = uint64(binary.BigEndian.Uint32(b[:]))
-		last.lower = first.lower | (1<<(32-p.Bits()) - 1)
-		return first, last
+		return point{lower: uint64(binary.BigEndian.Uint32(b[:]))}
 	}
 	b := p.Addr().As16()
-	first = point{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
-	last = first
-	if host := 128 - p.Bits(); host >= 64 {
-		last.upper |= 1<<(host-64) - 1 // a shift by 64 leaves 0, and 0 - 1 all bits
-		last.lower = ^uint64(0)
-	} else {
-		last.lower |= 1<<host - 1
+	return point{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
+
+// lastPoint is the last address of the CIDR that begins at one and has so many bits that vary.
+func lastPoint(first point, vary uint8) point {
+	// A shift by 64 and more leaves 0, and 0 - 1 is all bits.
+	first.lower |= 1<<vary - 1
+	if vary > 64 {
+		first.upper |= 1<<(vary-64) - 1
 	}
-	return first, last
+	return first
 }
 
 // flat is what a family's addresses have: ranges as in ranges, over points.
@@ -185,7 +185,8 @@ type flat struct {
 	values []uint32
 	open   []flatCIDR // that hold the next address; each holds those after it
 	next   point      // the first address that is not in a range yet
-	last   point      // of the family
+	bits   uint8      // of the family's addresses
+	last   point      // … and the last of them
 	whole  bool       // all are in ranges
 }
 
@@ -194,16 +195,20 @@ type flatCIDR struct {
 	value uint32
 }
 
-func newFlat(ipv4 bool) *flat {
+// newFlat is for so many CIDRs of a family.
+func newFlat(ipv4 bool, cidrs int) *flat {
+	f := &flat{bits: 128}
 	if ipv4 {
-		return &flat{last: point{0, 1<<32 - 1}}
+		f.bits = 32
 	}
-	return &flat{last: point{^uint64(0), ^uint64(0)}}
+	f.last = lastPoint(point{}, f.bits)
+	f.ends, f.values = make([]point, 0, 2*cidrs+1), make([]uint32, 0, 2*cidrs+1)
+	return f
 }
 
 // add adds a CIDR, after all that begin before it or hold it: its addresses have what value says, which
 // is told what they had without it.
-func (f *flat) add(first, last point, value func(above uint32) uint32) {
+func (f *flat) add(first point, bits uint8, value func(above uint32) uint32) {
 	for len(f.open) > 0 && f.open[len(f.open)-1].last.less(first) {
 		f.closeLast()
 	}
@@ -214,7 +219,7 @@ func (f *flat) add(first, last point, value func(above uint32) uint32) {
 	if f.next.less(first) {
 		f.put(first.before(), above)
 	}
-	f.open = append(f.open, flatCIDR{last, value(above)})
+	f.open = append(f.open, flatCIDR{lastPoint(first, f.bits-bits), value(above)})
 }
 
 func (f *flat) closeLast() {
@@ -248,7 +253,7 @@ func (f *flat) finish() {
 func addressTrees(p *pool, ipv4, ipv6 *flat) (trees guestAddressTrees, block span, err error) {
 	ipv4.finish()
 	ipv6.finish()
-	var four ranges[uint32]
+	four := ranges[uint32]{ends: make([]uint32, 0, len(ipv4.ends)), values: make([]uint32, 0, len(ipv4.ends))}
 	for i, end := range ipv4.ends {
 		four.add(uint32(end.lower), ipv4.values[i])
 	}
