@@ -410,7 +410,7 @@ var goMutants = map[string][]mutant{
 		{
 			"tables of equal CIDRs are one, whatever their groups", "TestApplyFails",
 			`	for _, group := range slices.Sorted(maps.Keys(t.Peers)) {
-		fmt.Fprintf(h, "%s\n", group)
+		text = fmt.Appendf(text, "%s\n", group)
 		list(t.Peers[group])
 	}
 `, ``,

@@ -101,7 +101,7 @@ func (d *Datapath) build(t ruleset.Tables, m ruleset.Members) error {
 				return fmt.Errorf("build the tables of %s: %w", eni, err)
 			}
 			r.config.Domain = d.members.line(t.ENIs[eni].Domain, 1-d.epoch())
-			d.rules.place(d.enis[slot].Number, r.config.Tables, r.ingress, r.egress)
+			d.rules.place(d.enis[slot].Number, r.config.Tables, d.tables.byNumber)
 		}
 		idle := &d.enis[slot].Config[1-d.epoch()]
 		if *idle != r.config {

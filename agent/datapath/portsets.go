@@ -18,7 +18,8 @@ type portSets struct {
 	leaves map[uint64]tree // of one leaf, by its hash; it counts its uses itself
 	big    map[[sha256.Size]byte]*bigPortSet
 	bigAt  map[tree]*bigPortSet
-	ranges ranges[uint32] // the room for one list
+	ranges ranges[uint32] // room for one list
+	leaf   guestTreeLeaf  // … and what it becomes
 }
 
 type bigPortSet struct {
@@ -44,8 +45,7 @@ func (s *portSets) store(list []ruleset.Interval, everyone map[uint32]bool) (tre
 	if len(list) == 0 {
 		return 0, nil
 	}
-	r := &s.ranges
-	r.ends, r.values = r.ends[:0], r.values[:0]
+	r := ranges[uint32]{s.ranges.ends[:0], s.ranges.values[:0]}
 	next := uint32(0)
 	for _, v := range list {
 		if v.Rule >= forEveryone {
@@ -62,18 +62,19 @@ func (s *portSets) store(list []ruleset.Interval, everyone map[uint32]bool) (tre
 		next = v.To + 1
 	}
 	r.add(^uint32(0), 0)
+	s.ranges = r // as long as it has become
 	if len(r.ends) > int(leafFanout) {
-		return s.storeBig(r)
+		return s.storeBig(&r)
 	}
-	var leaf guestTreeLeaf
+	leaf := &s.leaf
+	leaf.Uses, leaf.Values = 0, [leafFanout]uint32{}
 	putEnds(leaf.Ends[:], r.ends)
 	copy(leaf.Values[:], r.values)
-	hash := maphash.Comparable(s.seed, leaf)
+	hash := s.hash(leaf)
 	found, known := s.leaves[hash]
 	if known {
-		there := s.leaf(found)
-		same := *there
-		if same.Uses = 0; same == leaf {
+		there := s.at(found)
+		if there.Ends == leaf.Ends && there.Values == leaf.Values {
 			there.Uses++
 			return found, nil
 		}
@@ -84,15 +85,21 @@ func (s *portSets) store(list []ruleset.Interval, everyone map[uint32]bool) (tre
 	}
 	root := tree(line<<treeLevelsBits | 1)
 	leaf.Uses = 1
-	*s.leaf(root) = leaf
+	*s.at(root) = *leaf
 	if !known { // else another one has the hash: this one is not shared
 		s.leaves[hash] = root
 	}
 	return root, nil
 }
 
-func (s *portSets) leaf(t tree) *guestTreeLeaf {
+// at is the leaf that a port set is.
+func (s *portSets) at(t tree) *guestTreeLeaf {
 	return (*guestTreeLeaf)(unsafe.Pointer(s.pool.line(uint32(t >> treeLevelsBits))))
+}
+
+// hash is that of a leaf without uses.
+func (s *portSets) hash(leaf *guestTreeLeaf) uint64 {
+	return maphash.Bytes(s.seed, unsafe.Slice((*byte)(unsafe.Pointer(leaf)), unsafe.Sizeof(*leaf)))
 }
 
 func (s *portSets) storeBig(r *ranges[uint32]) (tree, error) {
@@ -127,7 +134,7 @@ func (s *portSets) hold(t tree) {
 	switch {
 	case t == 0:
 	case isLeaf(t):
-		s.leaf(t).Uses++
+		s.at(t).Uses++
 	default:
 		s.bigAt[t].uses++
 	}
@@ -138,11 +145,11 @@ func (s *portSets) release(t tree) {
 	switch {
 	case t == 0:
 	case isLeaf(t):
-		leaf := s.leaf(t)
+		leaf := s.at(t)
 		if leaf.Uses--; leaf.Uses > 0 {
 			return
 		}
-		if hash := maphash.Comparable(s.seed, *leaf); s.leaves[hash] == t {
+		if hash := s.hash(leaf); s.leaves[hash] == t {
 			delete(s.leaves, hash)
 		}
 		s.pool.release(uint32(t>>treeLevelsBits), 1)

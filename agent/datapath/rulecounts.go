@@ -109,15 +109,23 @@ func loadRulePlaces(m, counts *ebpf.Map, log *slog.Logger) (*rulePlaces, error) 
 	return p, nil
 }
 
-// place gives each rule of an ENI's two tables a place, before a packet can be judged by it. Where
+// place gives each rule of the two tables in an ENI's word a place, before a packet can be judged by it. Where
 // there is no room, and on any error, the rule is counted in place 0: no rule waits for its counter.
-func (p *rulePlaces) place(eni uint32, word uint64, tables ...*table) {
-	if p.placed[eni] == word || p.full && len(p.free) == 0 {
+func (p *rulePlaces) place(eni uint32, word uint64, tables map[uint32]*table) {
+	before := p.placed[eni]
+	if before == word || p.full && len(p.free) == 0 {
 		return
 	}
 	var keys []guestRuleKey
-	for _, t := range tables {
-		for _, rule := range t.ruleNumbers() {
+	for _, direction := range []int{32, 0} {
+		had := tables[uint32(before>>direction)].ruleNumbers()
+		for _, rule := range tables[uint32(word>>direction)].ruleNumbers() {
+			for len(had) > 0 && had[0] < rule {
+				had = had[1:]
+			}
+			if len(had) > 0 && had[0] == rule {
+				continue // it has its place, as all rules of that table
+			}
 			if key := (guestRuleKey{Eni: eni, Rule: rule}); p.at[key] == 0 {
 				keys = append(keys, key)
 			}
@@ -222,8 +230,11 @@ func sumOf(cpus []guestRuleCount) (sum guestRuleCount) {
 	return sum
 }
 
-// ruleNumbers returns the rules that a table can name, sorted.
+// ruleNumbers returns the rules that a table can name, sorted; nil has none.
 func (t *table) ruleNumbers() []uint32 {
+	if t == nil {
+		return nil
+	}
 	if t.rules == nil && t.source != nil {
 		t.rules = rulesOf(t.source)
 	}

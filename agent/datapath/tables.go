@@ -251,8 +251,8 @@ func (ts *tables) free(t *table) {
 // tableName is a hash of all that a table allows: equal tables are stored once, and the next agent
 // finds them again.
 func tableName(t *ruleset.Table) string {
-	h := sha256.New()
-	number := func(n uint32) { h.Write(binary.BigEndian.AppendUint32(nil, n)) }
+	var text []byte
+	number := func(n uint32) { text = binary.BigEndian.AppendUint32(text, n) }
 	list := func(intervals []ruleset.Interval) {
 		number(uint32(len(intervals)))
 		for _, i := range intervals {
@@ -261,20 +261,24 @@ func tableName(t *ruleset.Table) string {
 			number(i.Rule)
 		}
 	}
+	text = make([]byte, 0, 64*len(t.CIDRs))
 	number(uint32(len(t.CIDRs)))
 	for _, c := range t.CIDRs {
-		fmt.Fprintf(h, "%s\n", c.CIDR)
+		address := c.CIDR.Addr().As16()
+		text = append(text, address[:]...)
+		number(uint32(c.CIDR.Bits()) + uint32(c.CIDR.Addr().BitLen())<<8)
 		list(c.Ports)
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.Lists)) {
-		fmt.Fprintf(h, "%s\n", id)
+		text = fmt.Appendf(text, "%s\n", id)
 		list(t.Lists[id])
 	}
 	for _, group := range slices.Sorted(maps.Keys(t.Peers)) {
-		fmt.Fprintf(h, "%s\n", group)
+		text = fmt.Appendf(text, "%s\n", group)
 		list(t.Peers[group])
 	}
-	return string(h.Sum(nil))
+	sum := sha256.Sum256(text)
+	return string(sum[:])
 }
 
 // address is an address as the maps have it, with its family.
