@@ -17,7 +17,7 @@ import (
 // Clients that stop in the middle, in whatever middle, hold up nobody, and are hung up on.
 func TestStalledClients(t *testing.T) {
 	c := config(t, filepath.Join(t.TempDir(), "data"))
-	const wait = 3 * time.Second
+	const wait = 6 * time.Second
 	startLimited(t, c, func(s *server.Server) { s.SetLimits(wait, 4<<20) })
 	const header = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000000\r\n"
 	sent := map[string]string{

@@ -182,7 +182,7 @@ func TestSlowCaller(t *testing.T) {
 		})
 	}
 	start := time.Now()
-	if _, err := local.NewClient(path).Bindings(t.Context()); err != nil || time.Since(start) > 5*time.Second {
+	if _, err := local.NewClient(path).Bindings(t.Context()); err != nil || time.Since(start) > 9*time.Second { // a slow one is cut off after 10
 		t.Errorf("another caller: %v after %s", err, time.Since(start))
 	}
 	slow.Wait()
