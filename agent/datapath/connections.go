@@ -267,6 +267,9 @@ func (d *Datapath) visitOverflow(slot uint32, f func(visited) error) error {
 		}
 		for i := range n {
 			v.key, v.tag, v.connection = keys[i], values[i].Tag, values[i].Connection
+			if !isLive(v.tag) { // a program moves it here
+				continue
+			}
 			if err := f(*v); err != nil {
 				return true, err
 			}

@@ -54,3 +54,42 @@ func (d *Datapath) ObserveUntil(eni vpc.InterfaceID) uint64 {
 	}
 	return 0
 }
+
+// Buckets returns how many entries each bucket of an ENI has, and the fingerprints of all.
+func (d *Datapath) Buckets(eni vpc.InterfaceID) (loads []int, fingerprints map[uint32]bool, err error) {
+	slot, err := d.slotOf(eni)
+	if err != nil {
+		return nil, nil, err
+	}
+	fingerprints = map[uint32]bool{}
+	for i := range d.private[slot].buckets {
+		n := 0
+		for _, tag := range d.private[slot].buckets[i].Tags {
+			if isLive(tag) {
+				n++
+				fingerprints[uint32(tag>>32)] = true
+			}
+		}
+		loads = append(loads, n)
+	}
+	return loads, fingerprints, nil
+}
+
+// Occupancy is how many connections of an ENI are established, and how many entries stand beside the buckets, as
+// the programs count them.
+func (d *Datapath) Occupancy(eni vpc.InterfaceID) (established, beside int) {
+	slot, err := d.slotOf(eni)
+	if err != nil {
+		return -1, -1
+	}
+	o := d.occupancy(slot)
+	return int(int32(o.established)), int(int32(o.overflowed))
+}
+
+// Miscount makes the counts of an ENI's connections wrong by so many.
+func (d *Datapath) Miscount(eni vpc.InterfaceID, established, beside uint64) {
+	if slot, err := d.slotOf(eni); err == nil {
+		atomic.AddUint64(&d.occupancies[slot].Established, established)
+		atomic.AddUint64(&d.occupancies[slot].Overflowed, beside)
+	}
+}

@@ -14,6 +14,7 @@ import (
 type private struct {
 	flows, connections, fragments *ebpf.Map
 	buckets                       []guestBucket // of flows, in shared memory
+	empty                         bool          // they were when a sweep last looked
 }
 
 func (p *private) close() error {

@@ -27,26 +27,124 @@ func (d *Datapath) Sweep() (int, error) {
 	swept := 0
 	open := map[vpc.InterfaceID]map[uint32]uint64{}
 	for _, slot := range slices.Sorted(maps.Keys(enis)) {
-		rules := map[uint32]uint64{}
-		if err := d.visit(slot, func(v visited) error {
-			if !v.expired() {
-				if !v.isVoid() && !ended(v.flags()) {
-					rules[v.admittedBy()]++
-				}
-				return nil
-			}
-			gone, err := v.takeOut()
-			if gone {
-				swept++
-			}
-			return err
-		}); err != nil {
+		n, rules, err := d.sweepSlot(slot)
+		swept += n
+		if err != nil {
 			return swept, fmt.Errorf("sweep: %w", err)
 		}
 		open[enis[slot]] = rules
 	}
 	d.counted(open, enis)
 	return swept, d.freeRuleCounters()
+}
+
+// sweepSlot sweeps one slot and counts what is open there by rule.
+func (d *Datapath) sweepSlot(slot uint32) (swept int, rules map[uint32]uint64, err error) {
+	rules = map[uint32]uint64{}
+	before := d.occupancy(slot)
+	var found occupancy
+	look := func(v visited) error {
+		if !v.expired() {
+			found.add(v)
+			if !v.isVoid() && !ended(v.flags()) {
+				rules[v.admittedBy()]++
+			}
+			return nil
+		}
+		gone, err := v.takeOut()
+		if gone {
+			swept++
+		}
+		return err
+	}
+	if d.wasTouched(slot) {
+		if err = d.visitWays(slot, look); err == nil && found.entries == 0 {
+			d.setEmpty(slot)
+		}
+	}
+	if err == nil {
+		err = d.visitOverflow(slot, look)
+	}
+	if err == nil && before == d.occupancy(slot) && !found.is(before) {
+		err = d.recount(slot, before)
+	}
+	return swept, rules, err
+}
+
+// occupancy is what a slot has: as struct occupancy says, or as a sweep has found it.
+type occupancy struct {
+	entries                 int // in buckets
+	established, overflowed uint64
+}
+
+func (d *Datapath) occupancy(slot uint32) occupancy {
+	o := &d.occupancies[slot]
+	return occupancy{established: atomic.LoadUint64(&o.Established), overflowed: atomic.LoadUint64(&o.Overflowed)}
+}
+
+func (o *occupancy) add(v visited) {
+	if v.flags()&guestConnectionFlagCONNECTION_ESTABLISHED != 0 {
+		o.established++
+	}
+	if v.at == nil {
+		o.overflowed++
+	} else {
+		o.entries++
+	}
+}
+
+// is says whether so much was found as was counted.
+func (o *occupancy) is(counted occupancy) bool {
+	return uint32(o.established) == uint32(counted.established) && uint32(o.overflowed) == uint32(counted.overflowed)
+}
+
+// recount counts what a slot has, if nothing was counted since before: an agent may have died between taking an
+// entry out and counting it. A program that had counted then, and not yet put its entry in, is over by now.
+func (d *Datapath) recount(slot uint32, before occupancy) error {
+	if err := gracePeriod(); err != nil {
+		return err
+	}
+	var found occupancy
+	if err := d.visit(slot, func(v visited) error { found.add(v); return nil }); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.private[slot]; !ok || found.is(before) {
+		return nil
+	}
+	const changed = 1 << 32
+	o := &d.occupancies[slot]
+	mended := atomic.CompareAndSwapUint64(&o.Established, before.established, before.established&^(changed-1)+changed+found.established)
+	if atomic.CompareAndSwapUint64(&o.Overflowed, before.overflowed, before.overflowed&^(changed-1)+changed+found.overflowed) && mended {
+		d.log.Warn("connections were counted anew", "eni", string(d.slots[slot].ENI),
+			"established", found.established, "beside_buckets", found.overflowed)
+	}
+	return nil
+}
+
+// wasTouched says whether anything may be in the buckets of a slot: something was, or was put there since.
+func (d *Datapath) wasTouched(slot uint32) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, ok := d.private[slot]
+	if !ok {
+		return false
+	}
+	if atomic.LoadUint32(&d.occupancies[slot].Touched) != 0 {
+		// Whoever publishes an entry from now on says so again.
+		atomic.StoreUint32(&d.occupancies[slot].Touched, 0)
+		p.empty = false
+	}
+	return !p.empty
+}
+
+func (d *Datapath) setEmpty(slot uint32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p, ok := d.private[slot]; ok {
+		p.empty = true
+	}
 }
 
 // counted keeps what Sweep has counted, of slots that have the same ENI as when it began.
