@@ -176,7 +176,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		var page strings.Builder
 		p.print(r, &page)
 		writeText(stdout, page.String())
-		printGoals(&page, r.Goals[before:])
+		_ = printGoals(&page, r.Goals[before:]) // said at the end
 		pages[p.name] = page.String()
 	}
 	var page strings.Builder

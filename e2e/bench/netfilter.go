@@ -145,11 +145,12 @@ func iptablesFilter(n, pairs int) filter {
 	}
 	f.apply = func(w *world) (func() error, error) {
 		for f, command := range map[family]string{ipv4: "iptables-legacy-restore", ipv6: "ip6tables-legacy-restore"} {
-			set := fmt.Sprintf("create %s hash:net family %s\n", clientSet[f], map[family]string{ipv4: "inet", ipv6: "inet6"}[f])
+			var set strings.Builder
+			fmt.Fprintf(&set, "create %s hash:net family %s\n", clientSet[f], map[family]string{ipv4: "inet", ipv6: "inet6"}[f])
 			for _, a := range clients(f) {
-				set += fmt.Sprintf("add %s %s\n", clientSet[f], a)
+				fmt.Fprintf(&set, "add %s %s\n", clientSet[f], a)
 			}
-			if err := errors.Join(w.feed(set, "ipset", "restore"), w.feed(iptablesRules(n, pairs, f), command)); err != nil {
+			if err := errors.Join(w.feed(set.String(), "ipset", "restore"), w.feed(iptablesRules(n, pairs, f), command)); err != nil {
 				return nothingToUndo, err
 			}
 		}

@@ -58,7 +58,7 @@ func (c chart) svg() string {
 		height += panelHead + float64(most)*barHeight + margin
 	}
 	width := 2*margin + panelWidth*min(2, max(1, len(c.Panels)))
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[2].0f" viewBox="0 0 %[1]d %[2].0f" role="img" aria-label="%[3]s">
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%.0[2]f" viewBox="0 0 %[1]d %.0[2]f" role="img" aria-label="%[3]s">
 <style>
 text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .title { font-size: 15px; font-weight: 600 }
