@@ -37,7 +37,7 @@ type sizes struct {
 }
 
 var (
-	full  = sizes{Repetitions: 7, Frames: 128_000, NewFlows: 48_000, Flood: 2_000_000, Sockets: 500 * time.Millisecond, RoundTrips: 4000, Samples: 100, Crowd: 1000}
+	full  = sizes{Repetitions: 5, Frames: 128_000, NewFlows: 48_000, Flood: 2_000_000, Sockets: 500 * time.Millisecond, RoundTrips: 4000, Samples: 100, Crowd: 1000}
 	quick = sizes{Repetitions: 2, Frames: 32_000, NewFlows: 16_000, Flood: 200_000, Sockets: 150 * time.Millisecond, RoundTrips: 500, Samples: 10, Crowd: 100, Quick: true}
 )
 
