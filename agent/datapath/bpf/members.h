@@ -96,7 +96,9 @@ static __always_inline __u32 number_of(const struct member_table *table, struct 
 	other = line_at(table->first + (__u32)((x >> 32) * table->buckets >> 32));
 	if (!one || !other)
 		return 0;
-	number = number_in(one, key, ipv6, epoch) | number_in(other, key, ipv6, epoch);
+	number = number_in(one, key, ipv6, epoch);
+	barrier_var(number); /* or all of both lines comes to the stack first */
+	number |= number_in(other, key, ipv6, epoch);
 	if (number || !table->stash)
 		return number;
 	stash = line_at(table->stash);
