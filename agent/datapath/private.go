@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cilium/ebpf"
 )
@@ -40,34 +41,60 @@ func (d *Datapath) outer(p *private) []outer {
 	}
 }
 
+// atOnce does the same to each map by slot, at once: the kernel waits for RCU in every change of a map of
+// maps, and changes side by side wait for the same.
+func atOnce(maps []outer, do func(outer) error) error {
+	errs := make([]error, len(maps))
+	var all sync.WaitGroup
+	for i, o := range maps {
+		all.Go(func() { errs[i] = do(o) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
 // givePrivate makes sure that a slot has its maps: those that are pinned, else new ones.
 func (d *Datapath) givePrivate(slot uint32) error {
 	if _, ok := d.private[slot]; ok {
 		return nil
 	}
 	p := new(private)
-	for _, o := range d.outer(p) {
-		err := o.slots.Lookup(slot, o.of)
-		if errors.Is(err, ebpf.ErrKeyNotExist) {
-			if *o.of, err = ebpf.NewMap(o.inner); err == nil {
-				if *o.of == p.flows {
-					err = d.describe(slot, p)
-				}
-				if err == nil {
-					err = o.slots.Put(slot, *o.of)
-				}
+	made, err := d.findOrMake(slot, p)
+	if err == nil {
+		err = atOnce(made, func(o outer) error {
+			if err := o.slots.Put(slot, *o.of); err != nil {
+				return fmt.Errorf("put the map %s of slot %d: %w", o.inner.Name, slot, err)
 			}
-		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("make the map %s of slot %d: %w", o.inner.Name, slot, err), p.close())
+			return nil
+		})
+	}
+	if err == nil {
+		if p.buckets, err = mapArray[guestBucket](p.flows); err != nil {
+			err = fmt.Errorf("slot %d: %w", slot, err)
 		}
 	}
-	var err error
-	if p.buckets, err = mapArray[guestBucket](p.flows); err != nil {
-		return errors.Join(fmt.Errorf("slot %d: %w", slot, err), p.close())
+	if err != nil {
+		return errors.Join(err, p.close())
 	}
 	d.private[slot] = p
 	return nil
+}
+
+// findOrMake returns those that it had to make: no program finds them yet.
+func (d *Datapath) findOrMake(slot uint32, p *private) (made []outer, err error) {
+	for _, o := range d.outer(p) {
+		err := o.slots.Lookup(slot, o.of)
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			made = append(made, o)
+			if *o.of, err = ebpf.NewMap(o.inner); err == nil && o.of == &p.flows {
+				err = d.describe(slot, p)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("make the map %s of slot %d: %w", o.inner.Name, slot, err)
+		}
+	}
+	return made, nil
 }
 
 // describe tells the programs of a slot's flows, before they can find them.
@@ -85,10 +112,13 @@ func (d *Datapath) describe(slot uint32, p *private) error {
 // takePrivate removes the maps of a slot, with all that they hold. No packet may be on its way to
 // them.
 func (d *Datapath) takePrivate(slot uint32) error {
-	for _, o := range d.outer(new(private)) {
+	if err := atOnce(d.outer(new(private)), func(o outer) error {
 		if err := deleteKey(o.slots, slot); err != nil {
 			return fmt.Errorf("remove the map %s of slot %d: %w", o.inner.Name, slot, err)
 		}
+		return nil
+	}); err != nil {
+		return err
 	}
 	p, ok := d.private[slot]
 	if !ok {
