@@ -343,11 +343,15 @@ func (r remotes) cidrs(ipv6 bool) []netip.Prefix {
 // cidrRemotes has n ranges of which rules can be made: 8 addresses, or networks, out of 16.
 func cidrRemotes(n int) remotes { return remotes{ranges: uint32(n), stride: 16, spread: 7} }
 
-// cidrTable has a rule for each range, of both families.
+// mostRulesOfENI is about what EC2 lets an interface have of a family.
+const mostRulesOfENI = 960
+
+// cidrTable has a rule for each range, of both families; where those are more than an ENI has rules, several
+// have the same.
 func (r remotes) cidrTable() *ruleset.Table {
 	t := &ruleset.Table{Direction: ruleset.Ingress}
 	for i, c := range slices.Concat(r.cidrs(false), r.cidrs(true)) {
-		t.CIDRs = append(t.CIDRs, ruleset.CIDRPorts{CIDR: c, Ports: allowedPorts(i + 1)})
+		t.CIDRs = append(t.CIDRs, ruleset.CIDRPorts{CIDR: c, Ports: allowedPorts(i%(2*mostRulesOfENI) + 1)})
 	}
 	return t
 }
