@@ -49,8 +49,8 @@ func DefaultConfig() Config {
 	}
 }
 
-// What an ENI can have at least and at most of either kind of connections: half-open ones take their memory, about
-// 200 bytes each, at once.
+// What an ENI can have at least and at most of either kind of connections: places for half-open ones take their memory,
+// 144 bytes each, at once.
 const (
 	fewestConnections = 1 << 10
 	mostConnections   = 1 << 20

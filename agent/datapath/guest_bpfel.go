@@ -241,7 +241,7 @@ const (
 	guestLimitMAX_RULE_COUNTS      guestLimit = 32768
 	guestLimitMAX_PLATFORM         guestLimit = 256
 	guestLimitMAX_EVENTS_BYTES     guestLimit = 1048576
-	guestLimitMAX_NAMES            guestLimit = 2097152
+	guestLimitMAX_NAMES            guestLimit = 65536
 )
 
 type guestLine struct {

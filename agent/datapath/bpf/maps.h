@@ -31,7 +31,7 @@ enum limit {
 	MAX_RULE_COUNTS = 1 << 15,   /* pairs of an ENI and a rule that are counted apart */
 	MAX_PLATFORM = 1 << 8,	     /* services of the platform */
 	MAX_EVENTS_BYTES = 1 << 20,
-	MAX_NAMES = 1 << 21,
+	MAX_NAMES = 1 << 16, /* of ENIs and tables, in force and not free yet */
 };
 
 enum family {
