@@ -404,7 +404,7 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"errors about a connection that is past its end pass", "TestICMPErrors",
-			`return c && !is_expired(c, p, p->now) ? c : NULL;`, `return c;`,
+			`return p->flow.connection && !is_expired(p);`, `return p->flow.connection;`,
 		},
 		{
 			"an error that belongs to nothing is judged by what it quotes", "TestICMPErrors",
@@ -493,18 +493,23 @@ var bpfMutants = map[string][]mutant{
 			"what was observed goes on", "TestObserve",
 			`		if (!is_observing(p))
 			return REASON_NONE;
-		account`, `		account`,
+		p->observed = true;`, `		p->observed = true;`,
 		},
 		{
 			"who began what was observed is forgotten when that ends", "TestObserveIsNotTurnedRound/never_allowed",
-			`		p->flow = c;
-		if (!is_observing(p))`, `		if (!is_observing(p))`,
+			`		if (!is_observing(p))
+			return REASON_NONE;
+		p->observed = true;`, `		if (!is_observing(p)) {
+			p->known = false;
+			return REASON_NONE;
+		}
+		p->observed = true;`,
 		},
 		{
 			"what is observed becomes established", "TestObserve",
-			`	if (c->flags & CONNECTION_OBSERVED) {
-		p->flow = c;`, `	if (false) {
-		p->flow = c;`,
+			`	if (said->tag & CONNECTION_TRACKED) {
+		/* A SYN`, `	if (said->tag & (CONNECTION_TRACKED | CONNECTION_OBSERVED)) {
+		/* A SYN`,
 		},
 		{
 			"an untracked flow that was displaced begins a tracked one", "TestUntrackedQuota",
@@ -514,17 +519,13 @@ var bpfMutants = map[string][]mutant{
 			first = own;`, `		first = own;`,
 		},
 		{
-			"an untracked flow is forgotten as a handshake is", "TestUntrackedEntry",
-			`return is_settled(c) ? t->tcp_established : t->tcp_syn;`, `return c->flags & CONNECTION_ESTABLISHED ? t->tcp_established : t->tcp_syn;`,
-		},
-		{
 			"a revoked rule cuts no untracked flow", "TestScenarios/untracked/a_revoked_rule_cuts_at_once",
-			`if (c->tables != p->tables || !c->by[d].rule)`, `if (!c->by[d].rule)`,
+			`if (said->tables != p->tables || !said->by[d].rule)`, `if (!said->by[d].rule)`,
 		},
 		{
 			"an answer brings back what was cut", "TestScenarios/untracked/what_the_guest_still_says_does_not_bring_it_back",
 			`		if (!first) {
-			account(flow, p, from_guest, p->now);
+			account(p, from_guest);
 			return REASON_RULE;
 		}`, `		if (!first) {
 			first = own;
@@ -556,29 +557,14 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"a SYN amid a connection needs no rule", "TestSYNAmid",
-			`		if (is_syn(p)) {
-			p->flow = c;
+			`		if ((said->tag & CONNECTION_ESTABLISHED) && is_syn(p))
 			return REASON_NONE;
-		}
 `, ``,
 		},
 		{
 			"connections do not expire", "TestTimeouts",
-			`return (__s64)(now - c->seen) > (__s64)timeout_of(c, p);`, `return false;`,
-		},
-		{
-			"an established connection expires as a SYN does", "TestTimeouts/established,_not_SYN",
-			`return is_settled(c) ? t->tcp_established : t->tcp_syn;`, `return t->tcp_syn;`,
-		},
-		{
-			"one answer makes a stream of UDP", "TestTimeouts/UDP_asked_twice",
-			`c->packets[0] > 1 && c->packets[1] > 1 ?`, `c->packets[0] > 1 || c->packets[1] > 1 ?`,
-		},
-		{
-			"a FIN of one side does not shorten the life", "TestTimeouts/FIN",
-			`		if (c->flags & CONNECTION_FIN_BOTH)
-			return t->tcp_closing;
-`, ``,
+			`	return age_of(said->seen, p->now) >
+	       timeout_of(&p->config->timeouts, said->tag, p->key.protocol, said->stream);`, `	return !said;`,
 		},
 		{
 			"a SYN belongs to the connection that ended", "TestTimeouts/established_anew,_not_FIN",
@@ -587,7 +573,7 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"a SYN belongs to the connection that is ending", "TestTimeouts/established_anew,_not_one_FIN",
-			`return (c->flags & CONNECTION_FIN_BOTH) && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;`, `return false;`,
+			`return (flags & CONNECTION_FIN_BOTH) && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;`, `return false;`,
 		},
 		{
 			"whoever knows addresses and ports may reset", "TestClosing/a_blind_RST_ends_nothing",
@@ -607,7 +593,7 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"what comes after the end puts it off", "TestClosing/what_comes_after_the_end_does_not_put_it_off",
-			` && !(p->key.protocol == IPPROTO_TCP && is_closed(c)))`, `)`,
+			` && !(p->key.protocol == IPPROTO_TCP && is_closed(has)))`, `)`,
 		},
 		{
 			"a TCP connection is established by its first answer", "TestFlood",
@@ -619,28 +605,89 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"a flood that nobody answers establishes", "TestFlood",
-			`return !reply && (c->flags & CONNECTION_ANSWERED) &&`, `return !reply &&`,
+			`return !reply && (flags & CONNECTION_ANSWERED) &&`, `return !reply &&`,
 		},
 		{
 			"connections are not looked up", "TestPromise04Stateful",
-			`	if (c) {
-		/* A SYN`, `	if (false) {
-		/* A SYN`,
-		},
-		{
-			"a connection that another CPU moves is not found", "TestAnswersAtOnce",
-			`		if (!half && !p->stale)`, `		if (false)`,
+			`	find_flow(p);
+`, `	find_flow(p);
+	p->flow.connection = NULL;
+`,
 		},
 		{
 			"a connection without room is let through", "TestFlood",
-			`		if (bpf_map_update_elem(established, &p->key, &moved, BPF_ANY) != 0)
-			return REASON_CONNECTION_LIMIT;`, `		bpf_map_update_elem(established, &p->key, &moved, BPF_ANY);`,
+			`			if (!take_quota(p))
+				return REASON_CONNECTION_LIMIT;
+`, `			take_quota(p);
+`,
 		},
 		{
 			"a connection that ended hides the new one", "TestTimeouts/established_anew,_not_FIN",
-			`	if (p->stale) /* it would hide the new one */
-		bpf_map_delete_elem(established, &p->key);
+			`if (!f->connection || !amend(`, `if (!p->known || !amend(`,
+		},
+		{
+			"the first packet of an established connection is one of a half-open one", "TestClosing/a_blind_FIN_ends_nothing",
+			`			said->tag |= CONNECTION_ESTABLISHED; /* the packet is counted as one of it */
 `, ``,
+		},
+	},
+	programs + "/flow.h": {
+		{
+			"an untracked flow is forgotten as a handshake is", "TestUntrackedEntry",
+			`return settled ? t->tcp_established : t->tcp_syn;`, `return flags & CONNECTION_ESTABLISHED ? t->tcp_established : t->tcp_syn;`,
+		},
+		{
+			"an established connection expires as a SYN does", "TestTimeouts/established,_not_SYN",
+			`return settled ? t->tcp_established : t->tcp_syn;`, `return settled ? t->tcp_syn : t->tcp_syn;`,
+		},
+		{
+			"one answer makes a stream of UDP", "TestTimeouts/UDP_asked_twice",
+			`said->stream = packets[0] > 1 && packets[1] > 1;`, `said->stream = packets[0] > 1 || packets[1] > 1;`,
+		},
+		{
+			"a FIN of one side does not shorten the life", "TestTimeouts/FIN",
+			`		if (flags & CONNECTION_FIN_BOTH)
+			return t->tcp_closing;
+`, ``,
+		},
+		{
+			"an answer beside another one finds no room", "TestAnswersAtOnce",
+			`			give_quota(p); /* another CPU did; or it is gone */
+			return true;`, `			give_quota(p);
+			return false;`,
+		},
+		{
+			"a flood displaces what is established", "TestFullBucket",
+			`		else if (tag & CONNECTION_ESTABLISHED)
+			continue;
+`, ``,
+		},
+		{
+			"the established ones fill a bucket", "TestFullBucket",
+			`established_in(f->bucket) < MAX_ESTABLISHED_WAYS`, `established_in(f->bucket) <= WAYS`,
+		},
+		{
+			"nobody looks beside the buckets", "TestFullBucket",
+			`if (!found || !read_overflow(found, &f->said))`, `if (true)`,
+		},
+		{
+			"what is past its end stays while there is something older", "TestOldestGoes",
+			`			rank |= PAST_ITS_END;
+`, `			;
+`,
+		},
+		{
+			"the newest goes", "TestOldestGoes",
+			`if (rank > best) {`, `if (!best || rank < best) {`,
+		},
+		{
+			"a hash of half an address", "TestFlowsAreSpread/interface_ids",
+			`		hash = mix(hash, key[4]);
+`, ``,
+		},
+		{
+			"a hash without its last step", "TestFlowsAreSpread",
+			`return mix(hash, 0);`, `return hash;`,
 		},
 	},
 }

@@ -225,7 +225,17 @@ var goMutants = map[string][]mutant{
 	datapath + "/connections.go": {
 		{
 			"half-open connections are not cut", "TestCut",
-			`err = d.visit(slot, halfOpen, remove)`, `err = nil`,
+			`err = d.visitWays(slot, remove)`, `err = nil`,
+		},
+		{
+			"connections beside the buckets are not cut", "TestFullBucket",
+			`err = d.visitOverflow(slot, remove)`, `err = nil`,
+		},
+		{
+			"what was cut is counted for ever", "TestFullBucket",
+			`		v.d.lessEstablished(v.slot, from)
+		return true, nil`, `		_ = from
+		return true, nil`,
 		},
 		{
 			"connections are cut that were not chosen", "TestCut",
@@ -237,7 +247,7 @@ var goMutants = map[string][]mutant{
 		},
 		{
 			"who began a connection that was cut is forgotten", "TestCutIsNotTurnedRound",
-			`if v.key.Protocol != unix.IPPROTO_TCP && v.key.Protocol != unix.IPPROTO_UDP {`, `if true {`,
+			`if !remembered {`, `if true {`,
 		},
 	},
 	datapath + "/private.go": {
@@ -246,7 +256,7 @@ var goMutants = map[string][]mutant{
 			`if *o.of, err = ebpf.NewMap(o.inner); err == nil {`,
 			`*o.of, err = ebpf.NewMap(o.inner)
 			for _, other := range d.private {
-				for _, theirs := range d.outer(&other) {
+				for _, theirs := range d.outer(other) {
 					if theirs.slots == o.slots {
 						*o.of, err = (*theirs.of).Clone()
 					}
@@ -263,11 +273,20 @@ var goMutants = map[string][]mutant{
 	datapath + "/sweep.go": {
 		{
 			"what lives is swept", "TestTimeouts/UDP_stream,_not_UDP",
-			`int64(v.ticks-c.Seen) > int64(`, `int64(v.ticks-c.Seen) >= 0*int64(`,
+			`age(v.connection.Seen, v.ticks) > timeout(`, `age(v.connection.Seen, v.ticks) >= 0*timeout(`,
 		},
 		{
 			"the agent knows other timeouts than the programs", "TestTimeouts/FIN",
-			`case c.Flags&flagFins != 0:`, `case false:`,
+			`case flags&flagFins != 0:`, `case false:`,
+		},
+		{
+			"what was put into an empty table is not swept", "TestFullBucket",
+			`		p.empty = false
+`, ``,
+		},
+		{
+			"what a dead agent left uncounted stays so", "TestRecount",
+			`if err == nil && before == d.occupancy(slot) && !found.is(before) {`, `if false {`,
 		},
 	},
 	datapath + "/attach.go": {

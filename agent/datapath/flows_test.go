@@ -153,6 +153,13 @@ func TestFullBucket(t *testing.T) {
 		open = append(open, h.handshake(web(4000+i), ruleset.ReasonTracked))
 	}
 	flood()
+	must(t, h.d.Advance(432_001*time.Second))
+	swept, err := h.d.Sweep()
+	must(t, err)
+	if swept != quota+2 {
+		t.Errorf("Sweep() = %d, want %d: all that were established, and two half-open ones", swept, quota+2)
+	}
+	wantCounts(0, 0)
 }
 
 // TestRecount: what an agent has left uncounted that died is counted by a sweep.

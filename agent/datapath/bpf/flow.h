@@ -194,15 +194,15 @@ static __always_inline bool read_entry(const struct connection *c, const __u64 *
 	by[1] = read_word(&c->by[1]);
 	now = read_word((void *)tag + after(differs ^ seen ^ tables ^ packets[0] ^ packets[1] ^
 					    by[0] ^ by[1]));
-	said->tag = now | (was & CONNECTION_CHANGING);
-	if (said->tag & (CONNECTION_CHANGING | CONNECTION_CUT))
+	said->tag = now;
+	if (now & (CONNECTION_CHANGING | CONNECTION_CUT))
 		tables = by[0] = by[1] = 0;
 	said->tables = tables;
 	*(word *)&said->by[0] = by[0];
 	*(word *)&said->by[1] = by[1];
 	said->seen = seen;
 	said->stream = packets[0] > 1 && packets[1] > 1;
-	return is_same_entry(now, was) && is_live(now);
+	return is_same_entry(now, was) && is_live(now) && !((now ^ was) & CONNECTION_CHANGING);
 }
 
 /* Looks for a key in its bucket: its way, and what stands there; or NO_WAY. A global function, which the
