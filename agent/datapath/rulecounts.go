@@ -242,7 +242,7 @@ func (t *table) ruleNumbers() []uint32 {
 }
 
 func rulesOf(t *ruleset.Table) []uint32 {
-	numbers := []uint32{}
+	numbers := make([]uint32, 0, len(t.CIDRs))
 	add := func(intervals []ruleset.Interval) {
 		for _, i := range intervals {
 			numbers = append(numbers, i.Rule)

@@ -264,9 +264,15 @@ func tableName(t *ruleset.Table) string {
 	text = make([]byte, 0, 64*len(t.CIDRs))
 	number(uint32(len(t.CIDRs)))
 	for _, c := range t.CIDRs {
-		address := c.CIDR.Addr().As16()
-		text = append(text, address[:]...)
-		number(uint32(c.CIDR.Bits()) + uint32(c.CIDR.Addr().BitLen())<<8)
+		a := c.CIDR.Addr()
+		text = append(text, byte(a.BitLen()), byte(c.CIDR.Bits()))
+		if a.Is4() {
+			b := a.As4()
+			text = append(text, b[:]...)
+		} else {
+			b := a.As16()
+			text = append(text, b[:]...)
+		}
 		list(c.Ports)
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.Lists)) {
