@@ -159,7 +159,21 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"a tree of many levels ends early", "TestTree",
-			`level < MAX_TREE_LEVELS && level < levels`, `level < 3 && level < levels`,
+			`	for (int level = 1; level < MAX_TREE_LEVELS && level < levels; level++) {
+		line = line_at(number);
+		if (!line)
+			return 0;
+		node = (void *)line;
+		number = node->child;
+#pragma unroll
+		for (i = 0; i < 15; i++)`, `	for (int level = 1; level < 3 && level < levels; level++) {
+		line = line_at(number);
+		if (!line)
+			return 0;
+		node = (void *)line;
+		number = node->child;
+#pragma unroll
+		for (i = 0; i < 15; i++)`,
 		},
 		{
 			"the lower half of an address does not matter", "TestLists",

@@ -214,7 +214,7 @@ var goMutants = map[string][]mutant{
 		},
 		{
 			"sets in use are freed", "TestApplyAgain",
-			`func(number uint32) bool { return sets[number] }`, `func(number uint32) bool { return false }`,
+			`return sets[number] || d.members.used(number)`, `return false`,
 		},
 		{
 			"the idle epoch keeps the old tables", "TestApplyAgain",

@@ -16,12 +16,12 @@
 #define SALLYPORT_MAPS_H
 
 enum limit {
-	LAYOUT = 4,		 /* version of everything in this file */
-	MAX_SLOTS = 4096,	 /* devices of one host */
-	CHUNK_LINES = 1 << 14,	 /* of the pool: 1 MiB */
+	LAYOUT = 4,	       /* version of everything in this file */
+	MAX_SLOTS = 4096,      /* devices of one host */
+	CHUNK_LINES = 1 << 14, /* of the pool: 1 MiB */
 	MAX_CHUNKS = 1 << 12,
-	MAX_LOW_IFINDEX = 1 << 16, /* those below are found without a hash */
-	MAX_TREE_LEVELS = 8,	 /* of a search tree */
+	MAX_LOW_IFINDEX = 1 << 16,   /* those below are found without a hash */
+	MAX_TREE_LEVELS = 8,	     /* of a search tree */
 	MAX_ENI_ADDRESSES = 1 << 16, /* own addresses, delegated prefixes and routers */
 	MAX_CONNECTIONS = 1 << 15,   /* of one ENI, by default: Options say otherwise */
 	MAX_HALF_OPEN = 1 << 13,     /* ways of one ENI's flows, by default */
@@ -104,7 +104,7 @@ struct address_trees {
  */
 struct table {
 	struct address_trees cidrs; /* the port set of the longest CIDR that holds the address */
-	__u32 sets;		    /* numbers below have a port set: words of the lines after this one */
+	__u32 sets; /* numbers below have a port set: words of the lines after this one */
 	__u32 pad[13];
 };
 #define FOR_EVERYONE (1U << 31) /* the rule's peer is 0.0.0.0/0 or ::/0 */
@@ -114,8 +114,8 @@ struct state {
 	__u64 layout;	   /* LAYOUT; stays the first field of the first map in every layout */
 	__u64 epoch;	   /* its lowest bit chooses; the agent adds 1 */
 	__u64 revision[2]; /* of the tables, by epoch */
-	struct address_trees lists[2]; /* by epoch: number of the set of prefix lists that hold an address */
-	__u64 test_clock;  /* jiffies, where test_clock is set; for tests */
+	struct address_trees lists[2]; /* by epoch: the set of prefix lists that hold an address */
+	__u64 test_clock;	       /* jiffies, where test_clock is set; for tests */
 	__u64 test_excused; /* reasons, as bits, for which nothing is dropped, where test_excuses is */
 };
 
@@ -134,10 +134,10 @@ struct timeouts {
 enum eni_flag {
 	ENI_SOURCE_DEST_CHECK = 1 << 0,
 	/* Where there is nothing to find, nothing is looked up. */
-	ENI_OWN_PREFIXES = 1 << 1,    /* prefixes are delegated to it */
-	ENI_LISTS = 1 << 3,	      /* its tables name prefix lists */
-	ENI_ANY_FE80 = 1 << 4,	      /* it may use any fe80 address but the router's */
-	ENI_OWN_OTHERS = 1 << 5,      /* it has more addresses than own4 and own6 */
+	ENI_OWN_PREFIXES = 1 << 1, /* prefixes are delegated to it */
+	ENI_LISTS = 1 << 3,	   /* its tables name prefix lists */
+	ENI_ANY_FE80 = 1 << 4,	   /* it may use any fe80 address but the router's */
+	ENI_OWN_OTHERS = 1 << 5,   /* it has more addresses than own4 and own6 */
 	/* What a direction lets everybody send: all ports of a protocol, in a family. */
 	ENI_OPEN_INGRESS_TCP4 = 1 << 8,
 	ENI_OPEN_INGRESS_TCP6 = 1 << 9,
@@ -329,8 +329,8 @@ _Static_assert(sizeof(struct overflow) == 136, "shared with Go");
  */
 struct occupancy {
 	__u64 established; /* connections, wherever they stand */
-	__u64 overflowed;  /* elements of connections, or a little more: 0 means that there is none */
-	__u32 touched;	   /* something was put into flows since the agent took this back */
+	__u64 overflowed; /* elements of connections, or a little more: 0 means that there is none */
+	__u32 touched;	  /* something was put into flows since the agent took this back */
 	__u32 pad[11];
 };
 _Static_assert(sizeof(struct occupancy) == 64, "one cache line; shared with Go");
