@@ -86,13 +86,13 @@ func (d *dev) crowd(ctx context.Context, g labGuest, n int) error {
 
 // waitInForce waits until a revision is in force on interfaces.
 func (d *dev) waitInForce(ctx context.Context, revision int64, enis ...string) error {
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		yes, err := d.isInForce(ctx, revision, enis...)
 		if err != nil || yes {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("revision %d is not in force after two minutes", revision)
+			return fmt.Errorf("revision %d is not in force after five minutes", revision)
 		}
 	}
 }
