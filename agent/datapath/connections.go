@@ -67,12 +67,18 @@ func (d *Datapath) Cut(eni vpc.InterfaceID, which func(Connection) bool) (int, e
 	if err != nil {
 		return 0, fmt.Errorf("cut connections of %s: %w", eni, err)
 	}
-	cut := 0
+	cut, remembered := 0, 0 // beside the buckets, where nothing displaces it
 	remove := func(v visited) error {
+		if v.isVoid() && v.at == nil {
+			remembered++
+		}
 		if v.isVoid() || v.expired() || !which(v.export()) {
 			return nil
 		}
-		gone, err := v.cut()
+		if v.at == nil {
+			remembered++
+		}
+		gone, err := v.cut(remembered <= int(v.p.connections.MaxEntries()/8))
 		if gone {
 			cut++
 		}
@@ -99,11 +105,11 @@ func (v visited) isVoid() bool {
 		v.flags()&guestConnectionFlagCONNECTION_OBSERVED != 0 && v.ticks >= v.config.ObserveUntil
 }
 
-// cut ends a connection; false: it is not there any more. Of TCP and UDP who began it is remembered, as of an
-// untracked flow whose rules changed: else the next packet of a server that may send anywhere would begin
-// it anew, as its own.
-func (v visited) cut() (bool, error) {
-	remembered := v.key.Protocol == unix.IPPROTO_TCP || v.key.Protocol == unix.IPPROTO_UDP
+// cut ends a connection; false: it is not there any more. Of TCP and UDP who began it is remembered if that is
+// wanted, as of an untracked flow whose rules changed: else the next packet of a server that may send
+// anywhere would begin it anew, as its own.
+func (v visited) cut(remember bool) (bool, error) {
+	remembered := remember && (v.key.Protocol == unix.IPPROTO_TCP || v.key.Protocol == unix.IPPROTO_UDP)
 	to := func(tag uint64) uint64 {
 		if !remembered {
 			return tag &^ tagFlags

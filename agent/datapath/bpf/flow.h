@@ -360,7 +360,7 @@ static const struct overflow busy_overflow = {.tag = CONNECTION_BUSY};
 /* Puts a copy of the connection that was found beside the buckets, established. 0; -ENOENT if it is not there any
  * more; or the kernel's error.
  */
-static __always_inline int copy_out(const struct packet *p, void *map)
+static __always_inline int copy_out(const struct packet *p, void *map, struct overflow **copy)
 {
 	const struct flow *f = &p->flow;
 	struct overflow *to;
@@ -380,23 +380,25 @@ static __always_inline int copy_out(const struct packet *p, void *map)
 		return -ENOENT;
 	}
 	__sync_lock_test_and_set(&to->tag, was | CONNECTION_ESTABLISHED);
+	*copy = to;
 	return 0;
 }
 
 /* Moves a connection that has its quota out of its bucket. marked: it stands there as an established one.
- * False: there is no room.
+ * False: there is no room. What other CPUs count in the bucket meanwhile is lost, but no flag.
  */
 static __noinline bool move_out(const struct packet *p, bool marked)
 {
 	const struct flow *f = &p->flow;
 	struct occupancy *o = occupancy_of(p);
 	void *map = bpf_map_lookup_elem(&connections, &p->slot);
+	struct overflow *copy = NULL;
 	int err;
 
 	if (!o || !map || !f->connection)
 		return false;
 	__sync_fetch_and_add(&o->overflowed, ONE_MORE); /* before anybody can look for it */
-	err = copy_out(p, map);
+	err = copy_out(p, map, &copy);
 	if (err) {
 		__sync_fetch_and_add(&o->overflowed, ONE_LESS);
 		if (!marked)
@@ -410,12 +412,14 @@ static __noinline bool move_out(const struct packet *p, bool marked)
 
 		if (!is_same_entry(was, f->said.tag) || !is_live(was))
 			break;
-		if (exchange(f->tag, was, was & ~TAG_FLAGS)) {
-			/* Another CPU marked it meanwhile: it has its quota twice. */
-			if (!marked && (was & CONNECTION_ESTABLISHED))
-				give_quota(p);
-			break;
-		}
+		if (!exchange(f->tag, was, was & ~TAG_FLAGS))
+			continue;
+		/* Another CPU marked it meanwhile: it has its quota twice. */
+		if (!marked && (was & CONNECTION_ESTABLISHED))
+			give_quota(p);
+		if (copy)
+			mark(&copy->tag, was, was & TAG_FLAGS);
+		break;
 	}
 	return true;
 }
