@@ -253,7 +253,7 @@ var goMutants = map[string][]mutant{
 	datapath + "/private.go": {
 		{
 			"the maps of one interface are those of all", "TestPromise11Connections",
-			`if *o.of, err = ebpf.NewMap(o.inner); err == nil {`,
+			`if *o.of, err = ebpf.NewMap(o.inner); err == nil && o.of == &p.flows {`,
 			`*o.of, err = ebpf.NewMap(o.inner)
 			for _, other := range d.private {
 				for _, theirs := range d.outer(other) {
@@ -262,7 +262,7 @@ var goMutants = map[string][]mutant{
 					}
 				}
 			}
-			if err == nil {`,
+			if err == nil && o.of == &p.flows {`,
 		},
 	},
 	datapath + "/timeouts.go": {
