@@ -1,6 +1,7 @@
 package ruleset_test
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -171,5 +172,50 @@ func TestDiffSeesLists(t *testing.T) {
 	}
 	if d := ruleset.Diff(from, view("10.0.0.0/24")); !d.Empty() {
 		t.Errorf("nothing changed: %+v", d)
+	}
+}
+
+// TestMemberPatch: what a View knows of its members' difference holds between the two maps alone that it
+// was made of and from.
+func TestMemberPatch(t *testing.T) {
+	member := func(id vpc.InterfaceID) ruleset.Member { return ruleset.Member{ID: id} }
+	first, err := (*ruleset.View)(nil).Apply(ruleset.Delta{To: 1, Members: map[vpc.InterfaceID]ruleset.Member{"eni-1": member("eni-1"), "eni-2": member("eni-2")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := first.Apply(ruleset.Delta{
+		From: 1, To: 2, Members: map[vpc.InterfaceID]ruleset.Member{"eni-3": member("eni-3")}, RemovedMembers: []vpc.InterfaceID{"eni-1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	third, err := second.Apply(ruleset.Delta{From: 2, To: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compiler ruleset.Compiler
+	tables, _ := compiler.Compile(second)
+	unmoved, _ := compiler.Compile(third)
+	for name, tt := range map[string]struct {
+		patch         *ruleset.MemberPatch
+		before, after ruleset.Members
+		want          []vpc.InterfaceID
+		ok            bool
+	}{
+		"these two":         {tables.Patch, first.Members, second.Members, []vpc.InterfaceID{"eni-1", "eni-3"}, true},
+		"one and the same":  {nil, first.Members, first.Members, nil, true},
+		"nothing changed":   {unmoved.Patch, second.Members, third.Members, nil, true},
+		"the other way":     {tables.Patch, second.Members, first.Members, nil, false},
+		"from another":      {tables.Patch, maps.Clone(first.Members), second.Members, nil, false},
+		"to another":        {tables.Patch, first.Members, maps.Clone(second.Members), nil, false},
+		"nothing is known":  {nil, first.Members, second.Members, nil, false},
+		"from none at all":  {tables.Patch, nil, second.Members, nil, false},
+		"none at all twice": {nil, nil, nil, nil, true},
+	} {
+		ids, ok := tt.patch.Between(tt.before, tt.after)
+		slices.Sort(ids)
+		if ok != tt.ok || !slices.Equal(ids, tt.want) {
+			t.Errorf("%s: %v, %v, want %v, %v", name, ids, ok, tt.want, tt.ok)
+		}
 	}
 }

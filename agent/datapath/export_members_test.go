@@ -151,3 +151,9 @@ func Fill(p Pool, addresses []netip.Addr) (lost []netip.Addr, err error) {
 	}
 	return lost, nil
 }
+
+// MemberTables are those that are in force.
+func (d *Datapath) MemberTables() *MemberTables {
+	d.settling.Wait()
+	return &MemberTables{ms: d.members, pool: Pool{pool: d.pool}, now: d.epoch()}
+}
