@@ -121,17 +121,6 @@ var bpfMutants = map[string][]mutant{
 			`word_at(root + 1, set)`, `word_at(root + 1, set + 1)`,
 		},
 		{
-			"members have no delegated prefixes", "TestDelegatedPrefixes",
-			`if (!member && (p->config->flags & ENI_MEMBER_PREFIXES))`, `if (false)`,
-		},
-		{
-			"a member's set is that of the idle epoch", "TestReclaim",
-			`set = value_of(p, bpf_map_lookup_elem(&member_sets, &member));`,
-			`struct by_epoch *sets = bpf_map_lookup_elem(&member_sets, &member);
-
-	set = sets ? sets->of[index_of(p->epoch + 1)] : 0;`,
-		},
-		{
 			"the prefix lists are those of the idle epoch", "TestLists",
 			`&global->lists[index_of(p->epoch)]`, `&global->lists[index_of(p->epoch + 1)]`,
 		},
@@ -142,6 +131,37 @@ var bpfMutants = map[string][]mutant{
 		a = of_list(p, root, table, port);`, `	a = of_list(p, root, table, port);
 	if (!a)
 		a = of_cidr(p, table, port);`,
+		},
+	},
+	programs + "/members.h": {
+		{
+			"members have no delegated prefixes", "TestDelegatedPrefixes",
+			`key.words[0] &= bpf_htonl(0xfffffff0);`, `key.words[0] = 0;`,
+		},
+		{
+			"a member's set is that of the idle epoch", "TestReclaim",
+			`find_member4(p->config->domain, a->words[0], p->epoch)`, `find_member4(p->config->domain, a->words[0], p->epoch + 1)`,
+		},
+		{
+			"nobody looks into the stash", "TestMembersFound",
+			`if (number || !table->stash)`, `if (true)`,
+		},
+		{
+			"a member is looked for in one bucket", "TestMembersFound",
+			`	number |= number_in(other, key, ipv6, epoch);
+`, ``,
+		},
+		{
+			"the last place of a line is not read", "TestMembersFound",
+			`for (int i = 0; i < 5; i++)`, `for (int i = 0; i < 4; i++)`,
+		},
+		{
+			"the last place of a line of IPv6 is not read", "TestMembersFound",
+			`for (int i = 0; i < 3; i++)`, `for (int i = 0; i < 2; i++)`,
+		},
+		{
+			"a member is told by half of its address", "TestScale",
+			`(m->keys[i][0] ^ key.words[0]) | (m->keys[i][1] ^ key.words[1])`, `m->keys[i][0] ^ key.words[0]`,
 		},
 	},
 	programs + "/tree.h": {

@@ -123,6 +123,12 @@ var goMutants = map[string][]mutant{
 `, ``,
 		},
 	},
+	rules + "/table.go": {
+		{
+			"a patch of members fits all members", "TestMemberPatch",
+			`p != nil && sameMap(p.before, before) && sameMap(p.after, after)`, `p != nil`,
+		},
+	},
 	rules + "/diff.go": {
 		{
 			"what is gone is not said", "TestAnyViewReachesAnyOther",
@@ -201,20 +207,8 @@ var goMutants = map[string][]mutant{
 	for key, value := range want {`,
 		},
 		{
-			"members that are gone stay", "TestApplyLeavesNothing",
-			`if now, ok := m[id]; !ok || !sameMember(old, now) {`, `if now, ok := m[id]; ok && !sameMember(old, now) {`,
-		},
-		{
-			"each member is a set of its own", "TestPromise10FlatCost",
-			`d.tables.sets.groups(m.Groups)`, `d.tables.sets.groups(append([]vpc.GroupID{vpc.GroupID(m.ID)}, m.Groups...))`,
-		},
-		{
-			"a member's new groups are not seen", "TestScenarios/changes/from_one_named_group_to_another",
-			`slices.Equal(a.Groups, b.Groups) && slices.Equal(a.Addresses, b.Addresses)`, `slices.Equal(a.Addresses, b.Addresses)`,
-		},
-		{
-			"sets in use are freed", "TestApplyAgain",
-			`return sets[number] || d.members.used(number)`, `return false`,
+			"members' sets in use are freed", "TestTableGrows",
+			`sets[number] || d.members.used(number)`, `sets[number]`,
 		},
 		{
 			"the idle epoch keeps the old tables", "TestApplyAgain",
@@ -413,16 +407,70 @@ var goMutants = map[string][]mutant{
 	},
 	datapath + "/names.go": {
 		{
-			"all domains are one", "TestDelegatedElsewhere",
-			`	sum := sha256.Sum256(`, `	if kind == guestKindKIND_DOMAIN {
-		name = ""
-	}
-	sum := sha256.Sum256(`,
-		},
-		{
 			"a number is drawn twice", "TestApplyLeavesNothing",
 			`	n.last++
 	return n.last, nil`, `	return max(n.last-1, 1), nil`,
+		},
+	},
+	datapath + "/members.go": {
+		{
+			"members that are gone stay", "TestApplyLeavesNothing",
+			`if kept < len(old) {`, `if false {`,
+		},
+		{
+			"a member's new groups are not seen", "TestScenarios/changes/from_one_named_group_to_another",
+			`sameSlice(a.Groups, b.Groups) && sameSlice(a.Addresses, b.Addresses)`, `sameSlice(a.Addresses, b.Addresses)`,
+		},
+		{
+			"who is a member anywhere is one here", "TestDelegatedElsewhere",
+			`if v := ms.domains[id]; v != nil {`, `for _, v := range ms.domains {`,
+		},
+		{
+			"whoever finds no room is lost", "TestMembersOneByOne",
+			`return newBuckets(ms.pool, &ms.uses, ipv6, append(b.entries(next), c.added[i:]...))`, `continue`,
+		},
+		{
+			"a table that is made anew has only who is new", "TestMembersOneByOne",
+			`append(b.entries(next), c.added[i:]...)`, `c.added[i:]`,
+		},
+		{
+			"the programs are not told of a stash", "TestMembersFound",
+			`b.first, b.count, b.seed, b.stash}`, `b.first, b.count, b.seed, 0}`,
+		},
+		{
+			"a table that is given up keeps its lines", "TestMembersChange",
+			`				other.release()
+`, `				_ = other
+`,
+		},
+	},
+	datapath + "/buckets.go": {
+		{
+			"keys are put over others", "TestMembersMany",
+			`				if n == 1 {`, `				if true {`,
+		},
+		{
+			"a key is put where packets look", "TestMembersChange",
+			`if p := (place{line, way}); b.free(p) {`, `if p := (place{line, way}); b.number(p, 0) == 0 {`,
+		},
+		{
+			"members are written where packets look", "TestMembersChange",
+			`	b.write(at, next, number)
+	b.dirty`, `	b.write(at, 1-next, number)
+	b.dirty`,
+		},
+		{
+			"settling turns members back to what was", "TestMembersChange",
+			`b.write(at, 1-epoch, b.number(at, epoch))`, `b.write(at, epoch, b.number(at, 1-epoch))`,
+		},
+		{
+			"an address may be two members'", "TestMembersTwice",
+			`return fmt.Errorf("%s: %w", k.address(b.ipv6), errTwice)`, `return nil`,
+		},
+		{
+			"who gives way to another is lost", "TestMembersAdversary",
+			`	b.put(to, b.key(from), next, b.number(from, next))
+`, ``,
 		},
 	},
 	datapath + "/tables.go": {
