@@ -33,9 +33,6 @@ func loadEpochMap[K comparable](m *ebpf.Map, writes *int) (*epochMap[K], error) 
 	return e, nil
 }
 
-// get returns a key's value in an epoch; 0: none.
-func (e *epochMap[K]) get(key K, epoch int) uint32 { return e.have[key].Of[epoch] }
-
 // set gives a key the value that it has from the next epoch on; 0 removes it.
 func (e *epochMap[K]) set(key K, next int, value uint32) error {
 	v := e.have[key]
