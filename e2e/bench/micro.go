@@ -237,7 +237,7 @@ func newMicro(cpu int) (_ *micro, err error) {
 }
 
 func (m *micro) close() error {
-	err := m.referenceObjects.Close()
+	err := m.Close()
 	if m.ns != 0 {
 		err = errors.Join(err, netnsClose(m.ns))
 	}
