@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -190,6 +191,9 @@ func (d *Datapath) load(o Options) error {
 		return err
 	}
 	if err := spec.Variables[guestVarTestExcuses].Set(o.testExcuses); err != nil {
+		return err
+	}
+	if err := spec.Variables[guestVarGeneration].Set(rand.Uint32()); err != nil {
 		return err
 	}
 	if err := spec.Variables[guestVarTestProbes].Set(o.testProbes); err != nil {

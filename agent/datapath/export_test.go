@@ -131,6 +131,20 @@ func (d *Datapath) Closed(eni vpc.InterfaceID) (n int, err error) {
 	return n, err
 }
 
+// Stamped is how many flows of an ENI have passed the link layer in both directions.
+func (d *Datapath) Stamped(eni vpc.InterfaceID) (n int, err error) {
+	slot, err := d.slotOf(eni)
+	if err != nil {
+		return 0, err
+	}
+	return n, d.visit(slot, func(v visited) error {
+		if v.connection.Stamp[0] != 0 && v.connection.Stamp[1] != 0 {
+			n++
+		}
+		return nil
+	})
+}
+
 // Writes is how many writes to maps and shared memory Apply has made.
 func (d *Datapath) Writes() int {
 	d.settling.Wait()

@@ -415,6 +415,7 @@ const (
 	guestProgProbeToGuest   = "probe_to_guest"
 	guestProgReadClock      = "read_clock"
 	guestProgToGuest        = "to_guest"
+	guestVarGeneration      = "generation"
 	guestVarHasPlatform     = "has_platform"
 	guestVarShowVerdicts    = "show_verdicts"
 	guestVarTestClock       = "test_clock"
@@ -501,6 +502,7 @@ type guestMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type guestVariableSpecs struct {
+	Generation     *ebpf.VariableSpec `ebpf:"generation"`
 	HasPlatform    *ebpf.VariableSpec `ebpf:"has_platform"`
 	ShowVerdicts   *ebpf.VariableSpec `ebpf:"show_verdicts"`
 	TestClock      *ebpf.VariableSpec `ebpf:"test_clock"`
@@ -577,6 +579,7 @@ func (m *guestMaps) Close() error {
 //
 // It can be passed to loadGuestObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guestVariables struct {
+	Generation     *ebpf.Variable `ebpf:"generation"`
 	HasPlatform    *ebpf.Variable `ebpf:"has_platform"`
 	ShowVerdicts   *ebpf.Variable `ebpf:"show_verdicts"`
 	TestClock      *ebpf.Variable `ebpf:"test_clock"`

@@ -187,6 +187,7 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 	if (!p->flow.connection || is_expired(p) || is_reopened(said->tag, p))
 		return REASON_NONE;
 	p->known = true;
+	stamp(p, from_guest);
 	if (said->tag & CONNECTION_TRACKED) {
 		/* A SYN may be another connection's, after an end that nobody saw here: that one must be
 		 * allowed by today's rules. The entry stays, since whoever knows the ports can send one.

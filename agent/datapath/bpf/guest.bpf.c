@@ -40,6 +40,7 @@
 #include "table.h"
 #include "count.h"
 #include "flow.h"
+#include "known.h"
 #include "connection.h"
 #include "fragment.h"
 #include "icmp_error.h"
@@ -125,6 +126,11 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 		return REASON_FRAGMENT; /* where later ones could stand */
 	if (!is_checksum_sound(p))
 		return REASON_MALFORMED;
+	if (!probe && is_plain(p)) {
+		reason = go_on(p, from_guest);
+		if (reason != REASON_NONE)
+			return reason;
+	}
 	blur((struct facts *)&p->key);
 
 	if (p->part == PART_LATER) {

@@ -298,7 +298,7 @@ struct connection {
 	struct connection_key key;
 	__u32 seen;	/* jiffies of the last packet */
 	__u32 created;	/* jiffies */
-	__u32 stamp[2]; /* by enum direction: not used yet */
+	__u32 stamp[2]; /* by enum direction: see known.h */
 	__u64 tables;	/* of an untracked one: that its rules are of */
 	/* From here on the second cache line. */
 	__u64 packets[2];	/* by direction; a segmented packet counts its segments */
