@@ -446,6 +446,59 @@ var bpfMutants = map[string][]mutant{
 	return reason;`, `	return reason;`,
 		},
 	},
+	programs + "/known.h": {
+		{
+			"a stamp is good for ever", "TestKnownFlows",
+			`	return generation + (__u32)p->epoch +`, `	return generation +`,
+		},
+		{
+			"a stamp is not looked at", "TestKnownFlows",
+			`	if (!read || read != stamp_of(p, was))
+`, `	if (false)
+`,
+		},
+		{
+			"a known flow reaches many at once", "TestKnownFlows",
+			` && !p->group_mac;`, `;`,
+		},
+		{
+			"a later fragment is a flow's of ports 0", "TestKnownFlowOfPortZero",
+			`	       p->part == PART_WHOLE &&`, `	       true &&`,
+		},
+		{
+			"what goes on never ends", "TestKnownFlows",
+			`	if (age_of(seen, p->now) >
+	    timeout_of(&p->config->timeouts, was, p->key.protocol, stream))
+`, `	if (false)
+`,
+		},
+		{
+			"a known flow goes by the tables of before", "TestKnownFlows",
+			`		if (read != p->tables || !(__u32)by)
+`, `		if (!(__u32)by)
+`,
+		},
+		{
+			"a SYN goes on", "TestKnownConnections",
+			`(TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK)`, `(TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK && !(p->tcp_flags & TCP_SYN))`,
+		},
+		{
+			"a FIN goes on", "TestKnownConnections",
+			`(TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK)`, `(TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK)`,
+		},
+		{
+			"an RST goes on", "TestKnownConnections",
+			`(TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK)`, `(TCP_SYN | TCP_FIN | TCP_ACK)) != TCP_ACK)`,
+		},
+		{
+			"what comes after an RST puts the end off", "TestKnownConnections",
+			`	 CONNECTION_RST | CONNECTION_CUT |`, `	 CONNECTION_CUT |`,
+		},
+		{
+			"what comes after two FINs puts the end off", "TestKnownConnections",
+			`CONNECTION_OBSERVED | CONNECTION_FIN_BOTH |`, `CONNECTION_OBSERVED |`,
+		},
+	},
 	programs + "/packet.h": {
 		{
 			"IPv4's options are not pulled", "TestHeadersInPages",
