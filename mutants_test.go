@@ -272,7 +272,7 @@ func (r *mutantRunner) run(t *testing.T, where string, b build, tests ...string)
 		patterns[i] = "^" + strings.ReplaceAll(test, "/", "$/^") + "$"
 	}
 	args := append(slices.Clone(r.exec), b.binary, "-test.run", strings.Join(patterns, "|"), "-test.v", "-test.failfast",
-		"-test.timeout", (time.Duration(len(tests)) * 100 * time.Second).String())
+		"-test.timeout", (time.Duration(len(tests)) * 5 * time.Minute).String())
 	if b.object != "" {
 		args = append(args, "-object", b.object)
 	}
