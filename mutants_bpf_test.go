@@ -710,11 +710,13 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"a connection that ended hides the new one", "TestTimeouts/established_anew,_not_FIN",
-			`if (!f->connection || !amend(`, `if (!p->known || !amend(`,
+			`	if (!f->connection ||
+`, `	if (!p->known || !f->connection ||
+`,
 		},
 		{
 			"the first packet of an established connection is one of a half-open one", "TestClosing/a_blind_FIN_ends_nothing",
-			`			said->tag |= CONNECTION_ESTABLISHED; /* the packet is counted as one of it */
+			`			said->tag |= CONNECTION_ESTABLISHED;
 `, ``,
 		},
 	},

@@ -48,9 +48,8 @@ static __always_inline bool is_expired(const struct packet *p)
 static __always_inline void admit(struct packet *p)
 {
 	const struct entry *said = &p->flow.said;
-	const struct admission *by = said->tag & CONNECTION_BY_GUEST ?
-					     &said->by[DIRECTION_EGRESS] :
-					     &said->by[DIRECTION_INGRESS];
+	const struct admission *by = said->tag & CONNECTION_BY_GUEST ? &said->by[DIRECTION_EGRESS] :
+								       &said->by[DIRECTION_INGRESS];
 
 	p->rule = by->rule;
 	p->counter = by->counter;
@@ -199,7 +198,8 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 		if (answers) {
 			if (!take_quota(p))
 				return REASON_CONNECTION_LIMIT;
-			said->tag |= CONNECTION_ESTABLISHED; /* the packet is counted as one of it */
+			/* The packet is counted as one of it. */
+			said->tag |= CONNECTION_ESTABLISHED;
 		}
 		admit(p);
 	} else if (said->tag & CONNECTION_OBSERVED) {
@@ -235,7 +235,7 @@ static __always_inline bool is_open(const struct packet *p, bool from_guest)
 }
 
 /* What stays of an entry when the rules have decided anew. */
-#define CONNECTION_KEPT                                                                            \
+#define CONNECTION_KEPT \
 	(CONNECTION_ANSWERED | CONNECTION_FIN_BOTH | CONNECTION_RST | CONNECTION_NEXT_BOTH)
 
 /* Begins to write the entry of the packet's flow: the one that was found, else a new one. False: there
@@ -246,8 +246,8 @@ static __always_inline bool begin_entry(struct packet *p, bool by_guest)
 	struct flow *f = &p->flow;
 	struct connection *c;
 
-	if (!f->connection || !amend(p, p->known ? CONNECTION_KEPT : 0,
-				     by_guest ? CONNECTION_BY_GUEST : 0)) {
+	if (!f->connection ||
+	    !amend(p, p->known ? CONNECTION_KEPT : 0, by_guest ? CONNECTION_BY_GUEST : 0)) {
 		p->known = false;
 		if (!claim(p))
 			return false;
@@ -349,8 +349,8 @@ static __always_inline enum reason decide_flow(struct packet *p, allowance own, 
 			account(p, from_guest);
 			return REASON_RULE;
 		}
-	} else if (!p->known && p->key.protocol == IPPROTO_TCP && !is_syn(p) && is_for_everyone(own) &&
-		   is_open(p, from_guest) && !is_open(p, !from_guest)) {
+	} else if (!p->known && p->key.protocol == IPPROTO_TCP && !is_syn(p) &&
+		   is_for_everyone(own) && is_open(p, from_guest) && !is_open(p, !from_guest)) {
 		/* The answer of an untracked flow that is not remembered? It shall not begin another. */
 		first = judge_first(p, !from_guest);
 		if (is_for_everyone(first))

@@ -45,9 +45,9 @@
 #define TAG_VERSION 0xffff0000ULL
 #define ONE_VERSION 0x10000ULL
 
-#define MAX_READS 3 /* of what changes at the same time */
+#define MAX_READS  3 /* of what changes at the same time */
 #define MAX_CLAIMS 4
-#define MAX_MARKS 8 /* who loses has seen another flag come, and there are seven */
+#define MAX_MARKS  8 /* who loses has seen another flag come, and there are seven */
 
 #define NO_WAY		    0xffULL
 #define CLAIMED_ESTABLISHED 0x80
@@ -192,8 +192,8 @@ static __always_inline bool read_entry(const struct connection *c, const __u64 *
 	packets[1] = read_word(&c->packets[1]);
 	by[0] = read_word(&c->by[0]);
 	by[1] = read_word(&c->by[1]);
-	now = read_word((void *)tag + after(differs ^ seen ^ tables ^ packets[0] ^ packets[1] ^
-					    by[0] ^ by[1]));
+	now = read_word((void *)tag +
+			after(differs ^ seen ^ tables ^ packets[0] ^ packets[1] ^ by[0] ^ by[1]));
 	said->tag = now;
 	if (now & (CONNECTION_CHANGING | CONNECTION_CUT))
 		tables = by[0] = by[1] = 0;
@@ -451,7 +451,8 @@ static __always_inline __u32 timeout_of(const struct timeouts *t, __u64 flags, _
 
 	switch (protocol) {
 	case IPPROTO_TCP:
-		if ((flags & CONNECTION_RST) || (flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH)
+		if ((flags & CONNECTION_RST) ||
+		    (flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH)
 			return t->tcp_closed;
 		if (flags & CONNECTION_FIN_BOTH)
 			return t->tcp_closing;
@@ -490,12 +491,13 @@ static __always_inline __u64 choose_way(const struct bucket *b, const struct tim
 		__u32 way = (from + i) & (WAYS - 1);
 		const struct connection *c = &b->ways[way];
 		__u64 tag = read_word(&b->tags[way]);
-		__u64 rank = (__u64)age_of(c->seen, now) + 1;
+		bool stream = c->packets[0] > 1 && c->packets[1] > 1;
+		__u32 age = age_of(c->seen, now);
+		__u64 rank = (__u64)age + 1;
 
 		if (tag & (CONNECTION_BUSY | CONNECTION_CHANGING))
 			continue;
-		if (rank > (__u64)timeout_of(t, tag, c->key.protocol,
-					     c->packets[0] > 1 && c->packets[1] > 1) + 1)
+		if (age > timeout_of(t, tag, c->key.protocol, stream))
 			rank |= PAST_ITS_END;
 		else if (tag & CONNECTION_ESTABLISHED)
 			continue;
@@ -580,9 +582,8 @@ __noinline __u64 amend_tag(__u64 *at, __u64 was, __u64 kept, __u64 flags)
 
 		if (!is_same_entry(tag, was) || !is_live(tag) || (tag & CONNECTION_CHANGING))
 			return 0;
-		found = __sync_val_compare_and_swap(at, tag,
-						    (next_version(tag) & ~TAG_FLAGS) |
-							    (tag & kept) | flags);
+		found = __sync_val_compare_and_swap(
+			at, tag, (next_version(tag) & ~TAG_FLAGS) | (tag & kept) | flags);
 		if (found == tag)
 			return tag;
 		tag = found;

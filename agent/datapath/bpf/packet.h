@@ -92,10 +92,10 @@ struct packet {
 	__u64 revision;
 	__u32 slot;
 	__u32 fingerprint; /* of the key */
-	__u64 epoch;   /* its lowest bit counts */
-	__u64 now;     /* jiffies */
-	__u32 rule;    /* that decided; 0: none */
-	__u32 counter; /* its place in rule_counts */
+	__u64 epoch;	   /* its lowest bit counts */
+	__u64 now;	   /* jiffies */
+	__u32 rule;	   /* that decided; 0: none */
+	__u32 counter;	   /* its place in rule_counts */
 	__u32 port; /* protocol << 16 | destination port or ICMP type and code, as rules name it */
 	__u32 l4;   /* offset in the frame */
 	__u32 l4_length; /* as the IP header says */
