@@ -4,8 +4,8 @@
  * Whoever changes a layout here raises LAYOUT and says in ../upgrade.go how the one before is taken
  * over. An agent refuses maps of a layout that it does not know.
  *
- * Numbers of ENIs, domains, tables, members and sets are drawn by the agent from one counter and
- * never used again while the machine is up; 0 is none.
+ * Numbers of ENIs and tables are drawn by the agent from one counter and never used again while the
+ * machine is up; 0 is none.
  *
  * Two epochs. Whatever a change of the rules touches has two values, and the epoch in `state` says
  * which one counts. The agent writes the idle one, then flips the epoch with a single store: every

@@ -52,7 +52,8 @@ struct member_key {
 	__u64 words[2]; /* of an IPv4 address only the first */
 };
 
-static __always_inline __u32 number_in(const struct line *line, struct member_key key, bool ipv6, __u64 epoch)
+static __always_inline __u32 number_in(const struct line *line, struct member_key key, bool ipv6,
+				       __u64 epoch)
 {
 	__u64 number = 0;
 
@@ -62,7 +63,8 @@ static __always_inline __u32 number_in(const struct line *line, struct member_ke
 
 		for (int i = 0; i < 3; i++)
 			number |= numbers >> MEMBER_BITS * i & ((1 << MEMBER_BITS) - 1) &
-				  all_if_zero((m->keys[i][0] ^ key.words[0]) | (m->keys[i][1] ^ key.words[1]));
+				  all_if_zero((m->keys[i][0] ^ key.words[0]) |
+					      (m->keys[i][1] ^ key.words[1]));
 	} else {
 		const struct members4 *m = (const void *)line;
 
@@ -73,8 +75,8 @@ static __always_inline __u32 number_in(const struct line *line, struct member_ke
 }
 
 /* The number of an address in one table of a domain; 0: it is nobody's. */
-static __always_inline __u32 number_of(const struct member_table *table, struct member_key key, bool ipv6,
-				       __u64 epoch)
+static __always_inline __u32 number_of(const struct member_table *table, struct member_key key,
+				       bool ipv6, __u64 epoch)
 {
 	const struct line *one, *other, *stash;
 	__u32 number;
