@@ -51,7 +51,7 @@ type olderMaps struct {
 // struct eni, whose first field is the number of the ENI.
 func openOlder(dir string, sizeOfENI int) (_ *olderMaps, err error) {
 	m := &olderMaps{older: &older{}, dir: dir, byName: map[string]*ebpf.Map{}, slots: map[uint32]uint32{}}
-	m.older.close = m.closeAll
+	m.close = m.closeAll
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.closeAll())
