@@ -25,6 +25,7 @@ ROOT_TEST_PACKAGES := $(DEV_PACKAGES) util-linux=2.38.* procps=2:4.0* tcpdump=4.
 	iputils-arping=3:2022* openssl=3.0.* jq=1.6* iptables=1.8.* ipset=7.17* python3-boto3=1.26.* libcap2-bin=1:2.66* socat=1.7.4*
 # A guest with a kernel of its own: emulated, where KVM is not to be had.
 GUEST_PACKAGES := qemu-system-x86=1:7.2* cpio=2.13*
+MODEL_PACKAGES := spin=6.5.* clang-19=1:19.1.7*
 CLIENT_PACKAGES := curl=7.88.* awscli=2.9.* python3-boto3=1.26.* ansible=7.7.*
 # Only where there is no npm: other builds of Node.js bring their own, and exclude Debian's.
 NODE_PACKAGES := nodejs=18.* npm=9.2.*
@@ -291,9 +292,16 @@ guest-kernel:
 
 .PHONY: test-bpf
 test-bpf: need-root need-go guest-kernel ## the agent on the real kernel, as root
-	$(call install,$(ROOT_TEST_PACKAGES))
+	$(call install,$(ROOT_TEST_PACKAGES) $(MODEL_PACKAGES))
 	@echo "==> the agent and its BPF programs, as root"
 	@$(root_test) go test -count=1 -timeout 40m -p 1 -v $(test_exec) ./agent/...
+
+# Part of test-bpf, too.
+.PHONY: test-model
+test-model: need-go ## the connection table's protocol, in every order of its steps; SOAK=1 for all bounds and mistakes
+	$(call install,$(MODEL_PACKAGES))
+	@echo "==> the model of the connection table"
+	@$(as_user) env $(if $(SOAK),SOAK=$(SOAK)) go test -count=1 -timeout 24h -v ./agent/datapath/model
 
 # Builds as the user; TEST_EXEC starts what was built as root.
 .PHONY: test-mutants
@@ -335,7 +343,7 @@ screenshots: need-root build console ## make the pictures of docs/console.md aga
 .PHONY: soak
 soak: export SOAK := 1
 soak: need-root build guest-kernel ## test-bpf and test-e2e at length, some hours, as root; RUN=TestNoGap for one test
-	$(call install,$(ROOT_TEST_PACKAGES))
+	$(call install,$(ROOT_TEST_PACKAGES) $(MODEL_PACKAGES))
 	@echo "==> soak"
 	@$(root_test) go test -count=1 -timeout 48h -p 1 -v $(if $(RUN),-run '$(RUN)') $(test_exec) ./agent/... ./e2e
 	$(if $(RUN),,@$(MAKE) --no-print-directory test-mutants)

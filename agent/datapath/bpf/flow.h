@@ -223,8 +223,11 @@ __noinline __u64 find_way(struct bucket *b, struct connection_key *key, struct e
 			__u64 was = read_word(&b->tags[way]), differs;
 
 			left &= left - 1;
-			if (was >> 32 != fingerprint || !is_live(was))
+			if (was >> 32 != fingerprint || !is_live(was)) {
+				/* Gone: its twin may have come up behind the look at all tags. */
+				changed |= !(was & CONNECTION_BUSY);
 				continue;
+			}
 			differs = difference((void *)c + after(was), key);
 			if (differs)
 				continue;
@@ -581,6 +584,9 @@ __noinline __u64 amend_tag(__u64 *at, __u64 was, __u64 kept, __u64 flags)
 		__u64 found;
 
 		if (!is_same_entry(tag, was) || !is_live(tag) || (tag & CONNECTION_CHANGING))
+			return 0;
+		/* Another CPU has established meanwhile what was to be begun anew. */
+		if (tag & ~was & CONNECTION_ESTABLISHED)
 			return 0;
 		found = __sync_val_compare_and_swap(
 			at, tag, (next_version(tag) & ~TAG_FLAGS) | (tag & kept) | flags);

@@ -1,0 +1,59 @@
+package datapath
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/sallyport/sallyport/vpc"
+)
+
+// Standing is what the connection table of an ENI holds.
+type Standing struct {
+	Established int // connections, as the programs count them
+	Found       int // … as they are found
+	Overflowed  int // entries beside the buckets
+	Fullest     int // established connections in the bucket that has most
+	Busy        int // entries that some program is writing
+}
+
+// Standing reads the table of an ENI, tag by tag.
+func (d *Datapath) Standing(eni vpc.InterfaceID) (Standing, error) {
+	slot, err := d.slotOf(eni)
+	if err != nil {
+		return Standing{}, err
+	}
+	const established = uint64(guestConnectionFlagCONNECTION_ESTABLISHED)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := Standing{Established: int(uint32(atomic.LoadUint64(&d.occupancies[slot].Established)))}
+	p := d.private[slot]
+	for i := range p.buckets {
+		n := 0
+		for way := range p.buckets[i].Tags {
+			tag := atomic.LoadUint64(&p.buckets[i].Tags[way])
+			if tag&(flagBusy|flagChanging) != 0 {
+				s.Busy++
+			} else if tag&established != 0 {
+				n++
+			}
+		}
+		s.Found += n
+		s.Fullest = max(s.Fullest, n)
+	}
+	var key guestConnectionKey
+	var o guestOverflow
+	it := p.connections.Iterate()
+	for it.Next(&key, &o) {
+		s.Overflowed++
+		if key != o.Connection.Key {
+			return s, fmt.Errorf("the entry of %v beside the buckets is %v's", key, o.Connection.Key)
+		}
+		if isLive(o.Tag) && o.Tag&established != 0 {
+			s.Found++
+		}
+	}
+	return s, it.Err()
+}
+
+// EstablishedWays is how many ways of a bucket established connections may have.
+const EstablishedWays = int(guestLimitMAX_ESTABLISHED_WAYS)
