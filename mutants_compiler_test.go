@@ -431,7 +431,8 @@ var goMutants = map[string][]mutant{
 		},
 		{
 			"whoever finds no room is lost", "TestMembersOneByOne",
-			`return newBuckets(ms.pool, &ms.uses, ipv6, append(b.entries(next), c.added[i:]...))`, `continue`,
+			`return newBuckets(ms.pool, &ms.uses, ipv6, append(b.entries(next), c.added[i:]...))`, `_ = i
+			continue`,
 		},
 		{
 			"a table that is made anew has only who is new", "TestMembersOneByOne",
