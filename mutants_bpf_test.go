@@ -327,15 +327,13 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"a guest may send from any address", "TestPromise05Spoofing",
-			`		if ((p->config->flags & ENI_SOURCE_DEST_CHECK) &&
-		    !is_own(p, k->family, &k->local))
+			`		if ((p->config->flags & ENI_SOURCE_DEST_CHECK) && !is_own(p, k->family, &k->local))
 			return REASON_SOURCE_ADDRESS;
 `, ``,
 		},
 		{
 			"the source is checked where it shall not be", "TestSourceDestCheckOff",
-			`if ((p->config->flags & ENI_SOURCE_DEST_CHECK) &&
-		    !is_own(p, k->family, &k->local))
+			`if ((p->config->flags & ENI_SOURCE_DEST_CHECK) && !is_own(p, k->family, &k->local))
 			return REASON_SOURCE_ADDRESS;`, `if (!is_own(p, k->family, &k->local))
 			return REASON_SOURCE_ADDRESS;`,
 		},
@@ -467,8 +465,7 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"what goes on never ends", "TestKnownFlows",
-			`	if (age_of(seen, p->now) >
-	    timeout_of(&p->config->timeouts, was, p->key.protocol, stream))
+			`	if (age_of(seen, p->now) > timeout_of(&p->config->timeouts, was, p->key.protocol, stream))
 `, `	if (false)
 `,
 		},

@@ -20,8 +20,7 @@ const volatile __u32 generation;
  */
 static __always_inline __u32 stamp_of(const struct packet *p, __u64 tag)
 {
-	return generation + (__u32)p->epoch +
-	       (__u32)((tag >> 16) * 0x9e3779b97f4a7c15ULL >> 32);
+	return generation + (__u32)p->epoch + (__u32)((tag >> 16) * 0x9e3779b97f4a7c15ULL >> 32);
 }
 
 /* What stands above holds for the packet. */
@@ -43,8 +42,8 @@ static __always_inline void stamp(const struct packet *p, bool from_guest)
 }
 
 /* Of the flags of an entry, those that say what it is. */
-#define CONNECTION_KIND                                                                            \
-	(CONNECTION_TRACKED | CONNECTION_UNTRACKED | CONNECTION_OBSERVED | CONNECTION_FIN_BOTH |   \
+#define CONNECTION_KIND                                                                          \
+	(CONNECTION_TRACKED | CONNECTION_UNTRACKED | CONNECTION_OBSERVED | CONNECTION_FIN_BOTH | \
 	 CONNECTION_RST | CONNECTION_CUT | CONNECTION_BUSY | CONNECTION_CHANGING)
 
 /* Why a plain packet passes, if nothing but its coming is new; else REASON_NONE. See flow.h for how an entry
@@ -112,8 +111,7 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	read = read_word(&c->packets[1]);
 	stream &= read > 1;
 	all ^= read ^ seen ^ by;
-	if (age_of(seen, p->now) >
-	    timeout_of(&p->config->timeouts, was, p->key.protocol, stream))
+	if (age_of(seen, p->now) > timeout_of(&p->config->timeouts, was, p->key.protocol, stream))
 		return REASON_NONE;
 	if (read_word((void *)tag + after(all)) != was)
 		return REASON_NONE;

@@ -110,7 +110,6 @@ static __always_inline bool is_own(const struct packet *p, __u32 family,
 	       role_of(p, family, address) == ROLE_OWN;
 }
 
-
 static __always_inline bool is_fe80(const struct address *a)
 {
 	return (a->words[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
@@ -447,8 +446,7 @@ static __always_inline enum reason dhcp_to_guest(const struct packet *p)
 			return REASON_NONE;
 		if (role_of(p, FAMILY_IPV4, &k->remote) != ROLE_ROUTER)
 			return REASON_NONE; /* another server: the rules decide */
-		if (k->local.words[0] != 0xffffffff &&
-		    !is_own(p, FAMILY_IPV4, &k->local))
+		if (k->local.words[0] != 0xffffffff && !is_own(p, FAMILY_IPV4, &k->local))
 			return REASON_DESTINATION_ADDRESS;
 		return is_own_bootp(p, BOOTREPLY) ? REASON_LINK : REASON_DHCP;
 	}
@@ -530,8 +528,7 @@ static __always_inline enum reason check_addresses(const struct packet *p, bool 
 	if (from_guest) {
 		if (is_impossible_source(k->family, &k->local))
 			return REASON_SOURCE_ADDRESS;
-		if ((p->config->flags & ENI_SOURCE_DEST_CHECK) &&
-		    !is_own(p, k->family, &k->local))
+		if ((p->config->flags & ENI_SOURCE_DEST_CHECK) && !is_own(p, k->family, &k->local))
 			return REASON_SOURCE_ADDRESS;
 	}
 	if (p->group_mac || is_multicast(k->family, destination))
