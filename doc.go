@@ -29,6 +29,7 @@
 //	    oracletest        judges frames the slow way, and makes up packets to compare by
 //	    streamtest        sends numbered packets from guest to guest and says which arrived
 //	    bpf               the C: one .bpf.c per object, one header per concept
+//	    model             the protocol of the connection table, for a model checker
 //	    hostiletest       what a hostile guest sends, for tests
 //	      guest             the program of a virtual machine that sends it
 //	    oldkernel         the program of a virtual machine with Linux 6.1, which loads the C
