@@ -160,7 +160,7 @@ var bpfMutants = map[string][]mutant{
 			`for (int i = 0; i < 3; i++)`, `for (int i = 0; i < 2; i++)`,
 		},
 		{
-			"a member is told by half of its address", "TestScale",
+			"a member is told by half of its address", "TestMembersFound",
 			`(m->keys[i][1] ^ key.words[1])`, `0`,
 		},
 	},
