@@ -712,7 +712,7 @@ var bpfMutants = map[string][]mutant{
 `,
 		},
 		{
-			"the first packet of an established connection is one of a half-open one", "TestClosing/a_blind_FIN_ends_nothing",
+			"the first packet of an established connection is one of a half-open one", "TestBlindEndEstablishes",
 			`			said->tag |= CONNECTION_ESTABLISHED;
 `, ``,
 		},

@@ -267,6 +267,26 @@ func TestClosing(t *testing.T) {
 	})
 }
 
+// TestBlindEndEstablishes: of a connection that was in the middle when it began here, the packet that makes it an
+// established one ends it no more than a later one would, if its numbers make no sense.
+func TestBlindEndEstablishes(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, datapath.Options{})
+	h.attach(eniA)
+	h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))
+	amid := tcp(remote4, own4, 4000, 80, ack)
+	h.play(
+		step{ruleset.Ingress, amid, ruleset.ReasonRule},
+		step{ruleset.Egress, amid.reply(), ruleset.ReasonTracked},
+		step{ruleset.Ingress, amid.with("blind FIN", func(f *frame) { f.flags, f.mangle = fin|ack, put(14+20+4, 0xde) }), ruleset.ReasonTracked},
+	)
+	list, err := h.d.Connections(eniA)
+	must(t, err)
+	if len(list) != 1 || !list[0].Established || list[0].Closing {
+		t.Errorf("got %+v, want one that is established and does not end", list)
+	}
+}
+
 // TestSYNAmid: a SYN amid an established connection may be another's, whose end nobody saw here. It
 // passes if today's rules let it, and whatever they say the connection lives on.
 func TestSYNAmid(t *testing.T) {
