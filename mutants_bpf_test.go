@@ -725,6 +725,23 @@ var bpfMutants = map[string][]mutant{
 	},
 	programs + "/flow.h": {
 		{
+			"an established connection gives way to one that opens", "TestCrowd",
+			`		else if (tag & CONNECTION_ESTABLISHED)
+			continue;
+`, ``,
+		},
+		{
+			"a place that an expired connection leaves still counts", "TestCrowd",
+			`		give_quota(p);
+	way = claimed & (WAYS - 1);`, `		way = 0;
+	way = claimed & (WAYS - 1);`,
+		},
+		{
+			"what moved out of its bucket is not found", "TestCrowd",
+			`	if (!o || !(__u32)read_word((void *)&o->overflowed + after(way)))
+		return;`, `	return;`,
+		},
+		{
 			"an untracked flow is forgotten as a handshake is", "TestUntrackedEntry",
 			`return settled ? t->tcp_established : t->tcp_syn;`, `return flags & CONNECTION_ESTABLISHED ? t->tcp_established : t->tcp_syn;`,
 		},
