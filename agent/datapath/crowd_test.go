@@ -128,25 +128,31 @@ func newCrowd(t *testing.T, n int) *crowd {
 func crowdRule(kind byte) uint32 { return uint32(kind) + 1 }
 
 // turmoil is all of them at once, for a while. Time goes by in it, but not before each connection that is kept has had a
-// packet.
+// packet, and not while a packet is on its way that began two passes ago: a sender may be taken off its CPU in the middle of a
+// program, and then writes what time it was when it began.
 func (c *crowd) turmoil(length time.Duration) {
 	var stop atomic.Bool
 	var done, agents sync.WaitGroup
 	workers := 2 * runtime.NumCPU()
+	turns := make([]atomic.Uint64, workers)
 	for i := range workers {
-		done.Go(func() { c.send(uint64(c.rounds)<<8|uint64(i), i%runtime.NumCPU(), &stop) })
+		done.Go(func() { c.send(uint64(c.rounds)<<8|uint64(i), i%runtime.NumCPU(), &turns[i], &stop) })
 	}
 	agents.Go(func() { c.agent(&stop) })
-	before := make([]uint64, c.kept)
 	for until := time.Now().Add(length); time.Now().Before(until); {
-		for i := range before {
-			before[i] = c.sent[i].Load()
-		}
-		for i := range before {
-			for c.sent[i].Load() < before[i]+uint64(workers) && time.Now().Before(until.Add(time.Second)) {
-				runtime.Gosched()
+		more := func(counts []atomic.Uint64, by uint64) {
+			before := make([]uint64, len(counts))
+			for i := range counts {
+				before[i] = counts[i].Load()
+			}
+			for i := range counts {
+				for counts[i].Load() < before[i]+by && time.Now().Before(until.Add(time.Second)) {
+					runtime.Gosched()
+				}
 			}
 		}
+		more(turns, 1)
+		more(c.sent, 1)
 		if time.Now().Before(until) {
 			if err := c.d.Advance(pass); err != nil {
 				c.t.Error(err)
@@ -160,7 +166,7 @@ func (c *crowd) turmoil(length time.Duration) {
 }
 
 // send is one CPU's packets.
-func (c *crowd) send(seed uint64, cpu int, stop *atomic.Bool) {
+func (c *crowd) send(seed uint64, cpu int, turns *atomic.Uint64, stop *atomic.Bool) {
 	c.do(func() {
 		var one, all unix.CPUSet
 		must(c.t, unix.SchedGetaffinity(0, &all))
@@ -169,6 +175,7 @@ func (c *crowd) send(seed uint64, cpu int, stop *atomic.Bool) {
 		defer func() { must(c.t, unix.SchedSetaffinity(0, &all)) }()
 		random := rand.New(rand.NewPCG(seed, 1))
 		for n := 0; !stop.Load(); n++ {
+			turns.Add(1)
 			i := n % c.kept
 			if got := c.pass(kept, i, ruleset.Ingress); got != ruleset.ReasonTracked {
 				c.t.Errorf("a packet of a connection that was established before: %s", got)
