@@ -65,9 +65,9 @@ func TestCrowd(t *testing.T) {
 }
 
 const (
-	crowdFlows = 48 // that come and go
-	crowdQuota = 40 // established connections
-	pass       = 12 * time.Second
+	crowdFlows = 48               // that come and go
+	crowdQuota = 40               // established connections
+	pass       = 25 * time.Second // less than the timeout, twice of it more
 )
 
 type crowd struct {
@@ -187,7 +187,7 @@ func (c *crowd) send(seed uint64, cpu int, turns *atomic.Uint64, stop *atomic.Bo
 				return
 			}
 			// What the CPUs send of one flow comes close together.
-			flow := (n/16 + random.IntN(3)) % crowdFlows
+			flow := (n/64 + random.IntN(3)) % crowdFlows
 			switch got := c.pass(coming, flow, ruleset.Egress); got {
 			case ruleset.ReasonRule:
 				c.opened.Add(1)

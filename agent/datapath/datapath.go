@@ -78,7 +78,10 @@ type Datapath struct {
 	anyLinkLocal bool
 	routers      []netip.Addr
 
-	objects     guestObjects
+	objects     objects
+	probing     sync.Mutex
+	probes      *probes // nil: nobody has asked yet
+	loadProbes  func() (*probes, error)
 	memory      memory
 	state       *guestState
 	enis        []guestEni               // by slot
@@ -109,6 +112,18 @@ type Datapath struct {
 	pending        bool            // the last change is not settled
 	settling       sync.WaitGroup  // of changes, beside their callers
 	writes         int             // to maps, so far
+}
+
+// objects are what is in the kernel for as long as the Datapath is open.
+type objects struct {
+	guestMaps
+	FromGuest *ebpf.Program `ebpf:"from_guest"`
+	ToGuest   *ebpf.Program `ebpf:"to_guest"`
+	ReadClock *ebpf.Program `ebpf:"read_clock"`
+}
+
+func (o *objects) Close() error {
+	return errors.Join(o.guestMaps.Close(), o.FromGuest.Close(), o.ToGuest.Close(), o.ReadClock.Close())
 }
 
 // memory is the maps that the process shares with the programs.
@@ -222,6 +237,14 @@ func (d *Datapath) load(o Options) error {
 		if err := keepSize(spec.Maps[name], filepath.Join(d.mapPins, name)); err != nil {
 			return err
 		}
+	}
+	unloaded := spec.Copy()
+	d.loadProbes = func() (*probes, error) {
+		d.mu.Lock()
+		pins := d.mapPins
+		d.mu.Unlock()
+		p := &probes{}
+		return p, unloaded.LoadAndAssign(p, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: pins}})
 	}
 	err = spec.LoadAndAssign(&d.objects, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: d.mapPins}})
 	if errors.Is(err, ebpf.ErrMapIncompatible) {
@@ -339,6 +362,10 @@ func (d *Datapath) Close() error {
 	if d.upgrade != nil {
 		errs = append(errs, d.upgrade.close())
 		d.upgrade = nil
+	}
+	if d.probes != nil {
+		errs = append(errs, d.probes.FromGuest.Close(), d.probes.ToGuest.Close())
+		d.probes = nil
 	}
 	return errors.Join(append(errs, d.objects.Close())...)
 }

@@ -210,7 +210,6 @@ var GracePeriod, GracePeriodByMaps = gracePeriod, gracePeriodByMaps
 func (d *Datapath) Programs() map[string]*ebpf.Program {
 	return map[string]*ebpf.Program{
 		"from_guest": d.objects.FromGuest, "to_guest": d.objects.ToGuest, "read_clock": d.objects.ReadClock,
-		"probe_from_guest": d.objects.ProbeFromGuest, "probe_to_guest": d.objects.ProbeToGuest,
 	}
 }
 

@@ -18,11 +18,38 @@ const (
 	skbCB      = 48
 )
 
+// probes are the programs that Probe runs. The verifier takes as long for them as for those that filter, which
+// do not wait for it: they are loaded when somebody asks.
+type probes struct {
+	FromGuest *ebpf.Program `ebpf:"probe_from_guest"`
+	ToGuest   *ebpf.Program `ebpf:"probe_to_guest"`
+}
+
+func (d *Datapath) probe(direction ruleset.Direction) (*ebpf.Program, error) {
+	d.probing.Lock()
+	defer d.probing.Unlock()
+	if d.probes == nil {
+		p, err := d.loadProbes()
+		if err != nil {
+			return nil, fmt.Errorf("load the programs that probe: %w", err)
+		}
+		d.probes = p
+	}
+	if direction == ruleset.Ingress {
+		return d.probes.ToGuest, nil
+	}
+	return d.probes.FromGuest, nil
+}
+
 // Probe says what the program of an ENI does now with a packet that belongs to no connection. The
 // packet is made for it and runs through the same code in a program that is attached to nothing: it
 // reaches nobody, and leaves no connection, count or event behind. It fails for an ENI that no device
 // carries. Where the ENI has more than one address the packet's own stands.
 func (d *Datapath) Probe(eni vpc.InterfaceID, direction ruleset.Direction, p ruleset.Packet) (ruleset.Verdict, error) {
+	program, err := d.probe(direction)
+	if err != nil {
+		return ruleset.Verdict{}, err
+	}
 	ifindex, mac, err := d.deviceOf(eni)
 	if err != nil {
 		return ruleset.Verdict{}, err
@@ -30,10 +57,6 @@ func (d *Datapath) Probe(eni vpc.InterfaceID, direction ruleset.Direction, p rul
 	frame, err := probeFrame(direction, mac, p)
 	if err != nil {
 		return ruleset.Verdict{}, fmt.Errorf("probe %s: %w", eni, err)
-	}
-	program := d.objects.ProbeFromGuest
-	if direction == ruleset.Ingress {
-		program = d.objects.ProbeToGuest
 	}
 	in, out := make([]byte, skbLength), make([]byte, skbLength)
 	binary.NativeEndian.PutUint32(in[skbIfindex:], uint32(ifindex))
@@ -53,7 +76,7 @@ func (d *Datapath) deviceOf(eni vpc.InterfaceID) (ifindex int, mac vpc.MAC, err 
 			return a.Ifindex, d.enis[slot].Config[d.epoch()].Mac, nil
 		}
 	}
-	return 0, mac, fmt.Errorf("no device carries %s", eni)
+	return 0, mac, fmt.Errorf("probe %s: %w", eni, ErrNotAttached)
 }
 
 // verdictOf reads what a program returned and left in the control block.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/agent/datapath"
+	"github.com/sallyport/sallyport/ruleset"
 )
 
 func main() {
@@ -52,6 +53,9 @@ func load() error {
 		{Protocol: unix.IPPROTO_UDP, Addr: netip.MustParseAddrPort("169.254.169.253:53")},
 	}})
 	if err != nil {
+		return err
+	}
+	if _, err := d.Probe("", ruleset.Ingress, ruleset.Packet{}); !errors.Is(err, datapath.ErrNotAttached) { // its programs are loaded first
 		return err
 	}
 	fmt.Println("loaded", unix.ByteSliceToString(release.Release[:]))
