@@ -36,7 +36,7 @@
 //	  local             the Unix socket on which hooks and the CLI announce an interface
 //	  dump              asks the kernel for whole lists
 //	e2e               the whole product: network namespaces, real clients, real packets
-//	  bench             the same traffic through no filter, nftables and Sallyport
+//	  bench             the same traffic through no filter, nftables, iptables and Sallyport; what programs, changes and the API cost
 //	  clients           aws, boto3, SDKs, Ansible and what Terraform calls, on a server that runs alone
 //	docs              one page per question a reader has; docs/decisions holds the ADRs
 //
