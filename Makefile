@@ -248,7 +248,7 @@ test: need-root packages ## everything that CI runs, which is this
 # All at once, since two of apt-get do not wait for each other.
 .PHONY: packages
 packages:
-	$(call install,$(sort $(RACE_PACKAGES) $(LINT_PACKAGES) $(GENERATE_PACKAGES) $(ROOT_TEST_PACKAGES) $(GUEST_PACKAGES) $(CLIENT_PACKAGES) $(CHROMIUM_PACKAGES)))
+	$(call install,$(sort $(RACE_PACKAGES) $(LINT_PACKAGES) $(GENERATE_PACKAGES) $(ROOT_TEST_PACKAGES) $(GUEST_PACKAGES) $(MODEL_PACKAGES) $(CLIENT_PACKAGES) $(CHROMIUM_PACKAGES)))
 	@$(MAKE) --no-print-directory need-node
 
 # Without root: what neither touches the kernel nor is the whole product.
@@ -305,7 +305,7 @@ test-model: need-go ## the connection table's protocol, in every order of its st
 
 # Builds as the user; TEST_EXEC starts what was built as root.
 .PHONY: test-mutants
-test-mutants: need-root check-generators ## that each of some two hundred deliberate mistakes fails a test, as root
+test-mutants: need-root check-generators ## that each of some two hundred and fifty deliberate mistakes fails a test, as root
 	$(call install,$(ROOT_TEST_PACKAGES))
 	@echo "==> mutants"
 	@$(root_test) env TEST_EXEC='$(exec_root)' MUTANTS=$(MUTANTS) go test -count=1 -timeout 40m -v -run '^TestMutants$$' .
