@@ -1,98 +1,120 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"time"
+	"net/netip"
+	"path/filepath"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sync/errgroup"
+	"github.com/cilium/ebpf"
+
+	"github.com/sallyport/sallyport/agent/datapath"
+	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
 )
 
-// crowdGroups is how many security groups a crowd's ENIs share.
-const crowdGroups = 20
+// crowd is a Datapath with many ENIs, each with a group of its own.
+type crowd struct {
+	ns   namespace
+	pins string
+	d    *datapath.Datapath
+	view *ruleset.View
 
-// crowd makes ENIs and a device for each on dev's host, and waits until all are in force. They share
-// crowdGroups groups, of which the probed guest's is one; each lets in its own members.
-func (d *dev) crowd(ctx context.Context, g labGuest, n int) error {
-	groups := []string{g.group}
-	for i := 1; i < crowdGroups; i++ {
-		made, err := d.client.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
-			GroupName: aws.String(fmt.Sprintf("crowd-%d", i)), Description: aws.String("of many"),
-		})
+	devices []int
+}
+
+func newCrowd(name string, o datapath.Options, n int) (_ *crowd, err error) {
+	c := &crowd{pins: filepath.Join(pinsBase, name), view: crowdView(n)}
+	defer func() {
 		if err != nil {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	if c.ns, err = newNamespace(); err != nil {
+		return nil, err
+	}
+	o.Pins = c.pins
+	return c, c.ns.do(func() (err error) {
+		if c.d, err = datapath.Open(o); err != nil {
 			return err
 		}
-		groups = append(groups, *made.GroupId)
-	}
-	for _, id := range groups {
-		if _, err := d.client.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{
-			GroupId: &id, IpPermissions: []types.IpPermission{{
-				IpProtocol: aws.String("-1"), UserIdGroupPairs: []types.UserIdGroupPair{{GroupId: &id}},
-			}},
-		}); err != nil {
-			return err
-		}
-	}
-	subnets, err := d.client.DescribeSubnets(ctx, &ec2.DescribeSubnetsInput{})
-	if err != nil {
-		return err
-	}
-	if len(subnets.Subnets) == 0 {
-		return errors.New("dev has no subnet")
-	}
-	enis := make([]string, n)
-	calls, callCtx := errgroup.WithContext(ctx)
-	calls.SetLimit(16)
-	for i := range enis {
-		calls.Go(func() error {
-			made, err := d.client.CreateNetworkInterface(callCtx, &ec2.CreateNetworkInterfaceInput{
-				SubnetId: subnets.Subnets[0].SubnetId, Groups: []string{groups[i%len(groups)]},
-			})
-			if err == nil {
-				enis[i] = *made.NetworkInterface.NetworkInterfaceId
-			}
-			return err
-		})
-	}
-	if err := calls.Wait(); err != nil {
-		return err
-	}
-	revision := d.revision.Load()
-	if err := d.ns.do(func() error {
-		for i, id := range enis {
-			device := fmt.Sprintf("crowd%d", i)
-			if _, err := newDevice(device); err != nil {
-				return err
-			}
-			l, err := netlink.LinkByName(device)
+		for i := range n {
+			device := fmt.Sprintf("guest%d", i)
+			index, err := newDevice(device)
 			if err != nil {
 				return err
 			}
-			if err := netlink.LinkSetAlias(l, id); err != nil {
-				return fmt.Errorf("set the alias of %s: %w", device, err)
+			if err := c.d.Attach(index, device, crowdENI(i)); err != nil {
+				return err
 			}
+			c.devices = append(c.devices, index)
 		}
 		return nil
-	}); err != nil {
-		return err
-	}
-	return d.waitInForce(ctx, revision, enis...)
+	})
 }
 
-// waitInForce waits until a revision is in force on interfaces.
-func (d *dev) waitInForce(ctx context.Context, revision int64, enis ...string) error {
-	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		yes, err := d.isInForce(ctx, revision, enis...)
-		if err != nil || yes {
-			return err
+func (c *crowd) close() error {
+	if c.ns == 0 {
+		return nil
+	}
+	return errors.Join(c.ns.do(func() error {
+		var err error
+		if c.d != nil {
+			err = c.d.Close()
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("revision %d is not in force after five minutes", revision)
+		return errors.Join(err, datapath.Purge(c.pins))
+	}), netnsClose(c.ns))
+}
+
+// program is the one that hangs on all devices.
+func (c *crowd) program(toGuest bool) (p *ebpf.Program, err error) {
+	hook := ebpf.AttachTCXIngress
+	if toGuest {
+		hook = ebpf.AttachTCXEgress
+	}
+	err = c.ns.do(func() error {
+		p, err = attachedProgram(c.devices[0], hook)
+		return err
+	})
+	return p, err
+}
+
+func crowdENI(i int) vpc.InterfaceID { return vpc.InterfaceID(fmt.Sprintf("eni-%017x", 0xe0000+i)) }
+
+const sharedList vpc.PrefixListID = "pl-00000000000000001"
+
+// crowdView is a host's with n ENIs, each with a group of its own that names one prefix list of 1,000
+// entries and the group of all.
+func crowdView(n int) *ruleset.View {
+	v := &ruleset.View{
+		Revision: 1, ENIs: map[vpc.InterfaceID]ruleset.ENI{}, Groups: map[vpc.GroupID]ruleset.Group{},
+		Members: map[vpc.InterfaceID]ruleset.Member{}, Lists: map[vpc.PrefixListID][]netip.Prefix{},
+	}
+	v.Lists[sharedList] = cidrRemotes(1000).cidrs(false)
+	all := vpc.GroupID(fmt.Sprintf("sg-%017x", 0xa))
+	v.Groups[all] = ruleset.Group{ID: all, Rules: []vpc.Rule{{
+		ID: "sgr-0000000000000000a", Number: 1, Egress: true, Protocol: vpc.AllProtocols, From: -1, To: -1,
+		Peer: vpc.Peer{CIDR: netip.MustParsePrefix("0.0.0.0/0")},
+	}}}
+	for i := range n {
+		id, own := crowdENI(i), vpc.GroupID(fmt.Sprintf("sg-%017x", 0xe0000+i))
+		address := netip.AddrFrom4([4]byte{10, 32, byte(i >> 8), byte(i)})
+		rule := func(number int, peer vpc.Peer) vpc.Rule {
+			return vpc.Rule{
+				ID: vpc.RuleID(fmt.Sprintf("sgr-%017x", number)), Number: uint32(number), Protocol: vpc.TCP,
+				From: int32(1000 + i), To: int32(1000 + i), Peer: peer,
+			}
+		}
+		v.Groups[own] = ruleset.Group{ID: own, Rules: []vpc.Rule{
+			rule(2*i+2, vpc.Peer{PrefixList: sharedList}), rule(2*i+3, vpc.Peer{Group: all}),
+		}}
+		v.ENIs[id] = ruleset.ENI{
+			ID: id, Domain: domain, MAC: vpc.MAC{2, 0, 0, 1, byte(i >> 8), byte(i)}, Addresses: []netip.Addr{address},
+			Routers: []netip.Addr{netip.AddrFrom4([4]byte{10, 32, 255, 1})}, Groups: []vpc.GroupID{all, own}, SourceDestCheck: true,
+		}
+		v.Members[id] = ruleset.Member{
+			ID: id, Domains: []vpc.VPCID{domain}, Addresses: []netip.Addr{address}, Groups: []vpc.GroupID{all},
 		}
 	}
+	return v
 }

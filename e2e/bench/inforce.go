@@ -43,7 +43,7 @@ func inForce(ctx context.Context, s sizes, r *report, stderr io.Writer) (err err
 		return err
 	}
 	fmt.Fprintf(stderr, "in-force: making %d ENIs\n", s.Crowd)
-	if err := d.crowd(ctx, g, s.Crowd-1); err != nil {
+	if err := d.makeENIs(ctx, g, s.Crowd-1); err != nil {
 		return fmt.Errorf("make %d ENIs: %w", s.Crowd, err)
 	}
 	return d.inForce(ctx, s, r, g, fmt.Sprintf("%s ENIs", thousands(s.Crowd)))

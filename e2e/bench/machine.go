@@ -16,13 +16,13 @@ import (
 
 // facts are the machine's, as they bear on the figures.
 type facts struct {
-	Time     time.Time
-	Kernel   string
-	CPU      string
-	CPUs     int
-	JIT      string  // net.core.bpf_jit_enable
-	Load     float64 // of the minute before; much above 0: others were at work
-	Conntack string  `json:"NFConntrackMax"`
+	Time         time.Time
+	Kernel       string
+	CPU          string
+	CPUs         int
+	JIT          string  // net.core.bpf_jit_enable
+	Load         float64 // of the minute before; much above 0: others were at work
+	ConntrackMax string  `json:"NFConntrackMax"`
 }
 
 func machine() (facts, error) {
@@ -33,7 +33,7 @@ func machine() (facts, error) {
 	m := facts{
 		Time: time.Now().UTC().Truncate(time.Second), Kernel: unix.ByteSliceToString(u.Release[:]),
 		CPUs: runtime.NumCPU(), CPU: runtime.GOARCH,
-		JIT: sysctl("net/core/bpf_jit_enable"), Conntack: sysctl("net/netfilter/nf_conntrack_max"),
+		JIT: sysctl("net/core/bpf_jit_enable"), ConntrackMax: sysctl("net/netfilter/nf_conntrack_max"),
 	}
 	if f, err := os.Open("/proc/cpuinfo"); err == nil {
 		defer f.Close()

@@ -1,7 +1,8 @@
 // Command bench sends the same traffic through no filter, nftables, iptables and Sallyport, all in one
-// run, and prints what each costs; then it measures how long after an API call's return a rule is in
-// force on the wire, and how much the API carries. At the end it holds the figures against Sallyport's
-// goals. `make bench` runs it; docs/benchmarks.md says what the rows mean.
+// run, and prints what each costs; then what single programs, changes and memory cost beside the kernel's
+// own maps, how long after an API call's return a rule is in force on the wire, what a host with many NICs
+// costs, and how much the API carries. At the end it holds the figures against Sallyport's goals.
+// `make bench` runs it; docs/benchmarks.md says what the rows mean.
 //
 // All traffic stays in network namespaces that it makes, which have no names and go with the process,
 // and, for the time until a rule is in force, between this host and a lab guest of a `sallyport dev` of

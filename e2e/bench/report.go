@@ -77,7 +77,7 @@ func quantile(values []float64, q float64) float64 {
 func (r *report) header() string {
 	m := r.Machine
 	s := fmt.Sprintf("%s, kernel %s, %d CPUs (%s), BPF JIT %s, nf_conntrack_max %s, load average %.2f at the start.",
-		m.Time.Format("2006-01-02 15:04 MST"), m.Kernel, m.CPUs, m.CPU, m.JIT, m.Conntack, m.Load)
+		m.Time.Format("2006-01-02 15:04 MST"), m.Kernel, m.CPUs, m.CPU, m.JIT, m.ConntrackMax, m.Load)
 	if m.Load > 0.7 {
 		s += " The machine was busy: take the ratios with a grain of salt, and nothing else."
 	}
