@@ -24,7 +24,7 @@ type Config struct {
 	Pins     string // where programs and maps are pinned, below a bpf file system
 	Attach   datapath.Mode
 	Lab      bool // run lab guests
-	// What one ENI may have: connections, and half-open ones and untracked flows besides.
+	// What one ENI may have: established connections, and places in the table where its flows stand.
 	MaxConnections, MaxHalfOpen uint32
 	// What guests may do beyond EC2's rules, by default nothing.
 	PlatformServices []datapath.PlatformService
@@ -49,8 +49,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// What an ENI can have at least and at most of either kind of connections: places for half-open ones take their memory,
-// 144 bytes each, at once.
+// The least and the most of either. Places take their memory, 144 bytes each, at once.
 const (
 	fewestConnections = 1 << 10
 	mostConnections   = 1 << 20

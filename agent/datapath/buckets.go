@@ -260,7 +260,7 @@ func (b *buckets) ways() int {
 
 func (b *buckets) capacity() int { return int(b.count) * b.ways() }
 
-// homes is the lines of a key's buckets, which may be one. The twin of look in bpf/members.h.
+// homes is the lines of a key's buckets, which may be one. The twin of number_of in bpf/members.h.
 func (b *buckets) homes(k memberKey) [2]uint32 {
 	x := k.first ^ uint64(b.seed)*0x9e3779b97f4a7c15
 	if b.ipv6 {
@@ -362,14 +362,6 @@ func (b *buckets) find(k memberKey, next int) (found place, ok bool) {
 		}
 	}
 	return found, ok
-}
-
-// get is the number of a key in an epoch; 0: none.
-func (b *buckets) get(k memberKey, epoch int) uint32 {
-	if at, ok := b.find(k, epoch); ok {
-		return b.number(at, epoch)
-	}
-	return 0
 }
 
 // remove takes a key out of the next epoch.

@@ -39,7 +39,7 @@ const (
 	Clsact Mode = "clsact" // direct-action filters; any kernel
 )
 
-// How many connections an ENI may have, unless Options say otherwise.
+// How many established connections an ENI may have, and how many places its table, unless Options say otherwise.
 const (
 	DefaultMaxConnections = uint32(guestLimitMAX_CONNECTIONS)
 	DefaultMaxHalfOpen    = uint32(guestLimitMAX_HALF_OPEN)
@@ -51,8 +51,8 @@ type Options struct {
 	Attach Mode         // empty: Auto; devices that hang otherwise are moved over at Open
 	Log    *slog.Logger // nil: discard
 
-	// How many connections each ENI may have, and how many half-open ones and untracked flows besides;
-	// 0: 32,768 and 8,192. An ENI that is attached keeps what it has.
+	// How many established connections each ENI may have, and how many places its table: half-open ones and
+	// untracked flows have no others. 0: 32,768 and 8,192. An ENI that is attached keeps what it has.
 	MaxConnections, MaxHalfOpen uint32
 
 	PlatformServices []PlatformService

@@ -144,8 +144,15 @@ func Fill(p Pool, addresses []netip.Addr) (lost []netip.Addr, err error) {
 	if err != nil {
 		return nil, err
 	}
+	get := func(k memberKey, epoch int) uint32 {
+		at, ok := b.find(k, epoch)
+		if !ok {
+			return 0
+		}
+		return b.number(at, epoch)
+	}
 	for i, e := range entries {
-		if b.get(e.key, 0) != e.number || b.get(e.key, 1) != e.number {
+		if get(e.key, 0) != e.number || get(e.key, 1) != e.number {
 			lost = append(lost, addresses[i])
 		}
 	}

@@ -283,34 +283,6 @@ type guestPlatformKey struct {
 	Address  guestAddress
 }
 
-type guestReason uint32
-
-const (
-	guestReasonREASON_NONE                guestReason = 0
-	guestReasonREASON_RULE                guestReason = 1
-	guestReasonREASON_TRACKED             guestReason = 2
-	guestReasonREASON_LINK                guestReason = 3
-	guestReasonREASON_PLATFORM            guestReason = 4
-	guestReasonREASON_NO_RULE             guestReason = 5
-	guestReasonREASON_NO_TABLE            guestReason = 6
-	guestReasonREASON_UNBOUND             guestReason = 7
-	guestReasonREASON_SOURCE_MAC          guestReason = 8
-	guestReasonREASON_SOURCE_ADDRESS      guestReason = 9
-	guestReasonREASON_DESTINATION_ADDRESS guestReason = 10
-	guestReasonREASON_ARP                 guestReason = 11
-	guestReasonREASON_ND                  guestReason = 12
-	guestReasonREASON_DHCP                guestReason = 13
-	guestReasonREASON_ETHER_TYPE          guestReason = 14
-	guestReasonREASON_MULTICAST           guestReason = 15
-	guestReasonREASON_LINK_LOCAL          guestReason = 16
-	guestReasonREASON_MALFORMED           guestReason = 17
-	guestReasonREASON_FRAGMENT            guestReason = 18
-	guestReasonREASON_EXTENSION_HEADER    guestReason = 19
-	guestReasonREASON_ICMP_ERROR          guestReason = 20
-	guestReasonREASON_CONNECTION_LIMIT    guestReason = 21
-	guestReasonREASONS                    guestReason = 22
-)
-
 type guestRole uint32
 
 const (

@@ -30,7 +30,7 @@ type domain struct {
 	line   [2]uint32                 // by epoch, as struct member_table has them; 0: nobody in any
 }
 
-// The tables of a domain, in the order of enum member_table.
+// The tables of a domain, in the order of enum member_form.
 const (
 	members4 = iota
 	members6
@@ -271,12 +271,8 @@ func (d *difference) add(m ruleset.Member) error {
 			t.added = append(t.added, memberEntry{memberKeyOf(a), d.number})
 		}
 		for _, p := range m.Prefixes {
-			size := 80
-			if p.Addr().Is4() {
-				size = 28
-			}
-			if p.Bits() != size || p != p.Masked() {
-				return fmt.Errorf("%s: the delegated prefix %s is no /%d", m.ID, p, size)
+			if err := checkDelegated(p); err != nil {
+				return fmt.Errorf("%s: %w", m.ID, err)
 			}
 			t := &c[delegated4+formOf(p.Addr())]
 			t.added = append(t.added, memberEntry{memberKeyOf(p.Addr()), d.number})

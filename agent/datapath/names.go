@@ -11,7 +11,7 @@ import (
 // reserved and not used are lost, which costs nothing.
 const numbersAtOnce = 1024
 
-// names gives numbers to ENIs, domains, tables, sets and members: the same to the next agent, and
+// names gives numbers to ENIs and tables: the same to the next agent, and
 // never one twice while the machine is up. It is a mirror of the map; callers hold the lock.
 type names struct {
 	m        *ebpf.Map

@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/vpc"
 )
 
-// The promises of docs/design that the programs keep. What breaks them is in mutants_bpf_test.go and
+// The promises of docs/promises.md that the programs keep. What breaks them is in mutants_bpf_test.go and
 // mutants_compiler_test.go in the root.
 
 // TestPromise01 closed by default: from Attach on nothing passes until tables are in force, and then

@@ -311,15 +311,22 @@ func addressKey(scope uint32, a netip.Addr) guestAddressKey {
 	return guestAddressKey{Scope: scope, Family: family, Address: words}
 }
 
-// delegatedKey is a delegated prefix as one ENI means it. The programs look for two sizes,
-// one of each family.
-func delegatedKey(scope uint32, p netip.Prefix) (guestAddressKey, error) {
+// checkDelegated refuses a prefix that the programs do not look for: they know one size of each family.
+func checkDelegated(p netip.Prefix) error {
 	size := 80
 	if p.Addr().Is4() {
 		size = 28
 	}
 	if p.Bits() != size || p != p.Masked() {
-		return guestAddressKey{}, fmt.Errorf("the delegated prefix %s is no /%d", p, size)
+		return fmt.Errorf("the delegated prefix %s is no /%d", p, size)
+	}
+	return nil
+}
+
+// delegatedKey is a delegated prefix as one ENI means it.
+func delegatedKey(scope uint32, p netip.Prefix) (guestAddressKey, error) {
+	if err := checkDelegated(p); err != nil {
+		return guestAddressKey{}, err
 	}
 	key := addressKey(scope, p.Addr())
 	key.Family |= guestFamilyFAMILY_DELEGATED

@@ -47,7 +47,7 @@ What it has put in force stays in force without it. One agent runs per machine.`
 	f.String("link-local", string(agent.LinkLocalDerived), "link-local IPv6 addresses that guests may use: derived (from the MAC) or any")
 	f.StringSlice("link-local-routers", nil, "fe80 `addresses` of routers whose advertisements reach guests; default none")
 	f.Uint32("max-connections", d.MaxConnections, "how many established `connections` one interface may have, if it is bound from now on")
-	f.Uint32("max-half-open", d.MaxHalfOpen, "how many half-open `connections` and untracked flows it may have besides; more displace each other")
+	f.Uint32("max-half-open", d.MaxHalfOpen, "how many `places` the table of its connections has: half-open ones and untracked flows have no others, and displace each other")
 	f.Bool("lab", false, "run lab guests; they are for trying and testing, not isolation")
 	completeAttach(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("link-local",

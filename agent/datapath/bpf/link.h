@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * The link layer, exactly, and who may say what about addresses: ARP, neighbour discovery, MLD,
- * DHCP, and what a VPC does not deliver. No rule is asked here. docs: design, "Link layer, exactly".
+ * DHCP, and what a VPC does not deliver. No rule is asked here. docs/security.md says why.
  *
  * Each function returns REASON_LINK, a reason to drop, or REASON_NONE: go on to the rules.
  */

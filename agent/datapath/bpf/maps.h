@@ -524,7 +524,7 @@ struct fragment_map {
 	__type(value, struct fragment);
 };
 
-/* By slot. A slot that carries no ENI has none of these three. */
+/* By slot. A slot that carries no ENI has no connections, no flows and no fragments. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, MAX_SLOTS);

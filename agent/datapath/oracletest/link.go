@@ -8,8 +8,8 @@ import (
 	"github.com/sallyport/sallyport/ruleset"
 )
 
-// What passes without a rule: ARP, neighbour discovery, MLD reports and DHCP, as the design's link-layer
-// table and docs/limits.md ("What a packet may be") have it; and what no rule lets through.
+// What passes without a rule: ARP, neighbour discovery, MLD reports and DHCP, as docs/limits.md
+// ("What a packet may be") has it; and what no rule lets through.
 
 const (
 	maxFrame       = 64   // of the link layer: what senders pad a short frame to, with a checksum
