@@ -119,8 +119,8 @@ func (h *host) viewOr(v *ruleset.View) *ruleset.View {
 	return v
 }
 
-// TestListsAreStoredOnce: a list costs its entries, however many tables name it, and an edit what it
-// changes. The mistake that this sees is a copy in each table.
+// TestListsAreStoredOnce: a list costs its entries, however many tables name it, and an edit writes the list
+// anew, once, and no table. The mistake that this sees is a copy in each table.
 func TestListsAreStoredOnce(t *testing.T) {
 	t.Parallel()
 	const tables, entries = 60, 1000
