@@ -290,11 +290,12 @@ guest-kernel:
 	$(call install,$(GUEST_PACKAGES))
 	@$(MAKE) --no-print-directory $(GUEST_KERNEL)/vmlinuz
 
+# Its tests wait for the kernel more than they work.
 .PHONY: test-bpf
 test-bpf: need-root need-go guest-kernel ## the agent on the real kernel, as root
 	$(call install,$(ROOT_TEST_PACKAGES) $(MODEL_PACKAGES))
 	@echo "==> the agent and its BPF programs, as root"
-	@$(root_test) go test -count=1 -timeout 40m -p 1 -v $(test_exec) ./agent/...
+	@$(root_test) go test -count=1 -timeout 40m -p 1 -parallel 4 -v $(test_exec) ./agent/...
 
 # Part of test-bpf, too.
 .PHONY: test-model
