@@ -440,7 +440,7 @@ var goMutants = map[string][]mutant{
 		},
 		{
 			"the programs are not told of a stash", "TestMembersFound",
-			`b.first, b.count, b.seed, b.stash}`, `b.first, b.count, b.seed, 0}`,
+			`&line.Words[4*kind+3], b.stash)`, `&line.Words[4*kind+3], 0)`,
 		},
 		{
 			"a table that is given up keeps its lines", "TestMembersChange",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/sallyport/sallyport/ruleset"
@@ -136,7 +137,8 @@ func (ms *members) describe(v *domain, next int) error {
 	line := ms.pool.line(v.line[next])
 	for kind, b := range tables {
 		if b != nil {
-			copy(line.Words[4*kind:], []uint32{b.first, b.count, b.seed, b.stash})
+			copy(line.Words[4*kind:], []uint32{b.first, b.count, b.seed})
+			atomic.StoreUint32(&line.Words[4*kind+3], b.stash) // after what it holds
 		}
 	}
 	return nil
@@ -265,7 +267,7 @@ func (d *difference) add(m ruleset.Member) error {
 		c := d.of(id)
 		for _, a := range m.Addresses {
 			t := &c[formOf(a)]
-			if t.added == nil {
+			if t.added == nil && len(d.domains) == 1 { // of many, each has but a share
 				t.added = make([]memberEntry, 0, d.many)
 			}
 			t.added = append(t.added, memberEntry{memberKeyOf(a), d.number})

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -321,5 +322,25 @@ func TestMembersTwice(t *testing.T) {
 		// But it may move.
 		mt.change(ruleset.Members{one.ID: one}, false)
 		mt.change(ruleset.Members{other.ID: other}, false)
+	}
+}
+
+// TestMembersOfManyDomains: room for all members is not made in each domain.
+func TestMembersOfManyDomains(t *testing.T) {
+	mt := newMemberTest(t)
+	all := ruleset.Members{}
+	const members, domains = 50_000, 100
+	for n := range members {
+		m := member(address4(0x0a000000+uint32(n)), sgB)
+		m.Domains = []vpc.VPCID{vpc.VPCID(fmt.Sprintf("vpc-%d", n%domains))}
+		all[m.ID] = m
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := mt.Build(all)
+	must(t, err)
+	runtime.ReadMemStats(&after)
+	if got := (after.TotalAlloc - before.TotalAlloc) / members; got > 500 {
+		t.Errorf("%d bytes for each of %d members in %d domains", got, members, domains)
 	}
 }
