@@ -102,7 +102,8 @@ func (p *pool) add(s span) {
 
 // grow makes chunks that follow each other, for so many lines and one more.
 func (p *pool) grow(lines uint32) error {
-	need, first := int(lines/chunkLines)+1, 0
+	var first int
+	need := int(lines/chunkLines) + 1
 	for number, run := 0, 0; ; number++ {
 		if number == len(p.chunks) {
 			return fmt.Errorf("no room for %d more lines in a pool of %d: the map is full with %d entries",

@@ -58,7 +58,7 @@ func (r *microRun) switchTables() (err error) {
 		}
 		tables[i] = tablesOf(t, nil)
 	}
-	l, err := newLone("changes", datapath.Options{}, tables[0], nil)
+	l, err := newLone("changes", datapath.Options{}, tables[0])
 	if err != nil {
 		return err
 	}

@@ -63,8 +63,8 @@ var (
 	}
 )
 
-func (s microSizes) most() (flows uint32, cidrs, members int) {
-	return slices.Max(s.Flows), slices.Max(s.CIDRs), slices.Max(s.Members)
+func (s microSizes) most() (flows uint32, members int) {
+	return slices.Max(s.Flows), slices.Max(s.Members)
 }
 
 // microRun is a run of the part.
@@ -187,7 +187,7 @@ func (r *microRun) emptyENI() (u [2]float64, err error) {
 	if err != nil {
 		return u, err
 	}
-	l, err := newLone("plain", datapath.Options{}, tablesOf(cidrRemotes(64).cidrTable(), nil), nil)
+	l, err := newLone("plain", datapath.Options{}, tablesOf(cidrRemotes(64).cidrTable(), nil))
 	if err != nil {
 		return u, err
 	}
@@ -204,7 +204,7 @@ func (r *microRun) establishedOf(t *microTable, family string, ipv6 bool, flows 
 	from := cidrRemotes(64)
 	l, err := newLone("established", datapath.Options{
 		MaxConnections: max(2*flows, datapath.DefaultMaxConnections), MaxHalfOpen: max(2*flows, datapath.DefaultMaxHalfOpen),
-	}, tablesOf(from.cidrTable(), nil), nil)
+	}, tablesOf(from.cidrTable(), nil))
 	if err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func (r *microRun) establishedOf(t *microTable, family string, ipv6 bool, flows 
 			}
 		}
 	}
-	if most, _, _ := r.sizes.most(); flows == most {
+	if most, _ := r.sizes.most(); flows == most {
 		if err := r.memory(before, r.plain, fmt.Sprintf("flow, of an ENI with %s of %s in a table of twice as many", thousands(int(flows)), family), int(flows)); err != nil {
 			return err
 		}
@@ -266,7 +266,7 @@ func (r *microRun) fresh() error {
 		if err := r.fillTries(from); err != nil {
 			return err
 		}
-		l, err := newLone("fresh", datapath.Options{}, tablesOf(from.cidrTable(), nil), nil)
+		l, err := newLone("fresh", datapath.Options{}, tablesOf(from.cidrTable(), nil))
 		if err != nil {
 			return err
 		}
@@ -283,7 +283,7 @@ func (r *microRun) fresh() error {
 	const list vpc.PrefixListID = "pl-00000000000000001"
 	empty := tablesOf(&ruleset.Table{Direction: ruleset.Ingress, Lists: map[vpc.PrefixListID][]ruleset.Interval{list: allowedPorts(1)}},
 		map[vpc.PrefixListID][]netip.Prefix{list: {}})
-	l, err := newLone("fresh", datapath.Options{}, empty, nil)
+	l, err := newLone("fresh", datapath.Options{}, empty)
 	if err != nil {
 		return err
 	}
@@ -363,26 +363,26 @@ const (
 func (r *microRun) members() error {
 	t := &microTable{Name: "denied", Candidates: []string{aMember, kernelHash, whole, noMember}}
 	r.f.Tables = append(r.f.Tables, t)
-	plain, err := newLone("denied", datapath.Options{}, tablesOf(cidrRemotes(1).cidrTable(), nil), nil)
+	plain, err := newLone("denied", datapath.Options{}, tablesOf(cidrRemotes(1).cidrTable(), nil))
 	if err != nil {
 		return err
 	}
-	for i, n := range r.sizes.Members {
+	for _, n := range r.sizes.Members {
 		for _, family := range families {
 			if err == nil {
-				err = r.membersOf(t, plain, n, family.name, family.ipv6, i == 0)
+				err = r.membersOf(t, plain, n, family.name, family.ipv6)
 			}
 		}
 	}
 	return errors.Join(err, plain.close())
 }
 
-func (r *microRun) membersOf(t *microTable, plain *lone, n int, family string, ipv6, first bool) (err error) {
+func (r *microRun) membersOf(t *microTable, plain *lone, n int, family string, ipv6 bool) (err error) {
 	from := memberRemotes(n)
 	members := from.members(ipv6)
 	table := cidrRemotes(1).cidrTable()
 	table.Peers = map[vpc.GroupID][]ruleset.Interval{clientsOf: allowedPorts(3)}
-	l, err := newLone("members", datapath.Options{}, tablesOf(table, nil), nil)
+	l, err := newLone("members", datapath.Options{}, tablesOf(table, nil))
 	if err != nil {
 		return err
 	}
@@ -401,7 +401,7 @@ func (r *microRun) membersOf(t *microTable, plain *lone, n int, family string, i
 	}); err != nil {
 		return err
 	}
-	if _, _, most := r.sizes.most(); n == most {
+	if _, most := r.sizes.most(); n == most {
 		if err := r.memory(before, [2]float64{}, fmt.Sprintf("member, of %s, %s", thousands(n), family), n); err != nil {
 			return err
 		}
@@ -509,7 +509,7 @@ func (f *datapathFigures) print(w io.Writer) {
 
 // goals are those of a single program, and of changes.
 func (f *datapathFigures) goals(r *report, s microSizes) {
-	flows, _, members := s.most()
+	flows, members := s.most()
 	for _, family := range families {
 		of := func(table, name, candidate string) float64 { return median(f.rowOf(table, name, candidate)) }
 		one := establishedName(family.name, 1)

@@ -36,7 +36,7 @@ var (
 	own6 = network[ipv6].b
 )
 
-func newLone(name string, o datapath.Options, t ruleset.Tables, m ruleset.Members) (_ *lone, err error) {
+func newLone(name string, o datapath.Options, t ruleset.Tables) (_ *lone, err error) {
 	l := &lone{pins: filepath.Join(pinsBase, name)}
 	defer func() {
 		if err != nil {
@@ -66,7 +66,7 @@ func newLone(name string, o datapath.Options, t ruleset.Tables, m ruleset.Member
 	if err != nil {
 		return nil, err
 	}
-	return l, l.d.Apply(t, m)
+	return l, l.d.Apply(t, nil)
 }
 
 func (l *lone) close() error {

@@ -16,7 +16,7 @@ func TestProgramsAreSeen(t *testing.T) {
 	}
 	defer m.close()
 	from := cidrRemotes(64)
-	l, err := newLone("seen", datapath.Options{}, tablesOf(from.cidrTable(), nil), nil)
+	l, err := newLone("seen", datapath.Options{}, tablesOf(from.cidrTable(), nil))
 	if err != nil {
 		t.Fatal(err)
 	}
