@@ -294,7 +294,7 @@ func (d *Datapath) read() error {
 	if d.names, err = loadNames(o.Names); err != nil {
 		return err
 	}
-	if d.pool, err = loadPool(o.Pool, d.inner[guestMapPool]); err != nil {
+	if d.pool, err = loadPool(o.Pool, d.inner[guestMapPool], d.state.Epoch); err != nil {
 		return err
 	}
 	d.tables = newTables(d.names, d.pool, &d.writes)

@@ -34,13 +34,13 @@ func NewPool(chunks uint32) (Pool, error) {
 	if err != nil {
 		return Pool{}, err
 	}
-	p, err := loadPool(m, outer.InnerMap)
+	p, err := loadPool(m, outer.InnerMap, 0)
 	return Pool{p, m}, err
 }
 
-// Again is the pool as the next agent finds it.
-func (p Pool) Again() (Pool, error) {
-	next, err := loadPool(p.m, p.spec)
+// Again is the pool as an agent finds it that begins at an epoch.
+func (p Pool) Again(epoch uint64) (Pool, error) {
+	next, err := loadPool(p.m, p.spec, epoch)
 	return Pool{next, p.m}, err
 }
 

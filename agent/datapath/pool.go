@@ -30,20 +30,58 @@ type span struct{ first, count uint32 }
 // chunkLines is how many lines a chunk has.
 const chunkLines = uint32(guestLimitCHUNK_LINES)
 
-func loadPool(m *ebpf.Map, spec *ebpf.MapSpec) (*pool, error) {
+// loadPool begins a pool at an epoch. Of what former agents have left it keeps what is in force: agents may have
+// died before they put theirs in force, or before they had removed what theirs stands for.
+func loadPool(m *ebpf.Map, spec *ebpf.MapSpec, epoch uint64) (*pool, error) {
+	spec = spec.Copy()
+	spec.Name = fmt.Sprintf(chunkName, epoch)
 	p := &pool{m: m, spec: spec, chunks: make([][]guestLine, m.MaxEntries()), former: map[uint32]bool{}, made: map[uint32]*ebpf.Map{}}
+	begun := map[uint32]uint64{} // by chunk: the epoch at which its agent began
+	newest := uint64(0)          // of those that were put in force
 	for chunk := range m.MaxEntries() {
-		var id uint32
+		var id ebpf.MapID
 		err := m.Lookup(chunk, &id)
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
 			continue
+		}
+		if err == nil {
+			begun[chunk], err = chunkBegun(id)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the pool: %w", err)
 		}
 		p.former[chunk] = true
+		if begun[chunk] < epoch {
+			newest = max(newest, begun[chunk])
+		}
 	}
-	return p, nil
+	left := &pool{m: m, former: map[uint32]bool{}}
+	for chunk, at := range begun {
+		if at == epoch || at < newest {
+			left.former[chunk] = true
+			delete(p.former, chunk)
+		}
+	}
+	if len(left.former) == 0 {
+		return p, nil
+	}
+	return p, errors.Join(gracePeriod(), left.dropFormer())
+}
+
+// chunkName is the name of a chunk, with the epoch at which its agent began: what that agent puts in force is so from a
+// later one on.
+const chunkName = "pool_%x"
+
+func chunkBegun(id ebpf.MapID) (epoch uint64, err error) {
+	m, err := ebpf.NewMapFromID(id)
+	if err != nil {
+		return 0, err
+	}
+	info, err := m.Info()
+	if err == nil {
+		_, err = fmt.Sscanf(info.Name, chunkName, &epoch)
+	}
+	return epoch, errors.Join(err, m.Close())
 }
 
 // line is a line that was allocated.

@@ -89,7 +89,7 @@ func TestPoolNext(t *testing.T) {
 	found(p, 0, 1)
 	must(t, p.Publish())
 
-	next, err := p.Again()
+	next, err := p.Again(1)
 	must(t, err)
 	defer func() { must(t, next.Close()) }()
 	first, err := next.Alloc(1)
@@ -115,4 +115,36 @@ func TestPoolNext(t *testing.T) {
 	if p.Words(big)[3] != 7 {
 		t.Error("a chunk that is dropped went from under those who have it mapped")
 	}
+}
+
+// TestPoolAfterDeaths: agents that die leave nothing but what is in force.
+func TestPoolAfterDeaths(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, 6)
+	agent := func(epoch uint64) {
+		t.Helper()
+		next, err := p.Again(epoch)
+		must(t, err)
+		_, err = next.Alloc(1)
+		must(t, err)
+		must(t, next.Publish())
+		must(t, next.Close())
+	}
+	found := func(epoch uint64, want ...uint32) {
+		t.Helper()
+		next, err := p.Again(epoch)
+		must(t, err)
+		must(t, next.Close())
+		if got, err := p.Chunks(); err != nil || !slices.Equal(got, want) {
+			t.Errorf("at epoch %d there are chunks %v, %v; want %v", epoch, got, err, want)
+		}
+	}
+	agent(0) // in force from epoch 1 on
+	found(1, 0)
+	for range 8 { // die before theirs is
+		agent(1)
+	}
+	found(1, 0)
+	agent(1) // in force from epoch 2 on; dies before it has removed the former one's
+	found(2, 1)
 }

@@ -130,7 +130,7 @@ func TestTreeIsNotThere(t *testing.T) {
 	if got := find(3); got != 4 {
 		t.Errorf("3 has %d, want 4", got)
 	}
-	next, err := pool.Again()
+	next, err := pool.Again(1)
 	must(t, err)
 	must(t, next.DropFormer())
 	if got := find(3); got != 0 {
