@@ -724,9 +724,7 @@ var bpfMutants = map[string][]mutant{
 	programs + "/flow.h": {
 		{
 			"an established connection gives way to one that opens", "TestCrowd",
-			`		else if (tag & CONNECTION_ESTABLISHED)
-			continue;
-`, ``,
+			`return age > end ? PAST_ITS_END | (age + 1) : 0;`, `return age > end ? PAST_ITS_END | (age + 1) : age + 1;`,
 		},
 		{
 			"a place that an expired connection leaves still counts", "TestCrowd",
@@ -736,7 +734,7 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"what moved out of its bucket is not found", "TestCrowd",
-			`	if (!o || !(__u32)read_word((void *)&o->overflowed + after(way)))
+			`	if (!o || !(__u32)read_word(&o->overflowed))
 		return;`, `	return;`,
 		},
 		{
@@ -765,19 +763,34 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"a flood displaces what is established", "TestFullBucket",
-			`		else if (tag & CONNECTION_ESTABLISHED)
-			continue;
-`, ``,
+			`return age > end ? PAST_ITS_END | (age + 1) : 0;`, `return age > end ? PAST_ITS_END | (age + 1) : age + 1;`,
 		},
 		{
 			"nobody looks beside the buckets", "TestFullBucket",
 			`if (!found || !read_overflow(found, &f->said))`, `if (true)`,
 		},
 		{
+			"an established connection is displaced at its timeout", "TestReclaimMargin/displaced",
+			`end += RECLAIM_MARGIN * ticks_per_second;`, `;`,
+		},
+		{
+			"a closed connection keeps its place as a live one does", "TestReclaimMargin/displaced,_closed",
+			`	if (!is_closed(tag))
+		end +=`, `	if (t)
+		end +=`,
+		},
+		{
+			"a move leaves the flow's other entry in the bucket", "TestTwins",
+			`left = candidates(b, tag >> 32);`, `left = 1U << (way & (WAYS - 1));`,
+		},
+		{
+			"what begins does not look for its flow beside the buckets", "TestTwins",
+			`	yield(p);
+`, ``,
+		},
+		{
 			"what is past its end stays while there is something older", "TestOldestGoes",
-			`			rank |= PAST_ITS_END;
-`, `			;
-`,
+			`return age > end ? PAST_ITS_END | (age + 1) : age + 1;`, `return age + 1;`,
 		},
 		{
 			"the newest goes", "TestOldestGoes",

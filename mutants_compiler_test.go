@@ -223,11 +223,19 @@ var goMutants = map[string][]mutant{
 	datapath + "/connections.go": {
 		{
 			"half-open connections are not cut", "TestCut",
-			`err = d.visitWays(slot, remove)`, `err = nil`,
+			`err := d.visit(slot, remove)`, `err := d.visitOverflow(slot, remove)`,
 		},
 		{
 			"connections beside the buckets are not cut", "TestFullBucket",
-			`err = d.visitOverflow(slot, remove)`, `err = nil`,
+			`err := d.visit(slot, remove)`, `err := d.visitWays(slot, remove)`,
+		},
+		{
+			"a cut looks once", "TestCutLooksAgain/from_before",
+			`if err == nil && scan > 0 && !found {`, `if err == nil {`,
+		},
+		{
+			"what began since is cut", "TestCutLooksAgain/since",
+			` || v.createdSince(start)`, ``,
 		},
 		{
 			"what was cut is counted for ever", "TestFullBucket",
@@ -271,7 +279,11 @@ var goMutants = map[string][]mutant{
 	datapath + "/sweep.go": {
 		{
 			"what lives is swept", "TestTimeouts/UDP_stream,_not_UDP",
-			`age(v.connection.Seen, v.ticks) > timeout(`, `age(v.connection.Seen, v.ticks) >= 0*timeout(`,
+			`uint64(age(v.connection.Seen, v.ticks)) > uint64(timeout(`, `uint64(age(v.connection.Seen, v.ticks)) >= 0*uint64(timeout(`,
+		},
+		{
+			"an established connection is swept at its timeout", "TestReclaimMargin/swept",
+			`return v.isPast(uint64(guestLimitRECLAIM_MARGIN) * uint64(v.d.hz))`, `return v.isPast(0)`,
 		},
 		{
 			"the agent knows other timeouts than the programs", "TestTimeouts/FIN",

@@ -416,6 +416,9 @@ func TestTimeouts(t *testing.T) {
 				want = ruleset.ReasonNoRule
 			}
 			h.want(eniA, out, tt.late, want)
+			if tt.expired {
+				must(t, h.d.Advance(datapath.ReclaimMargin))
+			}
 			swept, err := h.d.Sweep()
 			must(t, err)
 			if (swept == 1) != tt.expired {

@@ -60,43 +60,62 @@ func (d *Datapath) Connections(eni vpc.InterfaceID) ([]Connection, error) {
 
 // Cut ends the connections of an ENI that which chooses, and returns how many there were. A packet of
 // one is judged by the rules from now on: its own, and for the flow to go on as a connection, as if its
-// first packet came now. So what the other side may still send of it opens nothing. Whatever which chooses of the connections that there
-// were when Cut was called is gone when it returns, packets on their way included.
+// first packet came now. So what the other side may still send of it opens nothing. Whatever which chooses of
+// the connections that there were when Cut was called is gone when it returns, packets on their way included;
+// those that began since are not asked about.
 func (d *Datapath) Cut(eni vpc.InterfaceID, which func(Connection) bool) (int, error) {
 	slot, err := d.slotOf(eni)
 	if err != nil {
 		return 0, fmt.Errorf("cut connections of %s: %w", eni, err)
 	}
+	start, err := d.clock()
+	if err != nil {
+		return 0, fmt.Errorf("cut connections of %s: %w", eni, err)
+	}
 	cut, remembered := 0, 0 // beside the buckets, where nothing displaces it
+	found := false
 	remove := func(v visited) error {
 		if v.isVoid() && v.at == nil {
 			remembered++
 		}
-		if v.isVoid() || v.expired() || !which(v.export()) {
+		if v.isVoid() || v.expired() || v.createdSince(start) || !which(v.export()) {
 			return nil
 		}
 		if v.at == nil {
 			remembered++
 		}
+		found = true
 		gone, err := v.cut(remembered <= int(v.p.connections.MaxEntries()/8))
 		if gone {
 			cut++
 		}
 		return err
 	}
-	// One in a bucket may move out of it at this moment. Once the packets that were on their way are
-	// through it is found beside the buckets.
-	err = d.visitWays(slot, remove)
-	if err == nil {
-		err = gracePeriod()
+	// A packet that was on its way may have put a second entry of a flow where the scan had been. So there is
+	// another one once all of them are through, until it finds nothing.
+	for scan := range maxScans {
+		found, remembered = false, 0
+		err := d.visit(slot, remove)
+		if err == nil && scan > 0 && !found {
+			return cut, nil
+		}
+		if err == nil {
+			err = gracePeriod()
+		}
+		if err != nil {
+			return cut, fmt.Errorf("cut connections of %s: %w", eni, err)
+		}
 	}
-	if err == nil {
-		err = d.visitOverflow(slot, remove)
-	}
-	if err != nil {
-		return cut, fmt.Errorf("cut connections of %s: %w", eni, err)
-	}
-	return cut, nil
+	return cut, fmt.Errorf("cut connections of %s: after %d scans there still were some", eni, maxScans)
+}
+
+// maxScans of Cut: each takes a grace period, and the more there are, the fewer packets are on their way that came
+// before.
+const maxScans = 32
+
+// createdSince says whether a flow began after that moment.
+func (v visited) createdSince(ticks uint64) bool {
+	return v.ticks > ticks && uint64(age(v.connection.Created, v.ticks)) < v.ticks-ticks
 }
 
 // isVoid says whether an entry only remembers who began what was cut, or what was observed until now.

@@ -122,6 +122,43 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// TestCutLooksAgain: a flow that comes up behind the scan ends as well, if it is from before.
+func TestCutLooksAgain(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		since time.Duration // the cut began
+		cut   int
+	}{"from before": {0, 2}, "since": {time.Second, 1}} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, datapath.Options{MaxHalfOpen: 8}.WithTestClock())
+			h.attach(eniA)
+			h.apply(view(rule(false, vpc.AllProtocols, -1, -1, "0.0.0.0/0")))
+			gre := frame{src: remote4, dst: own4, protocol: unix.IPPROTO_GRE, data: make([]byte, 8)}
+			first, second := udp(remote4, own4, 1, 53), udp(remote4, own4, 2, 53)
+			h.want(eniA, ruleset.Ingress, gre, ruleset.ReasonRule) // in the first place
+			h.want(eniA, ruleset.Ingress, first, ruleset.ReasonRule)
+			if n, err := h.d.Cut(eniA, func(c datapath.Connection) bool { return c.Protocol == unix.IPPROTO_GRE }); err != nil || n != 1 {
+				t.Fatalf("Cut() = %d, %v, want 1: nobody remembers who began it", n, err)
+			}
+			behind := false
+			n, err := h.d.Cut(eniA, func(datapath.Connection) bool {
+				if !behind {
+					behind = true
+					must(t, h.d.Advance(tt.since))
+					h.want(eniA, ruleset.Ingress, second, ruleset.ReasonRule)
+				}
+				return true
+			})
+			must(t, err)
+			left, err := h.d.Connections(eniA)
+			must(t, err)
+			if n != tt.cut || len(left) != 2-tt.cut {
+				t.Errorf("cut %d and left %+v, want %d cut", n, left, tt.cut)
+			}
+		})
+	}
+}
+
 // TestCutIsNotTurnedRound: what a server may send anyway does not begin its client's connection anew.
 func TestCutIsNotTurnedRound(t *testing.T) {
 	t.Parallel()

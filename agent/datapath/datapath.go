@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 	"unsafe"
@@ -64,6 +65,7 @@ type Options struct {
 	testClock    bool              // the clock is state.TestClock
 	testExcuses  bool              // nothing is dropped for the reasons in state.TestExcused
 	testProbes   bool              // struct sk_buff is read by probes, as before Linux 6.2
+	testWeak     bool              // the programs order their reads, as CPUs need it that do not
 	sizes        map[string]uint32 // of further maps, by name
 }
 
@@ -212,6 +214,10 @@ func (d *Datapath) load(o Options) error {
 		return err
 	}
 	if err := spec.Variables[guestVarTestProbes].Set(o.testProbes); err != nil {
+		return err
+	}
+	// Of the CPUs that Linux knows these keep their reads in order.
+	if err := spec.Variables[guestVarWeakOrder].Set(o.testWeak || runtime.GOARCH != "amd64"); err != nil {
 		return err
 	}
 	if err := spec.Variables[guestVarHasPlatform].Set(len(o.PlatformServices) > 0); err != nil {

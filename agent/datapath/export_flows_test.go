@@ -57,3 +57,32 @@ func (d *Datapath) Standing(eni vpc.InterfaceID) (Standing, error) {
 
 // EstablishedWays is how many ways of a bucket established connections may have.
 const EstablishedWays = int(guestLimitMAX_ESTABLISHED_WAYS)
+
+// Twin writes the entry of one way of an ENI's first bucket into another one as well, as if another CPU had begun its
+// flow there.
+func (d *Datapath) Twin(eni vpc.InterfaceID, from, to int) error {
+	slot, err := d.slotOf(eni)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := &d.private[slot].buckets[0]
+	b.Ways[to] = b.Ways[from]
+	atomic.StoreUint64(&b.Tags[to], nextVersion(b.Tags[from]))
+	return nil
+}
+
+// Displace moves the entry of a way of an ENI's first bucket beside the buckets, where it is being changed for ever.
+func (d *Datapath) Displace(eni vpc.InterfaceID, way int) error {
+	slot, err := d.slotOf(eni)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := &d.private[slot].buckets[0]
+	tag := atomic.LoadUint64(&b.Tags[way])
+	atomic.StoreUint64(&b.Tags[way], tag&^tagFlags)
+	return d.putOverflow(slot, d.private[slot], guestOverflow{Tag: tag | flagChanging, Connection: b.Ways[way]})
+}

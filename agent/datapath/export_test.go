@@ -61,6 +61,15 @@ func (o Options) WithProbes() Options {
 	return o
 }
 
+// WithWeakOrder makes the programs order their reads, as on arm64.
+func (o Options) WithWeakOrder() Options {
+	o.testWeak = true
+	return o
+}
+
+// ReclaimMargin is how long an established connection that is past its timeout is left alone.
+const ReclaimMargin = time.Duration(guestLimitRECLAIM_MARGIN) * time.Second
+
 // WithSizes makes maps smaller than they are.
 func (o Options) WithSizes(sizes map[string]uint32) Options {
 	o.sizes = sizes

@@ -73,8 +73,20 @@ func TestFlowsAreSpread(t *testing.T) {
 // half-open one always.
 func TestFullBucket(t *testing.T) {
 	t.Parallel()
-	const quota, many = 20, 500
-	h := newHost(t, datapath.Options{MaxConnections: quota, MaxHalfOpen: 8}.WithTestClock())
+	options := datapath.Options{MaxConnections: bucketQuota, MaxHalfOpen: 8}.WithTestClock()
+	for name, o := range map[string]datapath.Options{"as here": options, "reads in order": options.WithWeakOrder()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fillBucket(newHost(t, o))
+		})
+	}
+}
+
+const bucketQuota = 20
+
+func fillBucket(h *host) {
+	t := h.t
+	const quota, many = bucketQuota, 500
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.AllProtocols, -1, -1, "0.0.0.0/0")))
 	web := func(port int) frame { return tcp(remote4, own4, uint16(port), 80, syn) }
@@ -141,7 +153,7 @@ func TestFullBucket(t *testing.T) {
 	flood()
 
 	// The end of time for all of them: what a sweep takes out has its room back.
-	must(t, h.d.Advance(432_001*time.Second))
+	must(t, h.d.Advance(432_001*time.Second+datapath.ReclaimMargin))
 	for range 2 {
 		if _, err := h.d.Sweep(); err != nil {
 			t.Fatal(err)
@@ -153,13 +165,109 @@ func TestFullBucket(t *testing.T) {
 		open = append(open, h.handshake(web(4000+i), ruleset.ReasonTracked))
 	}
 	flood()
-	must(t, h.d.Advance(432_001*time.Second))
+	must(t, h.d.Advance(432_001*time.Second+datapath.ReclaimMargin))
 	swept, err := h.d.Sweep()
 	must(t, err)
 	if swept != quota+2 {
 		t.Errorf("Sweep() = %d, want %d: all that were established, and two half-open ones", swept, quota+2)
 	}
 	wantCounts(0, 0)
+}
+
+// TestReclaimMargin: an established connection that is past its timeout is absent for packets at once, and leaves its
+// place some seconds later, to a sweep or to another flow. One that is closed leaves it at once.
+func TestReclaimMargin(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, datapath.Options{MaxHalfOpen: 8}.WithTestClock())
+	h.attach(eniA)
+	const idle = 30 * time.Second
+	for name, tt := range map[string]struct{ closed, swept bool }{
+		"swept":             {false, true},
+		"displaced":         {false, false},
+		"swept, closed":     {true, true},
+		"displaced, closed": {true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h.fresh(t)
+			must(t, h.d.ForgetAll())
+			h.d.SetTimeouts(idle, 10*idle, idle/10, idle, idle, idle, idle)
+			h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))
+			const n = 6
+			var open []frame
+			for i := range n {
+				open = append(open, h.handshake(tcp(remote4, own4, uint16(1000+i), 80, syn), ruleset.ReasonTracked))
+			}
+			port := uint16(3000)
+			take := func(want int) {
+				t.Helper()
+				if tt.swept {
+					swept, err := h.d.Sweep()
+					must(t, err)
+					if swept != want {
+						t.Errorf("Sweep() = %d, want %d", swept, want)
+					}
+				} else {
+					for range 8 {
+						h.want(eniA, ruleset.Ingress, tcp(remote4, own4, port, 80, syn), ruleset.ReasonRule)
+						port++
+					}
+				}
+				if e, _ := h.d.Occupancy(eniA); e != n-want {
+					t.Errorf("%d are established, want %d", e, n-want)
+				}
+			}
+			if tt.closed {
+				for _, f := range open {
+					f.flags = rst
+					h.want(eniA, ruleset.Ingress, f, ruleset.ReasonTracked)
+				}
+				must(t, h.d.Advance(idle/10+time.Second))
+				take(n)
+				return
+			}
+			must(t, h.d.Advance(idle+time.Second))
+			for _, f := range open {
+				h.want(eniA, ruleset.Egress, f.reply(), ruleset.ReasonNoRule)
+			}
+			take(0)
+			must(t, h.d.Advance(datapath.ReclaimMargin))
+			take(n)
+		})
+	}
+}
+
+// TestTwins: two CPUs may begin a flow at once. When it moves out of its bucket both entries go, and what is begun
+// while it stands beside the buckets does not stay.
+func TestTwins(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, datapath.Options{MaxHalfOpen: 8}.WithTestClock())
+	h.attach(eniA)
+	h.apply(view(rule(false, vpc.UDP, 53, 53, "0.0.0.0/0")))
+	dns := func(i int) frame { return udp(remote4, own4, uint16(1000+i), 53) }
+	wantEntries := func(what string, want int) {
+		t.Helper()
+		if list, err := h.d.Connections(eniA); err != nil || len(list) != want {
+			t.Errorf("%s: %v and %d entries, want %d: %+v", what, err, len(list), want, list)
+		}
+	}
+	for i := range 7 {
+		h.want(eniA, ruleset.Ingress, dns(i), ruleset.ReasonRule)
+		if i == 6 {
+			must(t, h.d.Twin(eniA, 6, 7))
+		}
+		h.want(eniA, ruleset.Egress, dns(i).reply(), ruleset.ReasonTracked)
+	}
+	if e, o := h.d.Occupancy(eniA); e != 7 || o != 1 {
+		t.Errorf("%d are established and %d stand beside the bucket, want 7 and 1", e, o)
+	}
+	wantEntries("after the move", 7)
+
+	must(t, h.d.ForgetAll())
+	h.want(eniA, ruleset.Ingress, dns(0), ruleset.ReasonRule)
+	must(t, h.d.Displace(eniA, 0))
+	must(t, h.d.Advance(time.Hour)) // so that it must be begun anew, which another CPU does
+	h.want(eniA, ruleset.Ingress, dns(0), ruleset.ReasonRule)
+	wantEntries("beside the bucket", 0)
 }
 
 // TestRecount: what an agent has left uncounted that died is counted by a sweep.

@@ -237,6 +237,7 @@ const (
 	guestLimitMAX_HALF_OPEN        guestLimit = 8192
 	guestLimitWAYS                 guestLimit = 8
 	guestLimitMAX_ESTABLISHED_WAYS guestLimit = 6
+	guestLimitRECLAIM_MARGIN       guestLimit = 10
 	guestLimitMAX_FRAGMENTED       guestLimit = 1024
 	guestLimitMAX_RULE_COUNTS      guestLimit = 32768
 	guestLimitMAX_PLATFORM         guestLimit = 256
@@ -395,6 +396,7 @@ const (
 	guestVarTestProbes      = "test_probes"
 	guestVarTicksPerSecond  = "ticks_per_second"
 	guestVarTwins           = "twins"
+	guestVarWeakOrder       = "weak_order"
 )
 
 // loadGuest returns the embedded CollectionSpec for guest.
@@ -482,6 +484,7 @@ type guestVariableSpecs struct {
 	TestProbes     *ebpf.VariableSpec `ebpf:"test_probes"`
 	TicksPerSecond *ebpf.VariableSpec `ebpf:"ticks_per_second"`
 	Twins          *ebpf.VariableSpec `ebpf:"twins"`
+	WeakOrder      *ebpf.VariableSpec `ebpf:"weak_order"`
 }
 
 // guestObjects contains all objects after they have been loaded into the kernel.
@@ -559,6 +562,7 @@ type guestVariables struct {
 	TestProbes     *ebpf.Variable `ebpf:"test_probes"`
 	TicksPerSecond *ebpf.Variable `ebpf:"ticks_per_second"`
 	Twins          *ebpf.Variable `ebpf:"twins"`
+	WeakOrder      *ebpf.Variable `ebpf:"weak_order"`
 }
 
 // guestPrograms contains all programs after they have been loaded into the kernel.

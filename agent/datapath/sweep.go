@@ -15,9 +15,9 @@ import (
 	"github.com/sallyport/sallyport/vpc"
 )
 
-// Sweep reclaims connections that are past their timeout and returns how many there were. Packets
-// see such a connection as absent anyway, so that nothing but memory depends on when Sweep runs:
-// every few seconds will do. It also ends the last Apply, if no other has come since, and counts for
+// Sweep reclaims connections that are past their timeout, established ones some seconds later, and returns
+// how many there were. Packets see such a connection as absent anyway, so that nothing but memory depends
+// on when Sweep runs: every few seconds will do. It also ends the last Apply, if no other has come since, and counts for
 // OpenConnections.
 func (d *Datapath) Sweep() (int, error) {
 	enis, err := d.beginSweep()
@@ -44,9 +44,9 @@ func (d *Datapath) sweepSlot(slot uint32) (swept int, rules map[uint32]uint64, e
 	before := d.occupancy(slot)
 	var found occupancy
 	look := func(v visited) error {
-		if !v.expired() {
+		if !v.isReclaimable() {
 			found.add(v)
-			if !v.isVoid() && !ended(v.flags()) {
+			if !v.isVoid() && !ended(v.flags()) && !v.expired() {
 				rules[v.admittedBy()]++
 			}
 			return nil
@@ -187,7 +187,7 @@ func (d *Datapath) beginSweep() (map[uint32]vpc.InterfaceID, error) {
 	return enis, nil
 }
 
-// takeOut removes an expired connection. Where a packet has opened one anew beside the buckets between the look
+// takeOut removes a connection that is past its end. Where a packet has opened one anew beside the buckets between the look
 // and the removal it goes back in.
 func (v visited) takeOut() (bool, error) {
 	if v.at != nil {
@@ -201,7 +201,7 @@ func (v visited) takeOut() (bool, error) {
 	if err != nil {
 		return false, notThere(err)
 	}
-	if v.tag, v.connection = o.Tag, o.Connection; v.expired() {
+	if v.tag, v.connection = o.Tag, o.Connection; v.isReclaimable() {
 		return true, nil
 	}
 	if err := v.d.putOverflow(v.slot, v.p, o); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
@@ -211,11 +211,22 @@ func (v visited) takeOut() (bool, error) {
 }
 
 // expired is the twin of is_expired in connection.h.
-func (v visited) expired() bool {
+func (v visited) expired() bool { return v.isPast(0) }
+
+// isReclaimable says whether an entry may be taken from its flow, as choose_way in flow.h does.
+func (v visited) isReclaimable() bool {
+	if f := v.flags(); f&guestConnectionFlagCONNECTION_ESTABLISHED != 0 && !ended(f) {
+		return v.isPast(uint64(guestLimitRECLAIM_MARGIN) * uint64(v.d.hz))
+	}
+	return v.isPast(0)
+}
+
+// isPast says whether an entry is so many jiffies past its timeout.
+func (v visited) isPast(margin uint64) bool {
 	if v.config.Tables == 0 { // closed, as long as no View names the ENI: it has no timeouts
 		return false
 	}
-	return age(v.connection.Seen, v.ticks) > timeout(v.flags(), v.connection, v.config.Timeouts)
+	return uint64(age(v.connection.Seen, v.ticks)) > uint64(timeout(v.flags(), v.connection, v.config.Timeouts))+margin
 }
 
 // age is the twin of age_of in flow.h.

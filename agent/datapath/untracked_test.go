@@ -240,7 +240,7 @@ func TestSweepWithoutView(t *testing.T) {
 			h.apply(tt.rules)
 			h.want(eniA, ruleset.Ingress, established, tt.want)
 			h.want(eniA, ruleset.Egress, established.reply(), tt.want)
-			must(t, h.d.Advance(432_001*time.Second))
+			must(t, h.d.Advance(432_001*time.Second+datapath.ReclaimMargin))
 			sweep(1)
 		})
 	}

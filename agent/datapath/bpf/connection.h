@@ -55,12 +55,6 @@ static __always_inline void admit(struct packet *p)
 	p->counter = by->counter;
 }
 
-/* Both sides have ended it, or one of them at once. */
-static __always_inline bool is_closed(__u64 flags)
-{
-	return (flags & CONNECTION_RST) || (flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH;
-}
-
 /* A packet that does not belong to the end that has come, or begun: a SYN, or what is no FIN, RST or
  * ACK. It starts a connection that happens to have the same ports, if the rules let it.
  */

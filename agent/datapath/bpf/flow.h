@@ -30,9 +30,12 @@
  * go upwards, so they meet one of the two. An exchange of a tag that succeeds, or returns the old value,
  * is a full barrier, so that of two that publish at least one sees the other.
  *
- * An established connection is claimed after its end alone. It moves out of its bucket when more than
- * MAX_ESTABLISHED_WAYS are there: it is put into the kernel's map, then taken out of the bucket. Readers look
- * in this order, too. Nothing ever moves the other way.
+ * A connection moves out of its bucket when more than MAX_ESTABLISHED_WAYS are established there: it is put into
+ * the kernel's map, then each entry of its key is taken out of the bucket. Readers look in this order, too.
+ * Nothing ever moves the other way. Who begins a flow in the bucket looks into that map after publishing it.
+ *
+ * A packet takes an entry that is past its timeout for none. Others claim or sweep an established one RECLAIM_MARGIN
+ * later alone: else they might judge it by a time at which a packet of it just passes.
  *
  * What is not guarded are counters, the time when it was last seen, and TCP's next numbers: a packet that
  * was delayed between its look at the tag and its write may write them into what came to stand there
@@ -57,6 +60,11 @@
 /* Of struct occupancy. */
 #define ONE_MORE ((1ULL << 32) + 1)
 #define ONE_LESS ((1ULL << 32) - 1)
+
+/* The CPU reads out of order what does not depend on each other. The agent says so; where it does not, the
+ * verifier removes what this asks for.
+ */
+const volatile bool weak_order;
 
 typedef __u64 __attribute__((may_alias)) word;
 
@@ -149,6 +157,22 @@ static __always_inline __u32 candidates(const struct bucket *b, __u64 fingerprin
 	return ways;
 }
 
+/* The same, read from the first to the last whatever the CPU is, as flows move. */
+__noinline __u32 candidates_in_order(struct bucket *b, __u32 fingerprint)
+{
+	__u32 ways = 0;
+
+	if (!b)
+		return 0;
+	for (int i = 0; i < WAYS; i++) {
+		__u64 tag = read_word(&b->tags[i]);
+
+		b = (void *)b + after(tag);
+		ways |= (tag >> 32 == fingerprint) << i;
+	}
+	return ways;
+}
+
 /* The empty ways of a bucket, as bits. */
 static __always_inline __u32 empty_ways(const struct bucket *b)
 {
@@ -215,7 +239,8 @@ __noinline __u64 find_way(struct bucket *b, struct connection_key *key, struct e
 		return NO_WAY;
 	for (int reads = 0; reads < MAX_READS; reads++) {
 		bool changed = false;
-		__u32 left = candidates(b, fingerprint);
+		__u32 left = weak_order ? candidates_in_order(b, fingerprint) :
+					  candidates(b, fingerprint);
 
 		for (int i = 0; i < WAYS && left; i++) {
 			__u32 way = lowest(left);
@@ -282,10 +307,11 @@ static __always_inline void find_flow(struct packet *p)
 		p->overflowed = false;
 		return;
 	}
+	if (weak_order)
+		full_barrier(); /* that way comes last */
 	o = occupancy_of(p);
-	if (!o || !(__u32)read_word((void *)&o->overflowed + after(way)))
+	if (!o || !(__u32)read_word(&o->overflowed))
 		return;
-	full_barrier();
 	map = bpf_map_lookup_elem(&connections, &p->slot);
 	found = map ? bpf_map_lookup_elem(map, &p->key) : NULL;
 	if (!found || !read_overflow(found, &f->said))
@@ -323,6 +349,27 @@ __noinline bool mark(__u64 *at, __u64 was, __u64 flags)
 		tag = found;
 	}
 	return false;
+}
+
+/* Takes out the entry whose tag was read as was. Returns its tag; 0: it became another one. */
+__noinline __u64 remove(__u64 *at, __u64 was)
+{
+	__u64 tag;
+
+	if (!at)
+		return 0;
+	tag = read_word(at);
+	for (int i = 0; i < MAX_MARKS; i++) {
+		__u64 found;
+
+		if (!is_same_entry(tag, was) || !is_live(tag) || (tag & CONNECTION_CHANGING))
+			return 0;
+		found = __sync_val_compare_and_swap(at, tag, tag & ~TAG_FLAGS);
+		if (found == tag)
+			return tag;
+		tag = found;
+	}
+	return 0;
 }
 
 /* One more established connection, unless the ENI has as many as it may. */
@@ -387,6 +434,36 @@ static __always_inline int copy_out(const struct packet *p, void *map, struct ov
 	return 0;
 }
 
+/* The key stands beside the buckets: takes each entry that it has out of its bucket. Returns how many of them were
+ * established, << 16, and below that the flags that the one in that way had, if it still was the one with this tag.
+ */
+__noinline __u64 take_out(struct bucket *b, struct connection_key *key, __u32 way, __u64 tag)
+{
+	__u64 flags = 0, gone = 0;
+	__u32 left;
+
+	if (!b || !key)
+		return 0;
+	left = candidates(b, tag >> 32);
+	for (int i = 0; i < WAYS + MAX_MARKS && left; i++) {
+		__u32 at = lowest(left);
+		__u64 was = read_word(&b->tags[at]);
+
+		left &= left - 1;
+		if (was >> 32 != tag >> 32 || !is_live(was) || (was & CONNECTION_CHANGING) ||
+		    difference((void *)&b->ways[at] + after(was), key))
+			continue;
+		if (!exchange(&b->tags[at], was, was & ~TAG_FLAGS)) {
+			left |= 1U << at;
+			continue;
+		}
+		gone += !!(was & CONNECTION_ESTABLISHED);
+		if (at == way && is_same_entry(was, tag))
+			flags = was & TAG_FLAGS;
+	}
+	return gone << 16 | flags;
+}
+
 /* Moves a connection that has its quota out of its bucket. marked: it stands there as an established one.
  * False: there is no room. What other CPUs count in the bucket meanwhile is lost, but no flag.
  */
@@ -396,6 +473,7 @@ static __noinline bool move_out(const struct packet *p, bool marked)
 	struct occupancy *o = occupancy_of(p);
 	void *map = bpf_map_lookup_elem(&connections, &p->slot);
 	struct overflow *copy = NULL;
+	__u64 out;
 	int err;
 
 	if (!o || !map || !f->connection)
@@ -409,21 +487,15 @@ static __noinline bool move_out(const struct packet *p, bool marked)
 		/* Another CPU moves it; it was displaced, or cut; or it stays where it is. */
 		return err == -EEXIST || err == -ENOENT || marked;
 	}
-	/* From here on a packet finds it in both. */
-	for (int i = 0; i < MAX_MARKS; i++) {
-		__u64 was = read_word(f->tag);
-
-		if (!is_same_entry(was, f->said.tag) || !is_live(was))
-			break;
-		if (!exchange(f->tag, was, was & ~TAG_FLAGS))
-			continue;
-		/* Another CPU marked it meanwhile: it has its quota twice. */
-		if (!marked && (was & CONNECTION_ESTABLISHED))
-			give_quota(p);
-		if (copy)
-			mark(&copy->tag, was, was & TAG_FLAGS);
-		break;
-	}
+	/* From here on a packet finds it in both, and what another CPU begins of it sees the copy, or is seen: to
+	 * publish that was a full barrier.
+	 */
+	out = take_out(f->bucket, (struct connection_key *)&p->key, f->tag - f->bucket->tags,
+		       f->said.tag);
+	if (copy)
+		mark(&copy->tag, f->said.tag, out & TAG_FLAGS);
+	/* What was taken out had a quota each, the copy has the one that it came with. */
+	__sync_fetch_and_add(&o->established, ONE_MORE * marked + ONE_LESS * (out >> 16));
 	return true;
 }
 
@@ -445,6 +517,12 @@ static __always_inline bool establish(const struct packet *p)
 	return move_out(p, marked);
 }
 
+/* Both sides have ended it, or one of them at once. */
+static __always_inline bool is_closed(__u64 flags)
+{
+	return (flags & CONNECTION_RST) || (flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH;
+}
+
 /* How long an entry is good for after it was last seen, in jiffies. */
 static __always_inline __u32 timeout_of(const struct timeouts *t, __u64 flags, __u8 protocol,
 					bool stream)
@@ -454,8 +532,7 @@ static __always_inline __u32 timeout_of(const struct timeouts *t, __u64 flags, _
 
 	switch (protocol) {
 	case IPPROTO_TCP:
-		if ((flags & CONNECTION_RST) ||
-		    (flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH)
+		if (is_closed(flags))
 			return t->tcp_closed;
 		if (flags & CONNECTION_FIN_BOTH)
 			return t->tcp_closing;
@@ -481,29 +558,37 @@ static __always_inline __u32 age_of(__u32 seen, __u32 now)
 	return age > -AHEAD ? 0 : age;
 }
 
+/* How good the place of an entry with this tag is for another one: its age and one, with PAST_ITS_END; 0: it stays.
+ * An established one keeps its place for RECLAIM_MARGIN, unless it is closed: its packets do not put that off.
+ */
+__noinline __u64 rank_of(struct connection *c, __u64 tag, struct timeouts *t, __u32 now)
+{
+	__u64 age, end;
+
+	if (!c || !t || (tag & (CONNECTION_BUSY | CONNECTION_CHANGING)))
+		return 0;
+	age = age_of(c->seen, now);
+	end = timeout_of(t, tag, c->key.protocol, c->packets[0] > 1 && c->packets[1] > 1);
+	if (!(tag & CONNECTION_ESTABLISHED))
+		return age > end ? PAST_ITS_END | (age + 1) : age + 1;
+	if (!is_closed(tag))
+		end += RECLAIM_MARGIN * ticks_per_second;
+	return age > end ? PAST_ITS_END | (age + 1) : 0;
+}
+
 /* The way of a full bucket that a new entry is to have: one past its end, else the half-open one that was not
  * seen for the longest time; as its number, below what its tag has besides the fingerprint; or NO_WAY.
  * Where several are as good the search begins at from.
  */
-static __always_inline __u64 choose_way(const struct bucket *b, const struct timeouts *t, __u32 now,
-					__u32 from)
+static __always_inline __u64 choose_way(struct bucket *b, struct timeouts *t, __u32 now, __u32 from)
 {
 	__u64 chosen = NO_WAY, best = 0;
 
 	for (__u32 i = 0; i < WAYS; i++) {
 		__u32 way = (from + i) & (WAYS - 1);
-		const struct connection *c = &b->ways[way];
 		__u64 tag = read_word(&b->tags[way]);
-		bool stream = c->packets[0] > 1 && c->packets[1] > 1;
-		__u32 age = age_of(c->seen, now);
-		__u64 rank = (__u64)age + 1;
+		__u64 rank = rank_of(&b->ways[way], tag, t, now);
 
-		if (tag & (CONNECTION_BUSY | CONNECTION_CHANGING))
-			continue;
-		if (age > timeout_of(t, tag, c->key.protocol, stream))
-			rank |= PAST_ITS_END;
-		else if (tag & CONNECTION_ESTABLISHED)
-			continue;
 		if (rank > best) {
 			best = rank;
 			chosen = (tag & 0xffffffff) << 8 | way;
@@ -652,26 +737,66 @@ __noinline __u32 drop_twins(struct bucket *b, struct connection_key *key, __u32 
 	return gone;
 }
 
+/* Whether an entry beside the buckets says what becomes of its flow. */
+__noinline bool lives(struct overflow *o, struct timeouts *t, __u32 now)
+{
+	const struct connection *c;
+	__u64 tag;
+
+	if (!o || !t)
+		return false;
+	tag = read_word(&o->tag);
+	if (!is_live(tag) || (tag & CONNECTION_CUT) || is_closed(tag))
+		return false;
+	if (tag & CONNECTION_CHANGING) /* it begins anew */
+		return true;
+	c = (void *)&o->connection + after(tag);
+	return age_of(c->seen, now) <=
+	       timeout_of(t, tag, c->key.protocol, c->packets[0] > 1 && c->packets[1] > 1);
+}
+
+/* After an entry was published in a bucket: another CPU may have moved its key out meanwhile. Then that one
+ * stays. False: nobody has.
+ */
+static __noinline bool yield(const struct packet *p)
+{
+	const struct flow *f = &p->flow;
+	struct occupancy *o = occupancy_of(p);
+	struct overflow *found;
+	void *map;
+
+	if (!o || !(__u32)read_word(&o->overflowed))
+		return false;
+	map = bpf_map_lookup_elem(&connections, &p->slot);
+	found = map ? bpf_map_lookup_elem(map, &p->key) : NULL;
+	if (!found || !lives(found, &p->config->timeouts, p->now))
+		return false;
+	if (remove(f->tag, f->said.tag) & CONNECTION_ESTABLISHED)
+		give_quota(p);
+	return true;
+}
+
 /* The entry that was claimed or amended is whole, with these flags. */
 static __always_inline void publish(struct packet *p, __u64 flags)
 {
 	struct flow *f = &p->flow;
-	bool claimed = f->said.tag & CONNECTION_BUSY;
 	struct occupancy *o;
 	__u32 twins;
 
 	f->said.tag = (f->said.tag & ~TAG_FLAGS) | flags;
 	__sync_lock_test_and_set(f->tag, f->said.tag);
-	if (!claimed || !f->bucket)
+	/* What was known stands where it stood. */
+	if (p->known || p->overflowed || !f->bucket)
 		return;
 	o = occupancy_of(p);
 	if (!o)
 		return;
+	if (!*(volatile __u32 *)&o->touched)
+		*(volatile __u32 *)&o->touched = 1;
 	twins = drop_twins(f->bucket, &p->key, f->tag - f->bucket->tags, f->said.tag);
 	if (twins)
 		__sync_fetch_and_add(&o->established, ONE_LESS * twins);
-	if (!*(volatile __u32 *)&o->touched)
-		*(volatile __u32 *)&o->touched = 1;
+	yield(p);
 }
 
 #endif

@@ -27,6 +27,7 @@ enum limit {
 	MAX_HALF_OPEN = 1 << 13,     /* ways of one ENI's flows, by default */
 	WAYS = 8,		     /* of one bucket */
 	MAX_ESTABLISHED_WAYS = 6,    /* of them: the others are left to half-open connections */
+	RECLAIM_MARGIN = 10,	     /* seconds past its timeout: see flow.h */
 	MAX_FRAGMENTED = 1 << 10,    /* packets of one ENI of which more fragments may come */
 	MAX_RULE_COUNTS = 1 << 15,   /* pairs of an ENI and a rule that are counted apart */
 	MAX_PLATFORM = 1 << 8,	     /* services of the platform */

@@ -12,6 +12,7 @@ import (
 
 // Times after which a connection that nobody uses is gone.
 const (
+	reclaimMargin   = 10 * time.Second
 	establishedTime = 432_000 * time.Second // EC2's
 	handshakeTime   = 60 * time.Second      // ours, as the next two and ICMP's
 	finishingTime   = 120 * time.Second     // after one FIN
@@ -207,6 +208,14 @@ func (q *question) expired(c *connection) bool {
 	return q.now > c.seen+q.timeout(c)
 }
 
+// reclaimed says whether a sweep takes a connection, which leaves an established one that is not over some time.
+func (q *question) reclaimed(c *connection) bool {
+	if c.established && !c.over() {
+		return q.now > c.seen+q.timeout(c)+q.ticks(reclaimMargin)
+	}
+	return q.expired(c)
+}
+
 // observing says whether what no rule allows passes.
 func (q *question) observing() bool { return q.now < q.ObserveUntil[q.eni.ID] }
 
@@ -329,7 +338,7 @@ func (o *Oracle) Sweep() {
 		for _, m := range []map[flow]*connection{g.halfOpen, g.established} {
 			for f, c := range m {
 				q := question{Oracle: o, eni: eni, packet: packet{protocol: f.protocol}}
-				if q.expired(c) {
+				if q.reclaimed(c) {
 					delete(m, f)
 				}
 			}
