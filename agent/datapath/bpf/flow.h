@@ -785,8 +785,7 @@ static __always_inline void publish(struct packet *p, __u64 flags)
 
 	f->said.tag = (f->said.tag & ~TAG_FLAGS) | flags;
 	__sync_lock_test_and_set(f->tag, f->said.tag);
-	/* What was known stands where it stood. */
-	if (p->known || p->overflowed || !f->bucket)
+	if (p->overflowed || !f->bucket)
 		return;
 	o = occupancy_of(p);
 	if (!o)
