@@ -231,11 +231,11 @@ var goMutants = map[string][]mutant{
 		},
 		{
 			"a cut looks once", "TestCutLooksAgain/from_before",
-			`if err == nil && scan > 0 && !found {`, `if err == nil {`,
+			`if err == nil && scan > 0 && !found {`, `if err == nil && scan >= 0 {`,
 		},
 		{
 			"what began since is cut", "TestCutLooksAgain/since",
-			` || v.createdSince(start)`, ``,
+			` || v.createdSince(start)`, ` || start == 0`,
 		},
 		{
 			"what was cut is counted for ever", "TestFullBucket",
