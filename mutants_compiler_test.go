@@ -231,7 +231,7 @@ var goMutants = map[string][]mutant{
 		},
 		{
 			"a cut looks once", "TestCutLooksAgain/from_before",
-			`if err == nil && scan > 0 && !found {`, `if err == nil && scan >= 0 {`,
+			`if err == nil && scan > 0 && !found {`, `if err == nil && (scan >= 0 || !found) {`,
 		},
 		{
 			"what began since is cut", "TestCutLooksAgain/since",
