@@ -403,7 +403,7 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"fragments pass by rules that are gone", "TestFragmentsAfterAChange",
-			`if (first->tables && first->tables != p->tables) {`, `if (false) {`,
+			`if (first->change && first->change != p->epoch + 1) {`, `if (false) {`,
 		},
 		{
 			"the fragments of a refused first one pass", "TestFragments",

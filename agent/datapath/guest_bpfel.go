@@ -191,7 +191,7 @@ const (
 type guestFragment struct {
 	_      structs.HostLayout
 	Seen   uint64
-	Tables uint64
+	Change uint64
 	By     struct {
 		_       structs.HostLayout
 		Rule    uint32

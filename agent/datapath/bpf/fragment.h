@@ -52,7 +52,7 @@ static __always_inline enum reason follow(struct packet *p, const struct fragmen
 	p->stateless = true;
 	if (!first)
 		return REASON_FRAGMENT;
-	if (first->tables && first->tables != p->tables) {
+	if (first->change && first->change != p->epoch + 1) {
 		p->port = first->port;
 		return REASON_NONE;
 	}
@@ -83,7 +83,7 @@ static __noinline void lead(const struct packet *p, enum reason reason, bool fro
 	fragment_key_of(&key, p, from_guest);
 	/* No connection stands for it. */
 	if (reason == REASON_RULE && !p->tracked)
-		first.tables = p->tables;
+		first.change = p->epoch + 1;
 	if (allowed(reason) || p->observed)
 		bpf_map_update_elem(of_slot, &key, &first, BPF_ANY);
 	else

@@ -351,7 +351,7 @@ _Static_assert(sizeof(struct fragment_key) == 40, "shared with Go");
 /* What became of its first fragment, which alone has ports. */
 struct fragment {
 	__u64 seen; /* jiffies */
-	__u64 tables; /* of an untracked flow, or one without an entry: that the verdict is of; else 0 */
+	__u64 change; /* after which the rules alone decided, as epoch + 1; 0: a connection stands for it */
 	struct admission by;
 	__u32 header; /* bytes of the payload that were judged: no later fragment may begin before */
 	__u32 port;   /* as rules name it, to judge by */
