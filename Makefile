@@ -233,7 +233,7 @@ TEST_BESIDE := lint test-unit test-console test-generate test-clients
 TEST_ROOT := test-bpf test-mutants
 
 .PHONY: test
-test: export MUTANTS ?= 64
+test: export MUTANTS ?= 40
 test: need-root packages ## everything that CI runs, which is this
 	@$(as_root) true # a password is asked for here, not in the background
 	@said=$$(mktemp); trap 'rm -f "$$said"' EXIT; \
