@@ -227,25 +227,12 @@ generate: check-generators $(TOOLS)/stamp ## make generated code again: BPF obje
 
 # ---- tests ------------------------------------------------------------------------------
 
-# What needs no root runs beside the kernel's tests, which wait much, and is shown after them: its compilers and linters are
-# to be no quicker than those. The rest of the mutants takes longer: make test-mutants makes all.
-TEST_BESIDE := lint test-unit test-console test-generate test-clients
-TEST_ROOT := test-bpf test-mutants
-
 .PHONY: test
+# The rest of the mutants takes longer: make test-mutants makes all.
 test: export MUTANTS ?= 40
-test: need-root packages ## everything that CI runs, which is this
-	@$(as_root) true # a password is asked for here, not in the background
-	@said=$$(mktemp); trap 'rm -f "$$said"' EXIT; \
-	nice -n 5 $(MAKE) --no-print-directory -k $(TEST_BESIDE) >"$$said" 2>&1 & beside=$$!; \
-	failed=; \
-	$(MAKE) --no-print-directory -k $(TEST_ROOT) || failed+=" $(TEST_ROOT)"; \
-	wait $$beside || failed+=" $(TEST_BESIDE)"; \
-	cat "$$said"; \
-	$(MAKE) --no-print-directory test-e2e || failed+=" test-e2e"; \
-	[ -z "$$failed" ] || { echo "==> failed, some or all of:$$failed" >&2; exit 1; }
+test: need-root packages lint test-unit test-console test-generate test-bpf test-mutants test-clients test-e2e ## everything that CI runs, which is this
 
-# All at once, since two of apt-get do not wait for each other.
+# All at once: later parts find theirs.
 .PHONY: packages
 packages:
 	$(call install,$(sort $(RACE_PACKAGES) $(LINT_PACKAGES) $(GENERATE_PACKAGES) $(ROOT_TEST_PACKAGES) $(GUEST_PACKAGES) $(MODEL_PACKAGES) $(CLIENT_PACKAGES) $(CHROMIUM_PACKAGES)))
