@@ -28,7 +28,7 @@ func (d *draft) takeNumbers(n int) (uint32, error) {
 	}
 	i := *old
 	first := max(i.NextRule, 1)
-	if uint32(n) > math.MaxUint32-first {
+	if uint64(first)+uint64(n) > math.MaxInt32 { // hosts keep one bit of a number for themselves
 		return 0, errors.New("number rules: all numbers are used up")
 	}
 	i.NextRule = first + uint32(n)
