@@ -3,6 +3,7 @@ package datapath_test
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -190,7 +191,7 @@ func TestAdoptWithoutDevice(t *testing.T) {
 	}
 }
 
-// TestReclaim: half of a table that a dead agent built is gone after the next Apply.
+// TestReclaim: half of a change that a dead agent made is in force for no packet, and gone after the next Apply.
 func TestReclaim(t *testing.T) {
 	h := newHost(t, datapath.Options{})
 	h.attach(eniA)
@@ -199,7 +200,11 @@ func TestReclaim(t *testing.T) {
 	must(t, h.d.Settle())
 	want, err := h.d.Holds()
 	must(t, err)
-	must(t, h.d.DieBuilding(h.compiler.Compile(groupView(sgC, map[string][]vpc.GroupID{"10.0.0.50": {sgC}, "10.0.0.51": {sgC}}))))
+	next := groupView(sgC, map[string][]vpc.GroupID{"10.0.0.50": {sgC}, "10.0.0.51": {sgC}})
+	fewer := next.ENIs[eniA]
+	fewer.Addresses = []netip.Addr{own4, own6}
+	next.ENIs[eniA] = fewer
+	must(t, h.d.DieBuilding(h.compiler.Compile(next)))
 	half, err := h.d.Holds()
 	must(t, err)
 	if half == want {
@@ -207,6 +212,7 @@ func TestReclaim(t *testing.T) {
 	}
 	h.restart()
 	h.want(eniA, ruleset.Ingress, tcp(peer4, own4, 1, 80, syn), ruleset.ReasonRule)
+	h.want(eniA, ruleset.Ingress, tcp(peer4, second4, 1, 80, syn), ruleset.ReasonRule)
 	h.apply(v)
 	got, err := h.d.Holds()
 	must(t, err)
