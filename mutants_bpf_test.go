@@ -721,29 +721,14 @@ var bpfMutants = map[string][]mutant{
 			`MAX_ESTABLISHED_WAYS = 6,`, `MAX_ESTABLISHED_WAYS = 8,`,
 		},
 	},
-	programs + "/flow.h": {
-		{
-			"an established connection gives way to one that opens", "TestCrowd",
-			`return age > end ? PAST_ITS_END | (age + 1) : 0;`, `return age > end ? PAST_ITS_END | (age + 1) : age + 1;`,
-		},
-		{
-			"a place that an expired connection leaves still counts", "TestCrowd",
-			`		give_quota(p);
-	way = claimed & (WAYS - 1);`, `		way = 0;
-	way = claimed & (WAYS - 1);`,
-		},
-		{
-			"what moved out of its bucket is not found", "TestCrowd",
-			`	if (!o || !(__u32)read_word(&o->overflowed))
-		return;`, `	return;`,
-		},
+	programs + "/entry.h": {
 		{
 			"an untracked flow is forgotten as a handshake is", "TestUntrackedEntry",
-			`return settled ? t->tcp_established : t->tcp_syn;`, `return flags & CONNECTION_ESTABLISHED ? t->tcp_established : t->tcp_syn;`,
+			`return is_settled(flags) ? t->tcp_established : t->tcp_syn;`, `return flags & CONNECTION_ESTABLISHED ? t->tcp_established : t->tcp_syn;`,
 		},
 		{
 			"an established connection expires as a SYN does", "TestTimeouts/established,_not_SYN",
-			`return settled ? t->tcp_established : t->tcp_syn;`, `return settled ? t->tcp_syn : t->tcp_syn;`,
+			`return is_settled(flags) ? t->tcp_established : t->tcp_syn;`, `return is_settled(flags) ? t->tcp_syn : t->tcp_syn;`,
 		},
 		{
 			"one answer makes a stream of UDP", "TestTimeouts/UDP_asked_twice",
@@ -755,19 +740,15 @@ var bpfMutants = map[string][]mutant{
 			return t->tcp_closing;
 `, ``,
 		},
+	},
+	programs + "/bucket.h": {
 		{
-			"an answer beside another one finds no room", "TestAnswersAtOnce",
-			`			give_quota(p); /* another CPU did; or it is gone */
-			return true;`, `			give_quota(p);
-			return false;`,
+			"an established connection gives way to one that opens", "TestCrowd",
+			`return age > end ? PAST_ITS_END | (age + 1) : 0;`, `return age > end ? PAST_ITS_END | (age + 1) : age + 1;`,
 		},
 		{
 			"a flood displaces what is established", "TestFullBucket",
 			`return age > end ? PAST_ITS_END | (age + 1) : 0;`, `return age > end ? PAST_ITS_END | (age + 1) : age + 1;`,
-		},
-		{
-			"nobody looks beside the buckets", "TestFullBucket",
-			`if (!found || !read_overflow(found, &f->said))`, `if (true)`,
 		},
 		{
 			"an established connection is displaced at its timeout", "TestReclaimMargin/displaced",
@@ -782,11 +763,6 @@ var bpfMutants = map[string][]mutant{
 		{
 			"a move leaves the flow's other entry in the bucket", "TestTwins",
 			`left = candidates(b, tag >> 32);`, `left = 1U << (way & (WAYS - 1));`,
-		},
-		{
-			"what begins does not look for its flow beside the buckets", "TestTwins",
-			`	yield(p);
-`, ``,
 		},
 		{
 			"what is past its end stays while there is something older", "TestOldestGoes",
@@ -804,6 +780,34 @@ var bpfMutants = map[string][]mutant{
 		{
 			"a hash without its last step", "TestFlowsAreSpread",
 			`return mix(hash, 0);`, `return hash;`,
+		},
+	},
+	programs + "/flow.h": {
+		{
+			"a place that an expired connection leaves still counts", "TestCrowd",
+			`		give_quota(p);
+	way = claimed & (WAYS - 1);`, `		way = 0;
+	way = claimed & (WAYS - 1);`,
+		},
+		{
+			"what moved out of its bucket is not found", "TestCrowd",
+			`	if (!o || !(__u32)read_word(&o->overflowed))
+		return;`, `	return;`,
+		},
+		{
+			"an answer beside another one finds no room", "TestAnswersAtOnce",
+			`			give_quota(p); /* another CPU did; or it is gone */
+			return true;`, `			give_quota(p);
+			return false;`,
+		},
+		{
+			"nobody looks beside the buckets", "TestFullBucket",
+			`if (!found || !read_overflow(found, &f->said))`, `if (true)`,
+		},
+		{
+			"what begins does not look for its flow beside the buckets", "TestTwins",
+			`	yield(p);
+`, ``,
 		},
 	},
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// The agent's side of bpf/flow.h: it reads the entries of a slot through shared memory, and removes and
+// The agent's side of bpf/entry.h: it reads the entries of a slot through shared memory, and removes and
 // cuts them with one exchange of their tag each.
 
 const (

@@ -213,7 +213,7 @@ func (v visited) takeOut() (bool, error) {
 // expired is the twin of is_expired in connection.h.
 func (v visited) expired() bool { return v.isPast(0) }
 
-// isReclaimable says whether an entry may be taken from its flow, as choose_way in flow.h does.
+// isReclaimable says whether an entry may be taken from its flow, as rank_of in bucket.h does.
 func (v visited) isReclaimable() bool {
 	if f := v.flags(); f&guestConnectionFlagCONNECTION_ESTABLISHED != 0 && !ended(f) {
 		return v.isPast(uint64(guestLimitRECLAIM_MARGIN) * uint64(v.d.hz))
@@ -229,7 +229,7 @@ func (v visited) isPast(margin uint64) bool {
 	return uint64(age(v.connection.Seen, v.ticks)) > uint64(timeout(v.flags(), v.connection, v.config.Timeouts))+margin
 }
 
-// age is the twin of age_of in flow.h.
+// age is the twin of age_of in entry.h.
 func age(seen uint32, ticks uint64) uint32 {
 	age := uint32(ticks) - seen
 	if age > math.MaxUint32-1<<16+1 {
@@ -245,14 +245,14 @@ func ended(flags guestConnectionFlag) bool {
 	return flags&guestConnectionFlagCONNECTION_RST != 0 || flags&flagFins == flagFins
 }
 
-// settled is the twin of is_settled in connection.h.
+// settled is the twin of is_settled in entry.h.
 func settled(flags guestConnectionFlag) bool {
 	const answered = guestConnectionFlagCONNECTION_ANSWERED
 	return flags&guestConnectionFlagCONNECTION_ESTABLISHED != 0 ||
 		flags&(guestConnectionFlagCONNECTION_TRACKED|answered) == answered
 }
 
-// timeout is the twin of timeout_of in flow.h, in jiffies.
+// timeout is the twin of timeout_of in entry.h, in jiffies.
 func timeout(flags guestConnectionFlag, c guestConnection, t guestTimeouts) uint32 {
 	switch c.Key.Protocol {
 	case unix.IPPROTO_TCP:

@@ -3,8 +3,8 @@
  * Connection tracking: what a tracked connection started may come back, whatever the rules of the
  * other direction say.
  *
- * A connection starts half-open, where it can only displace and be displaced by others like it. Once
- * answered it moves to the established ones, which only expire. UDP, ICMP and the rest are answered
+ * A connection starts half-open: then another that opens may have its place. Once answered it is an established
+ * one, which nothing displaces: it only expires. UDP, ICMP and the rest are answered
  * by the first packet the other way; TCP by the end of its handshake, so that a flood of SYNs to an
  * open port, which the guest itself answers, stays half-open.
  *
@@ -22,13 +22,6 @@
  */
 #ifndef SALLYPORT_CONNECTION_H
 #define SALLYPORT_CONNECTION_H
-
-/* A handshake is over, as far as it was looked at. */
-static __always_inline bool is_settled(__u64 flags)
-{
-	return (flags & CONNECTION_ESTABLISHED) ||
-	       (flags & (CONNECTION_TRACKED | CONNECTION_ANSWERED)) == CONNECTION_ANSWERED;
-}
 
 /* Whether what no rule allows passes. */
 static __always_inline bool is_observing(const struct packet *p)

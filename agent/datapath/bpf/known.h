@@ -46,7 +46,7 @@ static __always_inline void stamp(const struct packet *p, bool from_guest)
 	(CONNECTION_TRACKED | CONNECTION_UNTRACKED | CONNECTION_OBSERVED | CONNECTION_FIN_BOTH | \
 	 CONNECTION_RST | CONNECTION_CUT | CONNECTION_BUSY | CONNECTION_CHANGING)
 
-/* Why a plain packet passes, if nothing but its coming is new; else REASON_NONE. See flow.h for how an entry
+/* Why a plain packet passes, if nothing but its coming is new; else REASON_NONE. See entry.h for how an entry
  * is read: all goes into what the second look at the tag waits for.
  */
 static __always_inline enum reason go_on(struct packet *p, bool from_guest)

@@ -27,7 +27,7 @@ enum limit {
 	MAX_HALF_OPEN = 1 << 13,     /* ways of one ENI's flows, by default */
 	WAYS = 8,		     /* of one bucket */
 	MAX_ESTABLISHED_WAYS = 6,    /* of them: the others are left to half-open connections */
-	RECLAIM_MARGIN = 10,	     /* seconds past its timeout: see flow.h */
+	RECLAIM_MARGIN = 10,	     /* seconds past its timeout: see entry.h */
 	MAX_FRAGMENTED = 1 << 10,    /* packets of one ENI of which more fragments may come */
 	MAX_RULE_COUNTS = 1 << 15,   /* pairs of an ENI and a rule that are counted apart */
 	MAX_PLATFORM = 1 << 8,	     /* services of the platform */
@@ -281,7 +281,7 @@ enum connection_flag {
 	CONNECTION_NEXT_INGRESS = 1 << 9, /* the number in next is one that was acknowledged */
 	CONNECTION_NEXT_EGRESS = 1 << 10,
 	CONNECTION_CUT = 1 << 11, /* by the agent, with CONNECTION_UNTRACKED: it has no rules */
-	/* A program writes: see flow.h. */
+	/* A program writes: see entry.h. */
 	CONNECTION_CHANGING = 1 << 14, /* what the entry says of rules; whose it is stands */
 	CONNECTION_BUSY = 1 << 15,     /* all of the entry */
 };
@@ -294,7 +294,7 @@ struct admission {
 	__u32 counter; /* its place in rule_counts */
 };
 
-/* An entry. Its flags are in its tag: see flow.h. */
+/* An entry. Its flags are in its tag: see entry.h. */
 struct connection {
 	struct connection_key key;
 	__u32 seen;	/* jiffies of the last packet */

@@ -62,7 +62,7 @@ enum part {
 	PART_LATER, /* a fragment without */
 };
 
-/* What an entry said at the moment when that was its tag: see flow.h. */
+/* What an entry said at the moment when that was its tag: see entry.h. */
 struct entry {
 	__u64 tag;
 	__u64 tables;		/* 0 where it says nothing of rules */

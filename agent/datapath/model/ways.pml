@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One bucket of the connection table, ../bpf/flow.h, as a model for spin: CPUS processors handle PACKETS packets
+ * One bucket of the connection table, ../bpf/entry.h and bucket.h and overflow.h beside it, as a model for spin: CPUS processors handle PACKETS packets
  * each, of two flows, while time goes by and the agent sweeps (SWEEP) or cuts (CUT). README.md says what is modelled
  * and what is not. Whatever is not in one atomic or d_step is a step of its own, that others may come between.
  *

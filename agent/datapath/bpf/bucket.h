@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * The ways of a bucket, which a hash of the key chooses: where entries stand, and which of them gives way.
+ *
+ * Two packets that begin a flow at once, on two CPUs, may both publish it. Each looks again afterwards,
+ * and whoever sees both takes one out: an established one stays, else the one in the higher way. Readers
+ * go upwards, so they meet one of the two. An exchange of a tag that succeeds, or returns the old value,
+ * is a full barrier, so that of two that publish at least one sees the other.
+ */
+#ifndef SALLYPORT_BUCKET_H
+#define SALLYPORT_BUCKET_H
+
+#define MAX_CLAIMS 4
+
+#define NO_WAY		    0xffULL
+#define CLAIMED_ESTABLISHED 0x80
+
+#define PAST_ITS_END (1ULL << 32) /* beside an age: before all others */
+
+static __always_inline __u64 mix(__u64 hash, __u64 value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15ULL; /* 2^64 over the golden ratio */
+	return hash ^ hash >> 32;
+}
+
+/* Its low bits choose the bucket, its high ones are the fingerprint. The seed is the ENI's secret. */
+static __always_inline __u64 hash_of(const struct packet *p)
+{
+	const word *key = (const word *)&p->key;
+	__u64 hash = mix(p->eni->seed, key[0]);
+
+	if (p->key.family == FAMILY_IPV6) {
+		hash = mix(hash, key[1]);
+		hash = mix(hash, key[2]);
+		hash = mix(hash, key[3]);
+		hash = mix(hash, key[4]);
+	} else {
+		hash = mix(hash, (__u64)p->key.local.words[0] << 32 | p->key.remote.words[0]);
+	}
+	return mix(hash, 0);
+}
+
+/* 0: they are the same. */
+static __always_inline __u64 difference(const struct connection_key *a,
+					const struct connection_key *b)
+{
+	const word *x = (const word *)a, *y = (const word *)b;
+
+	return (x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4]);
+}
+
+/* The ways of a bucket that have a fingerprint, as bits. Without a branch: nobody can predict which it is. */
+static __always_inline __u32 candidates(const struct bucket *b, __u64 fingerprint)
+{
+	__u32 ways = 0;
+
+#pragma unroll
+	for (int i = 0; i < WAYS; i++) {
+		__u64 differs = read_word(&b->tags[i]) >> 32 ^ fingerprint;
+
+		barrier_var(differs);
+		ways |= (differs - 1) >> 63 << i;
+	}
+	return ways;
+}
+
+/* The same, read from the first to the last whatever the CPU is, as flows move. */
+__noinline __u32 candidates_in_order(struct bucket *b, __u32 fingerprint)
+{
+	__u32 ways = 0;
+
+	if (!b)
+		return 0;
+	for (int i = 0; i < WAYS; i++) {
+		__u64 tag = read_word(&b->tags[i]);
+
+		b = (void *)b + after(tag);
+		ways |= (tag >> 32 == fingerprint) << i;
+	}
+	return ways;
+}
+
+/* The empty ways of a bucket, as bits. */
+static __always_inline __u32 empty_ways(const struct bucket *b)
+{
+	__u32 ways = 0;
+
+#pragma unroll
+	for (int i = 0; i < WAYS; i++) {
+		__u64 flags = read_word(&b->tags[i]) & TAG_FLAGS;
+
+		barrier_var(flags);
+		ways |= (flags - 1) >> 63 << i;
+	}
+	return ways;
+}
+
+/* The lowest of up to 8 bits: each of them, times a de Bruijn sequence, has other bits on top. */
+static __always_inline __u32 lowest(__u32 bits)
+{
+	bits = (bits & -bits) * 0x17 >> 5 & 7;
+	return 0x56374210 >> (bits * 4) & 7;
+}
+
+/* Looks for a key in its bucket: its way, and what stands there; or NO_WAY. A global function, which the
+ * verifier walks once; so are some that follow.
+ */
+__noinline __u64 find_way(struct bucket *b, struct connection_key *key, struct entry *said,
+			  __u32 fingerprint)
+{
+	if (!b || !key || !said)
+		return NO_WAY;
+	for (int reads = 0; reads < MAX_READS; reads++) {
+		bool changed = false;
+		__u32 left = weak_order ? candidates_in_order(b, fingerprint) :
+					  candidates(b, fingerprint);
+
+		for (int i = 0; i < WAYS && left; i++) {
+			__u32 way = lowest(left);
+			const struct connection *c = &b->ways[way];
+			__u64 was = read_word(&b->tags[way]), differs;
+
+			left &= left - 1;
+			if (was >> 32 != fingerprint || !is_live(was)) {
+				/* Gone: its twin may have come up behind the look at all tags. */
+				changed |= !(was & CONNECTION_BUSY);
+				continue;
+			}
+			differs = difference((void *)c + after(was), key);
+			if (differs)
+				continue;
+			barrier_var(differs);
+			if (read_entry(c, &b->tags[way], was, differs, said))
+				return way;
+			changed = true;
+		}
+		if (!changed)
+			break;
+	}
+	return NO_WAY;
+}
+
+static __always_inline __u32 established_in(const struct bucket *b)
+{
+	__u32 n = 0;
+
+#pragma unroll
+	for (int i = 0; i < WAYS; i++)
+		n += !!(read_word(&b->tags[i]) & CONNECTION_ESTABLISHED);
+	return n;
+}
+
+/* How good the place of an entry with this tag is for another one: its age and one, with PAST_ITS_END; 0: it stays.
+ * An established one keeps its place for RECLAIM_MARGIN, unless it is closed: its packets do not put that off.
+ */
+__noinline __u64 rank_of(struct connection *c, __u64 tag, struct timeouts *t, __u32 now)
+{
+	__u64 age, end;
+
+	if (!c || !t || (tag & (CONNECTION_BUSY | CONNECTION_CHANGING)))
+		return 0;
+	age = age_of(c->seen, now);
+	end = timeout_of(t, tag, c->key.protocol, c->packets[0] > 1 && c->packets[1] > 1);
+	if (!(tag & CONNECTION_ESTABLISHED))
+		return age > end ? PAST_ITS_END | (age + 1) : age + 1;
+	if (!is_closed(tag))
+		end += RECLAIM_MARGIN * ticks_per_second;
+	return age > end ? PAST_ITS_END | (age + 1) : 0;
+}
+
+/* The way of a full bucket that a new entry is to have: one past its end, else the half-open one that was not
+ * seen for the longest time; as its number, below what its tag has besides the fingerprint; or NO_WAY.
+ * Where several are as good the search begins at from.
+ */
+static __always_inline __u64 choose_way(struct bucket *b, struct timeouts *t, __u32 now, __u32 from)
+{
+	__u64 chosen = NO_WAY, best = 0;
+
+	for (__u32 i = 0; i < WAYS; i++) {
+		__u32 way = (from + i) & (WAYS - 1);
+		__u64 tag = read_word(&b->tags[way]);
+		__u64 rank = rank_of(&b->ways[way], tag, t, now);
+
+		if (rank > best) {
+			best = rank;
+			chosen = (tag & 0xffffffff) << 8 | way;
+		}
+	}
+	return chosen;
+}
+
+/* Takes a way for a new entry: as its number, with CLAIMED_ESTABLISHED if an established one was there, below
+ * what its tag is now besides the fingerprint; or NO_WAY. What stands there is the program's to write until
+ * it publishes it.
+ */
+__noinline __u64 claim_way(struct bucket *b, struct timeouts *t, __u32 now, __u32 fingerprint)
+{
+	if (!b || !t)
+		return NO_WAY;
+	for (int i = 0; i < MAX_CLAIMS; i++) {
+		__u32 empty = empty_ways(b), way;
+		__u64 was, busy;
+
+		if (empty) {
+			way = lowest(empty);
+			was = read_word(&b->tags[way]);
+			if (was & TAG_FLAGS)
+				continue;
+		} else {
+			__u64 chosen = choose_way(b, t, now, fingerprint);
+
+			if (chosen == NO_WAY)
+				return NO_WAY;
+			way = chosen & (WAYS - 1);
+			was = read_word(&b->tags[way]);
+			if ((__u32)was != chosen >> 8)
+				continue;
+		}
+		busy = (next_version(was) & TAG_VERSION) | CONNECTION_BUSY;
+		if (exchange(&b->tags[way], was, busy | (__u64)fingerprint << 32))
+			return busy << 8 | way |
+			       (was & CONNECTION_ESTABLISHED ? CLAIMED_ESTABLISHED : 0);
+	}
+	return NO_WAY;
+}
+
+/* After an entry was published with this tag: another CPU may have done the same for its key. Returns how
+ * many established ones it took out.
+ */
+__noinline __u32 drop_twins(struct bucket *b, struct connection_key *key, __u32 way, __u64 mine)
+{
+	__u32 left, gone = 0;
+
+	if (!b || !key)
+		return 0;
+	way &= WAYS - 1;
+	left = candidates(b, mine >> 32) & ~(1U << way);
+	for (int i = 0; i < WAYS && left; i++) {
+		__u32 other = lowest(left), out;
+		__u64 was = read_word(&b->tags[other]), own = read_word(&b->tags[way]), tag;
+		bool stays; /* ours */
+
+		left &= left - 1;
+		if (was >> 32 != mine >> 32 || !is_live(was) ||
+		    difference((void *)&b->ways[other] + after(was), key))
+			continue;
+		if (!is_same_entry(own, mine) || !is_live(own))
+			break;
+		if ((was ^ own) & CONNECTION_CHANGING)
+			stays = own & CONNECTION_CHANGING;
+		else if ((was ^ own) & CONNECTION_ESTABLISHED)
+			stays = own & CONNECTION_ESTABLISHED;
+		else
+			stays = other < way;
+		tag = stays ? was : own;
+		out = stays ? other : way;
+		if (tag & CONNECTION_CHANGING)
+			break;
+		if (!exchange(&b->tags[out], tag, tag & ~TAG_FLAGS))
+			left |= 1U << other;
+		else if (tag & CONNECTION_ESTABLISHED)
+			gone++;
+	}
+	return gone;
+}
+
+/* The key stands beside the buckets: takes each entry that it has out of its bucket. Returns how many of them were
+ * established, << 16, and below that the flags that the one in that way had, if it still was the one with this tag.
+ */
+__noinline __u64 take_out(struct bucket *b, struct connection_key *key, __u32 way, __u64 tag)
+{
+	__u64 flags = 0, gone = 0;
+	__u32 left;
+
+	if (!b || !key)
+		return 0;
+	left = candidates(b, tag >> 32);
+	for (int i = 0; i < WAYS + MAX_MARKS && left; i++) {
+		__u32 at = lowest(left);
+		__u64 was = read_word(&b->tags[at]);
+
+		left &= left - 1;
+		if (was >> 32 != tag >> 32 || !is_live(was) || (was & CONNECTION_CHANGING) ||
+		    difference((void *)&b->ways[at] + after(was), key))
+			continue;
+		if (!exchange(&b->tags[at], was, was & ~TAG_FLAGS)) {
+			left |= 1U << at;
+			continue;
+		}
+		gone += !!(was & CONNECTION_ESTABLISHED);
+		if (at == way && is_same_entry(was, tag))
+			flags = was & TAG_FLAGS;
+	}
+	return gone << 16 | flags;
+}
+
+#endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * An entry of a flow: how it is read, how it changes, and how long it is good for.
+ *
+ * Each entry has a tag, one word that says what it is:
+ *
+ *	fingerprint 32 | version 16 | flags 16
+ *
+ * Fingerprint and version are the identity of what stands there: every transition that makes it mean
+ * something else counts the version up. Nobody locks. A transition is one atomic exchange of the tag
+ * against the value that it was decided on:
+ *
+ *	claim	empty, past its end, or half-open -> busy. The program that did it writes all of the entry.
+ *	publish	busy -> live
+ *	mark	live -> live with more flags, the same identity
+ *	amend	live -> changing. Key and who began it stand; the program writes what it says of rules.
+ *	settle	changing -> live
+ *	remove	live -> empty
+ *	cut	live -> live, by the agent: it says nothing of rules any more
+ *
+ * Only who made an entry busy or changing makes it live again, and until then nobody else has a
+ * transition from there. The agent makes none busy or changing: it may die at any moment.
+ *
+ * Who reads takes the tag, then the entry, then the tag again: with the same identity all of it was so at
+ * one moment. What a busy entry says nobody sees; of one that is changing key and flags count alone.
+ *
+ * A packet takes an entry that is past its timeout for none. Others claim or sweep an established one RECLAIM_MARGIN
+ * later alone: else they might judge it by a time at which a packet of it just passes.
+ *
+ * What is not guarded are counters, the time when it was last seen, and TCP's next numbers: a packet that
+ * was delayed between its look at the tag and its write may write them into what came to stand there
+ * meanwhile. None of them decides a verdict by itself: see account in connection.h.
+ */
+#ifndef SALLYPORT_ENTRY_H
+#define SALLYPORT_ENTRY_H
+
+#define TAG_FLAGS   0xffffULL
+#define TAG_VERSION 0xffff0000ULL
+#define ONE_VERSION 0x10000ULL
+
+#define MAX_READS 3 /* of what changes at the same time */
+#define MAX_MARKS 8 /* who loses has seen another flag come, and there are seven */
+
+/* The CPU reads out of order what does not depend on each other. The agent says so; where it does not, the
+ * verifier removes what this asks for.
+ */
+const volatile bool weak_order;
+
+typedef __u64 __attribute__((may_alias)) word;
+
+static __always_inline __u64 read_word(const void *at)
+{
+	return *(const volatile word *)at;
+}
+
+/* 0, and the CPU does not know before it has the value: what is read from an address that this went into
+ * is read later. arm64 keeps to that; x86 reads in order anyway.
+ */
+static __always_inline __u64 after(__u64 value)
+{
+	asm volatile("%0 &= 0" : "+r"(value));
+	return value;
+}
+
+/* What was read before is read before all that follows, on every CPU. */
+static __always_inline void full_barrier(void)
+{
+	__u64 own = 0;
+
+	__sync_val_compare_and_swap(&own, 0, 1);
+}
+
+static __always_inline bool is_same_entry(__u64 tag, __u64 other)
+{
+	return !((tag ^ other) & ~TAG_FLAGS);
+}
+
+static __always_inline bool is_live(__u64 tag)
+{
+	return (tag & TAG_FLAGS) && !(tag & CONNECTION_BUSY);
+}
+
+static __always_inline __u64 next_version(__u64 tag)
+{
+	return (tag & ~TAG_VERSION) | ((tag + ONE_VERSION) & TAG_VERSION);
+}
+
+static __always_inline bool exchange(__u64 *tag, __u64 from, __u64 to)
+{
+	return __sync_val_compare_and_swap(tag, from, to) == from;
+}
+
+/* Reads what an entry says whose tag was read as was, and whose key was found to differ by differs. False:
+ * it became something else meanwhile.
+ */
+static __always_inline bool read_entry(const struct connection *c, const __u64 *tag, __u64 was,
+				       __u64 differs, struct entry *said)
+{
+	__u64 packets[2], by[2], tables, now;
+	__u32 seen;
+
+	c = (void *)c + after(was);
+	seen = *(volatile __u32 *)&c->seen;
+	tables = read_word(&c->tables);
+	packets[0] = read_word(&c->packets[0]);
+	packets[1] = read_word(&c->packets[1]);
+	by[0] = read_word(&c->by[0]);
+	by[1] = read_word(&c->by[1]);
+	now = read_word((void *)tag +
+			after(differs ^ seen ^ tables ^ packets[0] ^ packets[1] ^ by[0] ^ by[1]));
+	said->tag = now;
+	if (now & (CONNECTION_CHANGING | CONNECTION_CUT))
+		tables = by[0] = by[1] = 0;
+	said->tables = tables;
+	*(word *)&said->by[0] = by[0];
+	*(word *)&said->by[1] = by[1];
+	said->seen = seen;
+	said->stream = packets[0] > 1 && packets[1] > 1;
+	return is_same_entry(now, was) && is_live(now) && !((now ^ was) & CONNECTION_CHANGING);
+}
+
+/* Whether the entry is still the one that was found. */
+static __always_inline bool is_there(const struct flow *f)
+{
+	__u64 tag = read_word(f->tag);
+
+	return is_same_entry(tag, f->said.tag) && is_live(tag);
+}
+
+/* Adds flags to an entry whose tag was read as was. False: it had all of them, or became another one. */
+__noinline bool mark(__u64 *at, __u64 was, __u64 flags)
+{
+	__u64 tag;
+
+	if (!at)
+		return false;
+	tag = read_word(at);
+	for (int i = 0; i < MAX_MARKS; i++) {
+		__u64 found;
+
+		if (!is_same_entry(tag, was) || !is_live(tag) || (tag & CONNECTION_CHANGING) ||
+		    (tag & flags) == flags)
+			return false;
+		found = __sync_val_compare_and_swap(at, tag, tag | flags);
+		if (found == tag)
+			return true;
+		tag = found;
+	}
+	return false;
+}
+
+/* Takes out the entry whose tag was read as was. Returns its tag; 0: it became another one. */
+__noinline __u64 remove(__u64 *at, __u64 was)
+{
+	__u64 tag;
+
+	if (!at)
+		return 0;
+	tag = read_word(at);
+	for (int i = 0; i < MAX_MARKS; i++) {
+		__u64 found;
+
+		if (!is_same_entry(tag, was) || !is_live(tag) || (tag & CONNECTION_CHANGING))
+			return 0;
+		found = __sync_val_compare_and_swap(at, tag, tag & ~TAG_FLAGS);
+		if (found == tag)
+			return tag;
+		tag = found;
+	}
+	return 0;
+}
+
+/* Makes the entry whose tag was read as was the program's to write, but for its key: meanwhile it has those of
+ * its flags that are kept, and these, and says nothing of rules. Returns its tag before; 0: it is gone, or
+ * another CPU does the same.
+ */
+__noinline __u64 amend_tag(__u64 *at, __u64 was, __u64 kept, __u64 flags)
+{
+	__u64 tag;
+
+	if (!at)
+		return 0;
+	tag = read_word(at);
+	for (int i = 0; i < MAX_MARKS; i++) {
+		__u64 found;
+
+		if (!is_same_entry(tag, was) || !is_live(tag) || (tag & CONNECTION_CHANGING))
+			return 0;
+		/* Another CPU has established meanwhile what was to be begun anew. */
+		if (tag & ~was & CONNECTION_ESTABLISHED)
+			return 0;
+		found = __sync_val_compare_and_swap(
+			at, tag, (next_version(tag) & ~TAG_FLAGS) | (tag & kept) | flags);
+		if (found == tag)
+			return tag;
+		tag = found;
+	}
+	return 0;
+}
+
+/* A handshake is over, as far as it was looked at. */
+static __always_inline bool is_settled(__u64 flags)
+{
+	return (flags & CONNECTION_ESTABLISHED) ||
+	       (flags & (CONNECTION_TRACKED | CONNECTION_ANSWERED)) == CONNECTION_ANSWERED;
+}
+
+/* Both sides have ended it, or one of them at once. */
+static __always_inline bool is_closed(__u64 flags)
+{
+	return (flags & CONNECTION_RST) || (flags & CONNECTION_FIN_BOTH) == CONNECTION_FIN_BOTH;
+}
+
+/* How long an entry is good for after it was last seen, in jiffies. */
+static __always_inline __u32 timeout_of(const struct timeouts *t, __u64 flags, __u8 protocol,
+					bool stream)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		if (is_closed(flags))
+			return t->tcp_closed;
+		if (flags & CONNECTION_FIN_BOTH)
+			return t->tcp_closing;
+		return is_settled(flags) ? t->tcp_established : t->tcp_syn;
+	case IPPROTO_UDP:
+		return stream ? t->udp_stream : t->udp;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return t->icmp;
+	}
+	return t->other;
+}
+
+/* seen may be ahead of now by a tick, when another CPU has just written it; or by up to AHEAD when an
+ * entry was not looked at for nearly as long as jiffies take to come round.
+ */
+#define AHEAD (1U << 16)
+
+static __always_inline __u32 age_of(__u32 seen, __u32 now)
+{
+	__u32 age = now - seen;
+
+	return age > -AHEAD ? 0 : age;
+}
+
+#endif
