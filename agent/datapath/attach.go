@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -165,22 +166,26 @@ func (d *Datapath) remember(v device) {
 
 // hook makes sure that the device has its number and both programs.
 func (d *Datapath) hook(v device) error {
-	if err := d.identify(v); err != nil {
+	d.remember(v)
+	// The kernel waits for RCU in both, so side by side. Until the device has a number its programs drop everything.
+	var beside sync.WaitGroup
+	var err error
+	beside.Go(func() { err = d.givePrivate(v) })
+	attachErr := d.attachPrograms(&v) // not in another goroutine: this one may be in a network namespace of its own
+	beside.Wait()
+	d.remember(v) // its links, even if not all
+	if err = errors.Join(err, attachErr); err != nil {
 		return err
 	}
-	err := d.attachPrograms(&v)
-	d.remember(v) // its links, even if not all
-	return err
+	return d.identify(v)
 }
 
 // identify makes sure that a device has its slot and its number, and the maps of its ENI.
 func (d *Datapath) identify(v device) error {
 	d.remember(v)
-	// First what it has, then who it is, then the filter: a program that finds nobody drops everything.
-	if v.ENI != "" {
-		if err := d.givePrivate(v.slot); err != nil {
-			return err
-		}
+	// First what it has, then who it is.
+	if err := d.givePrivate(v); err != nil {
+		return err
 	}
 	if v.ENI != "" && d.enis[v.slot].Number == 0 {
 		number, err := d.names.number(guestKindKIND_ENI, string(v.ENI))

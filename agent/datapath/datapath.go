@@ -11,11 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -119,9 +121,7 @@ type Datapath struct {
 // objects are what is in the kernel for as long as the Datapath is open.
 type objects struct {
 	guestMaps
-	FromGuest *ebpf.Program `ebpf:"from_guest"`
-	ToGuest   *ebpf.Program `ebpf:"to_guest"`
-	ReadClock *ebpf.Program `ebpf:"read_clock"`
+	FromGuest, ToGuest, ReadClock *ebpf.Program
 }
 
 func (o *objects) Close() error {
@@ -244,15 +244,16 @@ func (d *Datapath) load(o Options) error {
 			return err
 		}
 	}
-	unloaded := spec.Copy()
 	d.loadProbes = func() (*probes, error) {
 		d.mu.Lock()
 		pins := d.mapPins
 		d.mu.Unlock()
 		p := &probes{}
-		return p, unloaded.LoadAndAssign(p, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: pins}})
+		return p, loadPrograms(spec, pins, map[string]**ebpf.Program{
+			guestProgProbeFromGuest: &p.FromGuest, guestProgProbeToGuest: &p.ToGuest,
+		})
 	}
-	err = spec.LoadAndAssign(&d.objects, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: d.mapPins}})
+	err = spec.Copy().LoadAndAssign(&d.objects.guestMaps, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: d.mapPins}})
 	if errors.Is(err, ebpf.ErrMapIncompatible) {
 		return fmt.Errorf("the maps below %s are those of another version of sallyport; what they enforce stays in force. "+
 			"Start that version, or remove them with: sallyport dev --purge (%w)", d.pins, err)
@@ -260,7 +261,39 @@ func (d *Datapath) load(o Options) error {
 	if err != nil {
 		return err
 	}
+	if err := loadPrograms(spec, d.mapPins, map[string]**ebpf.Program{
+		guestProgFromGuest: &d.objects.FromGuest, guestProgToGuest: &d.objects.ToGuest, guestProgReadClock: &d.objects.ReadClock,
+	}); err != nil {
+		return err
+	}
 	return setPlatform(d.objects.Platform, o.PlatformServices)
+}
+
+// loadPrograms loads programs, by name, on the maps that are pinned. It does so side by side: the verifier takes
+// some tenths of a second for each.
+func loadPrograms(spec *ebpf.CollectionSpec, pins string, programs map[string]**ebpf.Program) error {
+	return atOnce(slices.Collect(maps.Keys(programs)), func(name string) error {
+		one := spec.Copy()
+		one.Programs = map[string]*ebpf.ProgramSpec{name: one.Programs[name]}
+		c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: pins}})
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		*programs[name] = c.DetachProgram(name)
+		return nil
+	})
+}
+
+// atOnce does the same to each of a list, at once.
+func atOnce[T any](list []T, do func(T) error) error {
+	errs := make([]error, len(list))
+	var all sync.WaitGroup
+	for i, x := range list {
+		all.Go(func() { errs[i] = do(x) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // keepSize makes a map as big as the pinned one, if there is one.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/cilium/ebpf"
 )
@@ -33,6 +32,8 @@ type outer struct {
 	inner *ebpf.MapSpec
 }
 
+// outer returns all of them. The kernel waits for RCU in every change of a map of maps, and changes side by side
+// wait for the same: they are done atOnce.
 func (d *Datapath) outer(p *private) []outer {
 	return []outer{
 		{d.objects.Connections, &p.connections, d.inner[guestMapConnections]},
@@ -41,21 +42,10 @@ func (d *Datapath) outer(p *private) []outer {
 	}
 }
 
-// atOnce does the same to each map by slot, at once: the kernel waits for RCU in every change of a map of
-// maps, and changes side by side wait for the same.
-func atOnce(maps []outer, do func(outer) error) error {
-	errs := make([]error, len(maps))
-	var all sync.WaitGroup
-	for i, o := range maps {
-		all.Go(func() { errs[i] = do(o) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
-
-// givePrivate makes sure that a slot has its maps: those that are pinned, else new ones.
-func (d *Datapath) givePrivate(slot uint32) error {
-	if _, ok := d.private[slot]; ok {
+// givePrivate makes sure that a device that carries an ENI has its maps: those that are pinned, else new ones.
+func (d *Datapath) givePrivate(v device) error {
+	slot := v.slot
+	if _, ok := d.private[slot]; ok || v.ENI == "" {
 		return nil
 	}
 	p := new(private)

@@ -21,8 +21,7 @@ const (
 // probes are the programs that Probe runs. The verifier takes as long for them as for those that filter, which
 // do not wait for it: they are loaded when somebody asks.
 type probes struct {
-	FromGuest *ebpf.Program `ebpf:"probe_from_guest"`
-	ToGuest   *ebpf.Program `ebpf:"probe_to_guest"`
+	FromGuest, ToGuest *ebpf.Program
 }
 
 func (d *Datapath) probe(direction ruleset.Direction) (*ebpf.Program, error) {
