@@ -162,23 +162,34 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	writeText(stdout, r.header())
-	pages := map[string]string{}
 	var errs []error
 	for _, p := range parts {
 		if !slices.Contains(wanted, p.name) {
 			continue
 		}
 		before := len(r.Goals)
-		if err := p.run(ctx, s, r, stderr); err != nil {
-			// What was measured until then took its time, and is written.
+		start := time.Now()
+		err := p.run(ctx, s, r, stderr)
+		fmt.Fprintf(stderr, "%s: took %s\n", p.name, time.Since(start).Round(time.Second))
+		var page strings.Builder
+		if err == nil {
+			p.print(r, &page)
+			writeText(stdout, page.String())
+			_ = printGoals(&page, r.Goals[before:]) // said at the end
+			if *docs != "" {
+				err = r.intoDocs(*docs, p.name, page.String())
+			}
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", p.name, err))
+		}
+		// Now, and all of it again after each part: what was measured took its time, whatever becomes of the next ones.
+		if *file != "" {
+			errs = append(errs, r.write(*file))
+		}
+		if ctx.Err() != nil {
 			break
 		}
-		var page strings.Builder
-		p.print(r, &page)
-		writeText(stdout, page.String())
-		_ = printGoals(&page, r.Goals[before:]) // said at the end
-		pages[p.name] = page.String()
 	}
 	var page strings.Builder
 	missed := printGoals(&page, r.Goals)
@@ -186,14 +197,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if !*strict {
 		missed = nil
 	}
-	if *file != "" {
-		errs = append(errs, r.write(*file))
-	}
 	if *plots != "" {
 		errs = append(errs, r.plots(*plots))
-	}
-	if *docs != "" {
-		errs = append(errs, r.intoDocs(*docs, pages))
 	}
 	return errors.Join(append(errs, missed)...)
 }

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -17,13 +17,13 @@ type memoryRow struct {
 	Name      string
 	Things    int
 	Accounted float64 // bytes each, by what the kernel says of its BPF maps
-	Available float64 // bytes each, by MemAvailable: what it costs in fact, and others' with it
+	Heap      float64 // bytes each, of what this process keeps of it
 }
 
 // memoryUse is what there was at one time.
 type memoryUse struct {
-	maps      uint64 // bytes of the BPF maps that this process holds, and of those in them
-	available uint64 // bytes of the machine
+	maps uint64 // bytes of the BPF maps that this process holds, and of those in them
+	heap uint64 // bytes that it can reach
 }
 
 func memoryNow() (u memoryUse, err error) {
@@ -56,19 +56,12 @@ func memoryNow() (u memoryUse, err error) {
 	for _, n := range maps {
 		u.maps += n
 	}
-	f, err := os.Open("/proc/meminfo")
-	if err != nil {
-		return u, err
-	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if value, ok := strings.CutPrefix(s.Text(), "MemAvailable:"); ok {
-			if _, err := fmt.Sscan(value, &u.available); err != nil {
-				return u, fmt.Errorf("read MemAvailable: %w", err)
-			}
-			u.available <<= 10
-		}
-	}
+	// Twice: what a finalizer still holds goes with the second.
+	runtime.GC()
+	runtime.GC()
+	var heap runtime.MemStats
+	runtime.ReadMemStats(&heap)
+	u.heap = heap.HeapAlloc
 	return u, nil
 }
 
@@ -107,8 +100,8 @@ func addMap(maps map[ebpf.MapID]uint64, id ebpf.MapID) error {
 }
 
 // more is what this takes beyond what there was before, by both accounts.
-func (u memoryUse) more(before memoryUse) (accounted, available float64) {
-	return float64(u.maps) - float64(before.maps), float64(before.available) - float64(u.available)
+func (u memoryUse) more(before memoryUse) (accounted, heap float64) {
+	return float64(u.maps) - float64(before.maps), float64(u.heap) - float64(before.heap)
 }
 
 // memory adds a row: what things take beyond what there was before, and beyond what there would be without
@@ -118,14 +111,14 @@ func (r *microRun) memory(before memoryUse, without [2]float64, name string, thi
 	if err != nil {
 		return err
 	}
-	accounted, available := now.more(before)
-	r.f.Memory = append(r.f.Memory, memoryRow{name, things, (accounted - without[0]) / float64(things), (available - without[1]) / float64(things)})
+	accounted, heap := now.more(before)
+	r.f.Memory = append(r.f.Memory, memoryRow{name, things, (accounted - without[0]) / float64(things), (heap - without[1]) / float64(things)})
 	return nil
 }
 
 func printMemory(w io.Writer, rows []memoryRow) {
-	fmt.Fprint(w, "\nmemory, bytes each\tby the kernel's account of its maps\tby MemAvailable\t\n")
+	fmt.Fprint(w, "\nmemory, bytes each\tby the kernel's account of its maps\tin the agent's heap\t\n")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t\n", r.Name, number(r.Accounted), number(r.Available))
+		fmt.Fprintf(w, "%s\t%s\t%s\t\n", r.Name, number(r.Accounted), number(r.Heap))
 	}
 }

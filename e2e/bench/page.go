@@ -55,17 +55,15 @@ func markdown(page string) string {
 	return out.String()
 }
 
-// intoDocs replaces what file has between the markers of each page by the page, under the run's header.
-func (r *report) intoDocs(file string, pages map[string]string) error {
+// intoDocs replaces what file has between the markers of a part by its page, under the run's header.
+func (r *report) intoDocs(file, name, page string) error {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	text := string(b)
-	for name, page := range pages {
-		if text, err = replaceBetween(text, name, r.header()+"\n"+page); err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
+	text, err := replaceBetween(string(b), name, r.header()+"\n"+page)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	return os.WriteFile(file, []byte(text), 0o644)
 }

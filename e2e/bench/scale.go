@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,7 @@ type scaleFigures struct {
 	NICs   int
 	Flows  int // established, on all NICs together
 	Steps  []latency
-	CPU    []latency // of the same steps, of the process and of the kernel on its behalf
+	CPU    []latency // of the same steps, in the same order: of the process, and of the kernel on its behalf
 	Memory []memoryRow
 }
 
@@ -34,10 +35,13 @@ type scaleRun struct {
 func (r *scaleRun) step(name string, do func() error) error {
 	before, start := cpuTime(), time.Now()
 	err := do()
-	took, cpu := time.Since(start), cpuTime()-before
-	r.f.Steps = addLatency(r.f.Steps, name, took)
-	r.f.CPU = addLatency(r.f.CPU, name, cpu)
+	r.took(name, time.Since(start), cpuTime()-before)
 	return err
+}
+
+func (r *scaleRun) took(name string, wall, cpu time.Duration) {
+	r.f.Steps = addLatency(r.f.Steps, name, wall)
+	r.f.CPU = addLatency(r.f.CPU, name, cpu)
 }
 
 func addLatency(list []latency, name string, took time.Duration) []latency {
@@ -67,6 +71,7 @@ const flowsPerNIC = 32
 func measureScale(ctx context.Context, nics, repetitions int, stderr io.Writer) (_ *scaleFigures, err error) {
 	fmt.Fprintf(stderr, "scale: %d NICs\n", nics)
 	r := &scaleRun{f: &scaleFigures{NICs: nics, Flows: nics * flowsPerNIC}}
+	view := crowdView(nics)
 	before, err := memoryNow()
 	if err != nil {
 		return nil, err
@@ -75,7 +80,7 @@ func measureScale(ctx context.Context, nics, repetitions int, stderr io.Writer) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.c.close()) }()
-	r.c.view = crowdView(nics)
+	r.c.view = view
 	bare, err := memoryNow()
 	if err != nil {
 		return nil, err
@@ -94,12 +99,12 @@ func measureScale(ctx context.Context, nics, repetitions int, stderr io.Writer) 
 		return nil, err
 	}
 	for _, m := range []struct {
-		name         string
-		from, to     memoryUse
-		things, less int
-	}{{"Datapath without NICs", before, bare, 1, 0}, {"NIC with an ENI, and a group of its own with two rules", bare, now, nics, 0}} {
-		accounted, available := m.to.more(m.from)
-		r.f.Memory = append(r.f.Memory, memoryRow{m.name, m.things, accounted / float64(m.things), available / float64(m.things)})
+		name     string
+		from, to memoryUse
+		things   int
+	}{{"Datapath without NICs", before, bare, 1}, {"NIC with an ENI, and a group of its own with two rules", bare, now, nics}} {
+		accounted, heap := m.to.more(m.from)
+		r.f.Memory = append(r.f.Memory, memoryRow{m.name, m.things, accounted / float64(m.things), heap / float64(m.things)})
 	}
 	if err := r.changes(ctx, &compiler, repetitions); err != nil {
 		return nil, err
@@ -116,7 +121,9 @@ func measureScale(ctx context.Context, nics, repetitions int, stderr io.Writer) 
 	return r.f, r.restart(ctx, repetitions)
 }
 
+// attach makes the NICs and attaches them, one after the other, as an agent's first start does.
 func (r *scaleRun) attach(ctx context.Context, nics int) error {
+	var wall, cpu time.Duration
 	for i := range nics {
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
@@ -127,10 +134,13 @@ func (r *scaleRun) attach(ctx context.Context, nics int) error {
 			return err
 		}
 		r.c.devices = append(r.c.devices, index)
+		before, start := cpuTime(), time.Now()
 		if err := r.step("a NIC attached", func() error { return r.c.d.Attach(index, device, crowdENI(i)) }); err != nil {
 			return err
 		}
+		wall, cpu = wall+time.Since(start), cpu+cpuTime()-before
 	}
+	r.took("all of them", wall, cpu)
 	return nil
 }
 
@@ -211,7 +221,8 @@ func (r *scaleRun) connect(ctx context.Context, nics int) (err error) {
 	return nil
 }
 
-// restart ends the Datapath and opens it again, as an agent's end and the next one's start do.
+// restart ends the Datapath and opens it again, as an agent's end and the next one's start do, which makes sure
+// of each claim then.
 func (r *scaleRun) restart(ctx context.Context, repetitions int) error {
 	for range repetitions {
 		if ctx.Err() != nil {
@@ -231,8 +242,20 @@ func (r *scaleRun) restart(ctx context.Context, repetitions int) error {
 		if got := len(r.c.d.Attached()); got != r.f.NICs {
 			return fmt.Errorf("%d NICs were adopted, want %d", got, r.f.NICs)
 		}
+		if err := r.step("… and each of them attached anew", func() error {
+			return r.c.ns.do(func() error {
+				for _, a := range r.c.d.Attached() {
+					if err := r.c.d.Attach(a.Ifindex, a.Name, a.ENI); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}); err != nil {
+			return err
+		}
 		var compiler ruleset.Compiler
-		if err := r.step("the first tables after that", func() error { return r.c.d.Apply(compiler.Compile(r.c.view)) }); err != nil {
+		if err := r.step("… and the first tables", func() error { return r.c.d.Apply(compiler.Compile(r.c.view)) }); err != nil {
 			return err
 		}
 	}
@@ -240,7 +263,12 @@ func (r *scaleRun) restart(ctx context.Context, repetitions int) error {
 }
 
 func (f *scaleFigures) print(to io.Writer) {
-	printLatencies(to, fmt.Sprintf("%s NICs", thousands(f.NICs)), f.Steps)
-	printLatencies(to, "CPU time of the same", f.CPU)
+	fmt.Fprintf(to, "\n%s NICs\tp50 ms\tp99 ms\tmin – max\tof CPU time: p50 ms\tmin – max\tsamples\t\n", thousands(f.NICs))
+	spread := func(ms []float64) string { return number(slices.Min(ms)) + " – " + number(slices.Max(ms)) }
+	for i, l := range f.Steps {
+		cpu := f.CPU[i].Milliseconds
+		fmt.Fprintf(to, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", l.Name, number(median(l.Milliseconds)), number(quantile(l.Milliseconds, 0.99)),
+			spread(l.Milliseconds), number(median(cpu)), spread(cpu), len(cpu))
+	}
 	printMemory(to, f.Memory)
 }
