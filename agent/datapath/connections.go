@@ -209,22 +209,21 @@ func (d *Datapath) visit(slot uint32, f func(visited) error) error {
 // visitWays calls f for each entry in the buckets of a slot, again for one that f finds changed. It holds the
 // lock for a batch at a time, so that no Apply waits for a big table. It ends when the slot gets another ENI.
 func (d *Datapath) visitWays(slot uint32, f func(visited) error) error {
-	var of *private
+	var v *visited
 	next := 0
 	some := func() (last bool, err error) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		v, err := d.look(slot, of)
-		if v == nil || err != nil {
+		if v, err = d.look(slot, v); v == nil || err != nil {
 			return true, err
 		}
-		of = v.p
-		for ; next < len(of.buckets); next++ {
+		buckets := v.p.buckets
+		for ; next < len(buckets); next++ {
 			if next%(batch/ways) == batch/ways-1 {
 				next++
-				return next == len(of.buckets), v.visitBucket(&of.buckets[next-1], f)
+				return next == len(buckets), v.visitBucket(&buckets[next-1], f)
 			}
-			if err := v.visitBucket(&of.buckets[next], f); err != nil {
+			if err := v.visitBucket(&buckets[next], f); err != nil {
 				return true, err
 			}
 		}
@@ -266,22 +265,20 @@ func (v *visited) visitBucket(b *guestBucket, f func(visited) error) error {
 func (d *Datapath) visitOverflow(slot uint32, f func(visited) error) error {
 	keys, values := make([]guestConnectionKey, 0), make([]guestOverflow, 0)
 	var cursor ebpf.MapBatchCursor
-	var of *private
+	var v *visited
 	some := func() (last bool, err error) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		v, err := d.look(slot, of)
-		if v == nil || err != nil {
+		if d.private[slot] == nil || v == nil && uint32(atomic.LoadUint64(&d.occupancies[slot].Overflowed)) == 0 {
+			return true, nil
+		}
+		if v, err = d.look(slot, v); v == nil || err != nil {
 			return true, err
 		}
-		of = v.p
 		if len(keys) == 0 {
-			if uint32(atomic.LoadUint64(&d.occupancies[slot].Overflowed)) == 0 {
-				return true, nil
-			}
 			keys, values = make([]guestConnectionKey, batch), make([]guestOverflow, batch)
 		}
-		n, err := of.connections.BatchLookup(&cursor, keys, values, nil)
+		n, err := v.p.connections.BatchLookup(&cursor, keys, values, nil)
 		if errors.Is(err, unix.ENOSPC) { // one bucket is bigger than that
 			keys, values = make([]guestConnectionKey, 2*len(keys)), make([]guestOverflow, 2*len(values))
 			return false, nil
@@ -308,17 +305,22 @@ func (d *Datapath) visitOverflow(slot uint32, f func(visited) error) error {
 	}
 }
 
-// look begins to visit entries of a slot; nil: it is not, or not any more, the ENI's whose maps these were.
-func (d *Datapath) look(slot uint32, were *private) (*visited, error) {
+// look begins to visit entries of a slot, or goes on after were; nil: it is not, or not any more, the ENI's whose
+// maps these were.
+func (d *Datapath) look(slot uint32, were *visited) (*visited, error) {
 	p, ok := d.private[slot]
-	if !ok || were != nil && were != p {
+	if !ok || were != nil && were.p != p {
 		return nil, nil
 	}
-	ticks, err := d.clock()
-	if err != nil {
-		return nil, err
+	v := &visited{d: d, slot: slot, p: p, config: &d.enis[slot].Config[d.epoch()], now: time.Now()}
+	// Within a tick, which is as exact as the clock is: it is a program, and takes longer than a batch of free places.
+	if were != nil && v.now.Sub(were.now) < time.Second/time.Duration(d.hz) {
+		v.ticks, v.now = were.ticks, were.now
+		return v, nil
 	}
-	return &visited{d: d, slot: slot, p: p, config: &d.enis[slot].Config[d.epoch()], ticks: ticks, now: time.Now()}, nil
+	var err error
+	v.ticks, err = d.clock()
+	return v, err
 }
 
 func (v visited) export() Connection {
