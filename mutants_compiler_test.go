@@ -547,5 +547,9 @@ var goMutants = map[string][]mutant{
 			"a CIDR that ends with a half of an address ends before", "TestTables",
 			`if vary > 64 {`, `if vary > 65 {`,
 		},
+		{
+			"what is before a CIDR has what the CIDR has", "TestTables",
+			`if uint64(number) > next {`, `if false {`,
+		},
 	},
 }

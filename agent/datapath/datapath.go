@@ -360,8 +360,7 @@ func mapMemory[T any](d *Datapath, m *ebpf.Map) ([]T, error) {
 
 // mapArray maps an array map whose values are T. The kernel rounds values up to 8 bytes; T is so.
 func mapArray[T any](m *ebpf.Map) ([]T, error) {
-	var t T
-	size := int(unsafe.Sizeof(t))
+	size := int(unsafe.Sizeof(*(*T)(nil)))
 	if size%8 != 0 || uint32(size) != m.ValueSize() {
 		return nil, fmt.Errorf("map memory: values of %d bytes, want %d", m.ValueSize(), size)
 	}

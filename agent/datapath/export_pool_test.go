@@ -68,8 +68,8 @@ func (p Pool) Chunks() (numbers []uint32, err error) {
 
 // Tree writes a tree of ranges, which have no two neighbours with one value, and returns what refers to
 // it and how many lines it has, the last of which is its root's.
-func Tree[K uint32 | uint64](p Pool, ends []K, values []uint32) (root, lines uint32, err error) {
-	r := ranges[K]{ends, values}
+func Tree(p Pool, ends, values []uint32) (root, lines uint32, err error) {
+	r := ranges{ends, values}
 	lines = r.lines()
 	if lines == 0 {
 		return 0, 0, nil
@@ -99,14 +99,15 @@ func (p Pool) AddressTrees(cidrs []netip.Prefix, values []uint32) (ipv4, ipv6 ui
 	return trees.Ipv4, trees.Ipv6, func() { p.release(block.first, block.count) }, err
 }
 
-// LowerHalf marks a value that refers to a tree over the lower half.
-const LowerHalf = uint32(lowerHalf)
+// NextWord marks a value that refers to a tree over the next word.
+const NextWord = nextWord
 
 // Search is the programs' own search, in a program of its own.
 type Search struct{ program *ebpf.Program }
 
-// NewSearch loads the search in the trees of a pool: tree_value or wide_tree_value.
-func NewSearch(p Pool, function string) (Search, error) {
+// NewSearch loads the search in the trees of a pool.
+func NewSearch(p Pool) (Search, error) {
+	const function = "tree_value"
 	spec, err := loadGuest()
 	if err != nil {
 		return Search{}, err
@@ -117,10 +118,10 @@ func NewSearch(p Pool, function string) (Search, error) {
 		asm.LoadMem(asm.R3, asm.R1, 76, asm.Word), // data and data_end of struct __sk_buff
 		asm.LoadMem(asm.R4, asm.R1, 80, asm.Word),
 		asm.Mov.Reg(asm.R5, asm.R3),
-		asm.Add.Imm(asm.R5, 16),
+		asm.Add.Imm(asm.R5, 12),
 		asm.JGT.Reg(asm.R5, asm.R4, "end"),
 		asm.LoadMem(asm.R1, asm.R3, 0, asm.Word),
-		asm.LoadMem(asm.R2, asm.R3, 8, asm.DWord),
+		asm.LoadMem(asm.R2, asm.R3, 8, asm.Word),
 		asm.Call.Label(function),
 		asm.Return().WithSymbol("end"),
 	}
@@ -158,21 +159,22 @@ func NewSearch(p Pool, function string) (Search, error) {
 }
 
 // Find returns the value of a number in a tree.
-func (s Search) Find(root uint32, x uint64) (uint32, error) {
-	frame := make([]byte, 64)
-	binary.NativeEndian.PutUint32(frame, root)
-	binary.NativeEndian.PutUint64(frame[8:], x)
-	return s.program.Run(&ebpf.RunOptions{Data: frame})
+func (s Search) Find(root, x uint32) (uint32, error) {
+	return s.program.Run(&ebpf.RunOptions{Data: searched(root, x)})
 }
 
 // Time is how long one of n searches takes.
-func (s Search) Time(root uint32, x uint64, n uint32) (time.Duration, error) {
+func (s Search) Time(root, x, n uint32) (time.Duration, error) {
+	start := time.Now()
+	_, err := s.program.Run(&ebpf.RunOptions{Data: searched(root, x), Repeat: n})
+	return time.Since(start) / time.Duration(n), err
+}
+
+func searched(root, x uint32) []byte {
 	frame := make([]byte, 64)
 	binary.NativeEndian.PutUint32(frame, root)
-	binary.NativeEndian.PutUint64(frame[8:], x)
-	start := time.Now()
-	_, err := s.program.Run(&ebpf.RunOptions{Data: frame, Repeat: n})
-	return time.Since(start) / time.Duration(n), err
+	binary.NativeEndian.PutUint32(frame[8:], x)
+	return frame
 }
 
 // Close ends it.

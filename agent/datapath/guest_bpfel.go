@@ -348,19 +348,6 @@ type guestTreeNode struct {
 	Child uint32
 }
 
-type guestWideLeaf struct {
-	_      structs.HostLayout
-	Ends   [5]uint64
-	Values [6]uint32
-}
-
-type guestWideNode struct {
-	_     structs.HostLayout
-	Ends  [7]uint64
-	Child uint32
-	Pad   uint32
-}
-
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.

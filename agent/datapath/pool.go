@@ -160,11 +160,11 @@ func (p *pool) grow(lines uint32) error {
 		if err != nil {
 			return fmt.Errorf("make room for %d more lines: %w", lines, err)
 		}
-		memory, err := mapArray[guestLine](m)
+		memory, err := mapArray[[chunkLines]guestLine](m)
 		if err != nil {
 			return errors.Join(fmt.Errorf("make room for %d more lines: %w", lines, err), m.Close())
 		}
-		p.made[uint32(number)], p.chunks[number] = m, memory
+		p.made[uint32(number)], p.chunks[number] = m, memory[0][:]
 		s := span{uint32(number) * chunkLines, chunkLines}
 		if number == 0 { // its first line refers to nothing
 			s = span{1, chunkLines - 1}

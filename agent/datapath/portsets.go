@@ -18,8 +18,8 @@ type portSets struct {
 	leaves map[uint64]tree // of one leaf, by its hash; it counts its uses itself
 	big    map[[sha256.Size]byte]*bigPortSet
 	bigAt  map[tree]*bigPortSet
-	ranges ranges[uint32] // room for one list
-	leaf   guestTreeLeaf  // … and what it becomes
+	ranges ranges        // room for one list
+	leaf   guestTreeLeaf // … and what it becomes
 }
 
 type bigPortSet struct {
@@ -45,7 +45,7 @@ func (s *portSets) store(list []ruleset.Interval, everyone map[uint32]bool) (tre
 	if len(list) == 0 {
 		return 0, nil
 	}
-	r := ranges[uint32]{s.ranges.ends[:0], s.ranges.values[:0]}
+	r := ranges{s.ranges.ends[:0], s.ranges.values[:0]}
 	next := uint32(0)
 	for _, v := range list {
 		if v.Rule >= forEveryone {
@@ -102,7 +102,7 @@ func (s *portSets) hash(leaf *guestTreeLeaf) uint64 {
 	return maphash.Bytes(s.seed, unsafe.Slice((*byte)(unsafe.Pointer(leaf)), unsafe.Sizeof(*leaf)))
 }
 
-func (s *portSets) storeBig(r *ranges[uint32]) (tree, error) {
+func (s *portSets) storeBig(r *ranges) (tree, error) {
 	content := make([]byte, 0, 8*len(r.ends))
 	for i, end := range r.ends {
 		content = binary.NativeEndian.AppendUint32(content, end)

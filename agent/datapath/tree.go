@@ -12,27 +12,25 @@ import (
 type tree uint32
 
 const (
-	treeLevelsBits = 4             // TREE_LEVELS_BITS
-	lowerHalf      = tree(1 << 31) // LOWER_HALF
+	treeLevelsBits = 4               // TREE_LEVELS_BITS
+	nextWord       = uint32(1) << 31 // NEXT_WORD
 )
 
 // Of a node and a leaf, how many children and ranges it has.
 const (
-	nodeFanout     = uint32(len(guestTreeNode{}.Ends) + 1)
-	leafFanout     = uint32(len(guestTreeLeaf{}.Values))
-	wideNodeFanout = uint32(len(guestWideNode{}.Ends) + 1)
-	wideLeafFanout = uint32(len(guestWideLeaf{}.Values))
+	nodeFanout = uint32(len(guestTreeNode{}.Ends) + 1)
+	leafFanout = uint32(len(guestTreeLeaf{}.Values))
 )
 
 // ranges cuts a space into ranges that follow each other: the last number of each, and what its
 // numbers have. The last one ends with the space. No two neighbours have the same.
-type ranges[K uint32 | uint64] struct {
-	ends   []K
+type ranges struct {
+	ends   []uint32
 	values []uint32
 }
 
 // add appends a range, which begins where the one before ends.
-func (r *ranges[K]) add(end K, value uint32) {
+func (r *ranges) add(end, value uint32) {
 	if n := len(r.ends); n > 0 && r.values[n-1] == value {
 		r.ends[n-1] = end
 		return
@@ -41,26 +39,17 @@ func (r *ranges[K]) add(end K, value uint32) {
 }
 
 // empty says that all of the space has 0.
-func (r *ranges[K]) empty() bool { return len(r.ends) == 1 && r.values[0] == 0 }
-
-// fanouts are how many ranges a leaf has and how many children a node.
-func (r *ranges[K]) fanouts() (leaf, node uint32) {
-	if unsafe.Sizeof(K(0)) == 8 {
-		return wideLeafFanout, wideNodeFanout
-	}
-	return leafFanout, nodeFanout
-}
+func (r *ranges) empty() bool { return len(r.ends) == 1 && r.values[0] == 0 }
 
 // lines is how many lines a tree of the ranges takes.
-func (r *ranges[K]) lines() uint32 {
+func (r *ranges) lines() uint32 {
 	if r.empty() {
 		return 0
 	}
-	leaf, node := r.fanouts()
-	width := (uint32(len(r.ends)) + leaf - 1) / leaf
+	width := (uint32(len(r.ends)) + leafFanout - 1) / leafFanout
 	lines := width
 	for width > 1 {
-		width = (width + node - 1) / node
+		width = (width + nodeFanout - 1) / nodeFanout
 		lines += width
 	}
 	return lines
@@ -68,31 +57,32 @@ func (r *ranges[K]) lines() uint32 {
 
 // write makes a tree of the ranges in the lines from first on, which must be as many as lines says:
 // first its leaves, then each level above, its root last.
-func (r *ranges[K]) write(p *pool, first uint32) (tree, error) {
+func (r *ranges) write(p *pool, first uint32) (tree, error) {
 	if r.empty() {
 		return 0, nil
 	}
-	leaf, node := r.fanouts()
 	count := uint32(len(r.ends))
-	width := (count + leaf - 1) / leaf
+	width := (count + leafFanout - 1) / leafFanout
 	for i := range width {
-		from, to := i*leaf, min((i+1)*leaf, count)
-		putLeaf(p.line(first+i), r.ends[from:to], r.values[from:to])
+		from, to := i*leafFanout, min((i+1)*leafFanout, count)
+		leaf := (*guestTreeLeaf)(unsafe.Pointer(p.line(first + i)))
+		*leaf = guestTreeLeaf{}
+		putEnds(leaf.Ends[:], r.ends[from:to])
+		copy(leaf.Values[:], r.values[from:to])
 	}
 	levels := uint32(1)
-	ends := make([]K, 0, node)
-	for covers := leaf; width > 1; levels++ { // covers: ranges of each child
+	for covers := leafFanout; width > 1; levels++ { // covers: ranges of each child
 		child := first
 		first += width
-		for i := uint32(0); i*node < width; i++ {
-			ends = ends[:0]
-			for c := i * node; c < min((i+1)*node, width); c++ {
-				ends = append(ends, r.ends[min((c+1)*covers, count)-1])
+		for i := uint32(0); i*nodeFanout < width; i++ {
+			node := (*guestTreeNode)(unsafe.Pointer(p.line(first + i)))
+			node.Child = child + i*nodeFanout
+			for c := range uint32(len(node.Ends)) {
+				node.Ends[c] = r.ends[min((i*nodeFanout+c+1)*covers, count)-1]
 			}
-			putNode(p.line(first+i), ends, child+i*node)
 		}
-		covers *= node
-		width = (width + node - 1) / node
+		covers *= nodeFanout
+		width = (width + nodeFanout - 1) / nodeFanout
 	}
 	if levels > uint32(guestLimitMAX_TREE_LEVELS) {
 		return 0, fmt.Errorf("%d ranges are more than a tree can hold", count)
@@ -100,39 +90,11 @@ func (r *ranges[K]) write(p *pool, first uint32) (tree, error) {
 	return tree(first<<treeLevelsBits | levels), nil
 }
 
-func putLeaf[K uint32 | uint64](line *guestLine, ends []K, values []uint32) {
-	switch ends := any(ends).(type) {
-	case []uint32:
-		leaf := (*guestTreeLeaf)(unsafe.Pointer(line))
-		*leaf = guestTreeLeaf{}
-		putEnds(leaf.Ends[:], ends)
-		copy(leaf.Values[:], values)
-	case []uint64:
-		leaf := (*guestWideLeaf)(unsafe.Pointer(line))
-		*leaf = guestWideLeaf{}
-		putEnds(leaf.Ends[:], ends)
-		copy(leaf.Values[:], values)
-	}
-}
-
-func putNode[K uint32 | uint64](line *guestLine, ends []K, child uint32) {
-	switch ends := any(ends).(type) {
-	case []uint32:
-		node := (*guestTreeNode)(unsafe.Pointer(line))
-		putEnds(node.Ends[:], ends)
-		node.Child = child
-	case []uint64:
-		node := (*guestWideNode)(unsafe.Pointer(line))
-		putEnds(node.Ends[:], ends)
-		node.Child, node.Pad = child, 0
-	}
-}
-
-// putEnds writes the ends of ranges or children, but for the last one of a full line: whoever is above
-// all others is there. Nothing is above the last number of the space, which fills the rest.
-func putEnds[K uint32 | uint64](line, ends []K) {
+// putEnds writes the ends of ranges, but for the last one of a full line: whoever is above all others is
+// there. Nothing is above the last number of the space, which fills the rest.
+func putEnds(line, ends []uint32) {
 	for i := copy(line, ends); i < len(line); i++ {
-		line[i] = ^K(0)
+		line[i] = ^uint32(0)
 	}
 }
 
@@ -253,14 +215,14 @@ func (f *flat) finish() {
 func addressTrees(p *pool, ipv4, ipv6 *flat) (trees guestAddressTrees, block span, err error) {
 	ipv4.finish()
 	ipv6.finish()
-	four := ranges[uint32]{ends: make([]uint32, 0, len(ipv4.ends)), values: make([]uint32, 0, len(ipv4.ends))}
-	for i, end := range ipv4.ends {
-		four.add(uint32(end.lower), ipv4.values[i])
-	}
-	six := cutHalves(ipv6)
-	block.count = four.lines() + six.upper.lines()
-	for i := range six.lower {
-		block.count += six.lower[i].lines()
+	var c cutter
+	c.cut(ipv4, 3, 0, point{}) // an IPv4 address is the last word of its point
+	four := len(c.trees) - 1
+	c.cut(ipv6, 0, 0, point{})
+	six := len(c.trees) - 1
+	for i := range c.trees {
+		r := c.tree(i)
+		block.count += r.lines()
 	}
 	if block.count == 0 {
 		return trees, block, nil
@@ -268,72 +230,90 @@ func addressTrees(p *pool, ipv4, ipv6 *flat) (trees guestAddressTrees, block spa
 	if block.first, err = p.alloc(block.count); err != nil {
 		return trees, block, err
 	}
+	roots := make([]uint32, len(c.trees))
 	next := block.first
-	for i, value := range six.upper.values {
-		if tree(value)&lowerHalf != 0 {
-			lower := &six.lower[tree(value)&^lowerHalf]
-			root, err := lower.write(p, next)
-			if err != nil {
-				p.release(block.first, block.count)
-				return trees, block, err
+	for i := range c.trees {
+		r := c.tree(i)
+		for j, value := range r.values {
+			if value&nextWord != 0 {
+				r.values[j] = nextWord | roots[value&^nextWord]
 			}
-			next += lower.lines()
-			six.upper.values[i] = uint32(root | lowerHalf)
 		}
+		root, err := r.write(p, next)
+		if err != nil {
+			p.release(block.first, block.count)
+			return trees, block, err
+		}
+		roots[i] = uint32(root)
+		next += r.lines()
 	}
-	upper, err := six.upper.write(p, next)
-	if err == nil {
-		var root tree
-		root, err = four.write(p, next+six.upper.lines())
-		trees = guestAddressTrees{Ipv4: uint32(root), Ipv6: uint32(upper)}
-	}
-	if err != nil {
-		p.release(block.first, block.count)
-	}
-	return trees, block, err
+	return guestAddressTrees{Ipv4: roots[four], Ipv6: roots[six]}, block, nil
 }
 
-// halves is what IPv6 addresses have by their upper half; a value with lowerHalf is the index of what
-// they have by their lower half.
-type halves struct {
-	upper ranges[uint64]
-	lower []ranges[uint64]
+// cutter cuts what addresses have into trees over their words. A value with nextWord is the index of the
+// tree of the next word, which comes before.
+type cutter struct {
+	trees []span // of all
+	all   ranges
+	begun [4]ranges // by word: the trees on the way to where it is
 }
 
-func cutHalves(f *flat) (h halves) {
-	var start point
-	var cut ranges[uint64] // of start.upper, whose beginning is in it
-	finish := func() {
-		h.upper.add(start.upper, uint32(lowerHalf)|uint32(len(h.lower)))
-		h.lower = append(h.lower, cut)
-		cut = ranges[uint64]{}
-	}
-	const all = ^uint64(0)
-	for i, end := range f.ends {
-		value := f.values[i]
-		if len(cut.ends) > 0 {
-			if start.upper == end.upper {
-				cut.add(end.lower, value)
-				if end.lower == all {
-					finish()
-				}
-				start = end.after()
-				continue
+// cut makes the tree of a word, of all addresses that begin with the words before as a point does. The range
+// at an index holds that point; it returns the index of the one that holds what follows them.
+func (c *cutter) cut(f *flat, word, i int, first point) int {
+	last := lastPoint(first, uint8(32*(4-word)))
+	r := &c.begun[word]
+	r.ends, r.values = r.ends[:0], r.values[:0]
+	for next := uint64(0); next < 1<<32; {
+		end, value := f.ends[i], f.values[i]
+		if !end.less(last) {
+			r.add(^uint32(0), value)
+			if end == last {
+				i++
 			}
-			cut.add(all, value)
-			finish()
-			start = point{upper: start.upper + 1}
+			break
 		}
-		switch {
-		case end.lower == all:
-			h.upper.add(end.upper, value)
-		case start.upper < end.upper:
-			h.upper.add(end.upper-1, value)
-			fallthrough
-		default:
-			cut.add(end.lower, value)
+		number, whole := end.word(word)
+		if whole {
+			r.add(number, value)
+			i++
+		} else {
+			if uint64(number) > next {
+				r.add(number-1, value)
+			}
+			i = c.cut(f, word+1, i, firstWith(end, word))
+			r.add(number, nextWord|uint32(len(c.trees)-1))
 		}
-		start = end.after()
+		next = uint64(number) + 1
 	}
-	return h
+	c.trees = append(c.trees, span{uint32(len(c.all.ends)), uint32(len(r.ends))})
+	c.all.ends, c.all.values = append(c.all.ends, r.ends...), append(c.all.values, r.values...)
+	return i
+}
+
+// tree is one of those that were made.
+func (c *cutter) tree(i int) ranges {
+	from, to := c.trees[i].first, c.trees[i].first+c.trees[i].count
+	return ranges{c.all.ends[from:to], c.all.values[from:to]}
+}
+
+// word is a word of an address, and whether it is the last address that begins with that.
+func (a point) word(i int) (word uint32, last bool) {
+	half := a.upper
+	if i >= 2 {
+		half = a.lower
+	}
+	return uint32(half >> (32 * (1 - i&1))), a == lastPoint(a, uint8(32*(3-i)))
+}
+
+// firstWith is the first address that has the same words up to one.
+func firstWith(a point, word int) point {
+	switch word {
+	case 0:
+		return point{upper: a.upper &^ (1<<32 - 1)}
+	case 1:
+		return point{upper: a.upper}
+	default:
+		return point{a.upper, a.lower &^ (1<<32 - 1)}
+	}
 }

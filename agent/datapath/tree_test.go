@@ -14,28 +14,24 @@ import (
 )
 
 // searcher compares the programs' search in a tree with one from the first range to the last.
-type searcher[K uint32 | uint64] struct {
+type searcher struct {
 	t      testing.TB
 	pool   datapath.Pool
 	search datapath.Search
 }
 
-func newSearcher[K uint32 | uint64](t testing.TB, pool datapath.Pool) searcher[K] {
+func newSearcher(t testing.TB, pool datapath.Pool) searcher {
 	t.Helper()
-	function := "tree_value"
-	if ^K(0) > 1<<32-1 {
-		function = "wide_tree_value"
-	}
-	search, err := datapath.NewSearch(pool, function)
+	search, err := datapath.NewSearch(pool)
 	must(t, err)
 	t.Cleanup(func() { must(t, search.Close()) })
-	return searcher[K]{t, pool, search}
+	return searcher{t, pool, search}
 }
 
 // rangesTo gives each range a value that no neighbour has; the space ends with the last one.
-func rangesTo[K uint32 | uint64](ends []K, value func(i int) uint32) ([]K, []uint32) {
+func rangesTo(ends []uint32, value func(i int) uint32) ([]uint32, []uint32) {
 	slices.Sort(ends)
-	ends = slices.Compact(append(ends, ^K(0)))
+	ends = slices.Compact(append(ends, ^uint32(0)))
 	values := make([]uint32, len(ends))
 	for i := range values {
 		values[i] = value(i)
@@ -44,12 +40,12 @@ func rangesTo[K uint32 | uint64](ends []K, value func(i int) uint32) ([]K, []uin
 }
 
 // agree looks at both sides of each end, or of so many of them, and at both ends of the space.
-func (s searcher[K]) agree(ends []K, values []uint32, most int) {
+func (s searcher) agree(ends, values []uint32, most int) {
 	s.t.Helper()
 	root, lines, err := datapath.Tree(s.pool, ends, values)
 	must(s.t, err)
 	must(s.t, s.pool.Publish())
-	ask := []K{0, 1, ^K(0) - 1, ^K(0), ^K(0) / 2, ^K(0)/2 + 1}
+	ask := []uint32{0, 1, 1<<32 - 2, 1<<32 - 1, 1<<31 - 1, 1 << 31}
 	for i := range min(len(ends), most) {
 		if len(ends) > most {
 			i = rand.IntN(len(ends))
@@ -59,9 +55,9 @@ func (s searcher[K]) agree(ends []K, values []uint32, most int) {
 	for _, x := range ask {
 		i, _ := slices.BinarySearch(ends, x)
 		if len(ends) <= most {
-			i = slices.IndexFunc(ends, func(end K) bool { return x <= end })
+			i = slices.IndexFunc(ends, func(end uint32) bool { return x <= end })
 		}
-		got, err := s.search.Find(root, uint64(x))
+		got, err := s.search.Find(root, x)
 		must(s.t, err)
 		if got != values[i] {
 			s.t.Fatalf("of %d ranges %#x has %d, want %d: that of the range to %#x", len(ends), x, got, values[i], ends[i])
@@ -75,23 +71,18 @@ func (s searcher[K]) agree(ends []K, values []uint32, most int) {
 func TestTree(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, 64)
-	t.Run("32 bits", func(t *testing.T) { trees[uint32](t, pool, 300_000) })
-	t.Run("64 bits", func(t *testing.T) { trees[uint64](t, pool, 100_000) })
-}
-
-func trees[K uint32 | uint64](t *testing.T, pool datapath.Pool, most int) {
-	s := newSearcher[K](t, pool)
+	s := newSearcher(t, pool)
 	before := pool.Used()
 	r := rand.New(rand.NewPCG(3, 4))
-	for _, n := range []int{0, 1, 2, 4, 5, 6, 7, 8, 9, 15, 16, 17, 40, 41, 47, 48, 49, 127, 128, 129, 383, 384, 385, 1000, 2047, 2048, 2049, 4000, most} {
-		for name, end := range map[string]func(i int) K{
-			"random":      func(int) K { return K(r.Uint64()) },
-			"from 0 on":   func(i int) K { return K(i) },
-			"to the last": func(i int) K { return ^K(0) - K(i) },
+	for _, n := range []int{0, 1, 2, 4, 5, 6, 7, 8, 9, 15, 16, 17, 40, 41, 47, 48, 49, 127, 128, 129, 383, 384, 385, 1000, 2047, 2048, 2049, 4000, 300_000} {
+		for name, end := range map[string]func(i int) uint32{
+			"random":      func(int) uint32 { return r.Uint32() },
+			"from 0 on":   func(i int) uint32 { return uint32(i) },
+			"to the last": func(i int) uint32 { return ^uint32(i) },
 		} {
 			t.Run(fmt.Sprintf("%d %s", n, name), func(t *testing.T) {
 				s.t = t
-				ends := make([]K, n)
+				ends := make([]uint32, n)
 				for i := range ends {
 					ends[i] = end(i)
 				}
@@ -110,7 +101,7 @@ func trees[K uint32 | uint64](t *testing.T, pool datapath.Pool, most int) {
 func TestTreeIsNotThere(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, 4)
-	s := newSearcher[uint32](t, pool)
+	s := newSearcher(t, pool)
 	ends := make([]uint32, 20)
 	for i := range ends {
 		ends[i] = uint32(i)
@@ -118,7 +109,7 @@ func TestTreeIsNotThere(t *testing.T) {
 	all, values := rangesTo(ends, func(i int) uint32 { return uint32(i + 1) })
 	root, _, err := datapath.Tree(pool, all, values)
 	must(t, err)
-	find := func(x uint64) uint32 {
+	find := func(x uint32) uint32 {
 		value, err := s.search.Find(root, x)
 		must(t, err)
 		return value
@@ -142,34 +133,22 @@ func TestTreeIsNotThere(t *testing.T) {
 func FuzzTree(f *testing.F) {
 	pool, err := datapath.NewPool(64)
 	must(f, err)
-	narrow, wide := newSearcher[uint32](f, pool), newSearcher[uint64](f, pool)
-	f.Add([]byte{}, false)
-	f.Add([]byte{0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe}, false)
-	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1}, true)
+	search := newSearcher(f, pool)
+	f.Add([]byte{})
+	f.Add([]byte{0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe})
 	many := make([]byte, 8*100)
 	for i := range many {
 		many[i] = byte(i * i)
 	}
-	f.Add(many, false)
-	f.Add(many, true)
-	f.Fuzz(func(t *testing.T, b []byte, sixtyFour bool) {
-		if sixtyFour {
-			var ends []uint64
-			for ; len(b) >= 8; b = b[8:] {
-				ends = append(ends, binary.BigEndian.Uint64(b))
-			}
-			wide.t = t
-			all, values := rangesTo(ends, func(i int) uint32 { return uint32(i % 3) })
-			wide.agree(all, values, 100)
-			return
-		}
+	f.Add(many)
+	f.Fuzz(func(t *testing.T, b []byte) {
 		var ends []uint32
 		for ; len(b) >= 4; b = b[4:] {
 			ends = append(ends, binary.BigEndian.Uint32(b))
 		}
-		narrow.t = t
+		search.t = t
 		all, values := rangesTo(ends, func(i int) uint32 { return uint32(i % 3) })
-		narrow.agree(all, values, 100)
+		search.agree(all, values, 100)
 	})
 }
 
@@ -178,24 +157,18 @@ func FuzzTree(f *testing.F) {
 func TestTables(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, 8)
-	narrow, wide := newSearcher[uint32](t, pool), newSearcher[uint64](t, pool)
+	s := newSearcher(t, pool)
 	find := func(ipv4, ipv6 uint32, a netip.Addr) uint32 {
-		var value uint32
-		var err error
+		root := ipv6 | datapath.NextWord
 		if a.Is4() {
-			b := a.As4()
-			value, err = narrow.search.Find(ipv4, uint64(binary.BigEndian.Uint32(b[:])))
-			must(t, err)
-			return value
+			root = ipv4 | datapath.NextWord
 		}
-		b := a.As16()
-		value, err = wide.search.Find(ipv6, binary.BigEndian.Uint64(b[:8]))
-		must(t, err)
-		if value&datapath.LowerHalf != 0 {
-			value, err = wide.search.Find(value&^datapath.LowerHalf, binary.BigEndian.Uint64(b[8:]))
+		for b := a.AsSlice(); len(b) > 0 && root&datapath.NextWord != 0; b = b[4:] {
+			var err error
+			root, err = s.search.Find(root&^datapath.NextWord, binary.BigEndian.Uint32(b))
 			must(t, err)
 		}
-		return value
+		return root
 	}
 	r := rand.New(rand.NewPCG(5, 6))
 	for round := range 300 {
@@ -204,11 +177,11 @@ func TestTables(t *testing.T) {
 			// Few bits differ, so that they hold each other and have neighbours.
 			var six [16]byte
 			var four [4]byte
-			for _, at := range []int{0, 7, 8, 15} {
+			for _, at := range []int{0, 3, 4, 7, 8, 11, 12, 15} {
 				six[at] = []byte{0, 0x01, 0x80, 0xff}[r.IntN(4)]
-				four[at/4] = six[at]
+				four[at/4] ^= six[at]
 			}
-			if r.IntN(3) == 0 { // at the end of the space, and of halves of it
+			if r.IntN(3) == 0 { // at the end of the space, and of parts of it
 				for i := range six {
 					six[i] = 0xff
 				}
@@ -216,7 +189,7 @@ func TestTables(t *testing.T) {
 			}
 			p := netip.PrefixFrom(netip.AddrFrom4(four), []int{0, 1, 8, 24, 31, 32, r.IntN(33)}[r.IntN(7)])
 			if r.IntN(2) == 0 {
-				p = netip.PrefixFrom(netip.AddrFrom16(six), []int{0, 1, 63, 64, 65, 127, 128, r.IntN(129)}[r.IntN(8)])
+				p = netip.PrefixFrom(netip.AddrFrom16(six), []int{0, 1, 31, 32, 33, 63, 64, 65, 95, 96, 97, 127, 128, r.IntN(129)}[r.IntN(14)])
 			}
 			seen[p.Masked()] = uint32(r.IntN(5)) // neighbours may have the same, and 0 as any other
 		}

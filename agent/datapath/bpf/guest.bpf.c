@@ -64,8 +64,6 @@ const volatile struct {
 	struct line line;
 	struct tree_node tree_node;
 	struct tree_leaf tree_leaf;
-	struct wide_node wide_node;
-	struct wide_leaf wide_leaf;
 	struct table table;
 } twins;
 

@@ -75,30 +75,17 @@ struct tree_leaf {
 	__u32 values[8];
 };
 
-/* The same for numbers of 64 bits. */
-struct wide_node {
-	__u64 ends[7];
-	__u32 child;
-	__u32 pad;
-};
-
-struct wide_leaf {
-	__u64 ends[5];
-	__u32 values[6];
-};
 _Static_assert(sizeof(struct tree_node) == sizeof(struct line), "one line");
 _Static_assert(sizeof(struct tree_leaf) == sizeof(struct line), "one line");
-_Static_assert(sizeof(struct wide_node) == sizeof(struct line), "one line");
-_Static_assert(sizeof(struct wide_leaf) == sizeof(struct line), "one line");
 
-/* What addresses have, by trees over the number that an IPv4 address is, and the upper half of an IPv6
- * address. A value of the latter with LOWER_HALF refers to a tree over the lower half.
+/* What addresses have. A tree is over one of their words; a value with NEXT_WORD refers to a tree over the
+ * next one.
  */
 struct address_trees {
 	__u32 ipv4;
 	__u32 ipv6;
 };
-#define LOWER_HALF (1U << 31)
+#define NEXT_WORD (1U << 31)
 
 /* One direction of a set of groups. A port set is a tree over protocol << 16 | port; its values are
  * numbers of rules, with FOR_EVERYONE, and 0 where no rule allows anything.
@@ -432,13 +419,13 @@ struct {
 	PINNED;
 } names SEC(".maps");
 
-/* Some lines of the pool. */
+/* Some lines of the pool, as one value: within a chunk a line is found without a look at the map. */
 struct chunk_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, CHUNK_LINES);
+	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct line);
+	__type(value, struct line[CHUNK_LINES]);
 };
 
 /* By the number of a line, without its lowest bits. Chunks come and go; one that is there stays as it is. */

@@ -6,12 +6,20 @@
 #ifndef SALLYPORT_POOL_H
 #define SALLYPORT_POOL_H
 
+/* The chunk in which a line is. */
+static __always_inline struct line *chunk_of(__u32 number)
+{
+	__u32 at = number / CHUNK_LINES, zero = 0;
+	void *chunk = bpf_map_lookup_elem(&pool, &at);
+
+	return chunk ? bpf_map_lookup_elem(chunk, &zero) : NULL;
+}
+
 static __always_inline struct line *line_at(__u32 number)
 {
-	__u32 chunk = number / CHUNK_LINES, at = number % CHUNK_LINES;
-	void *lines = bpf_map_lookup_elem(&pool, &chunk);
+	struct line *chunk = chunk_of(number);
 
-	return lines ? bpf_map_lookup_elem(lines, &at) : NULL;
+	return chunk ? &chunk[number % CHUNK_LINES] : NULL;
 }
 
 /* Of lines that follow each other from a first one on: the word that has an index. 0: it is not there. */

@@ -18,80 +18,45 @@ static __always_inline __u32 is_below32(__u32 a, __u32 b)
 	return difference >> 63;
 }
 
-/* The same for 64 bits: the borrow of the difference. */
-static __always_inline __u32 is_below64(__u64 a, __u64 b)
-{
-	__u64 borrow = (~a & b) | ((~a | b) & (a - b));
-
-	barrier_var(borrow);
-	return borrow >> 63;
-}
-
-/* The value of x in a tree; 0 as well if a line is not there. */
+/* The value of x in a tree; 0 as well if a line is not there. Children are nearly always in the chunk of their
+ * parent: where the next line is does not wait for a look at the pool.
+ */
 __noinline __u32 tree_value(__u32 tree, __u32 x)
 {
-	__u32 levels = tree & ((1 << TREE_LEVELS_BITS) - 1), number = tree >> TREE_LEVELS_BITS, i;
+	__u32 levels = tree & ((1 << TREE_LEVELS_BITS) - 1), number = tree >> TREE_LEVELS_BITS;
+	__u32 even, odd, i;
 	struct tree_node *node;
 	struct tree_leaf *leaf;
-	struct line *line;
+	struct line *chunk;
 
 	if (!levels)
 		return 0;
-	for (int level = 1; level < MAX_TREE_LEVELS && level < levels; level++) {
-		line = line_at(number);
-		if (!line)
-			return 0;
-		node = (void *)line;
-		number = node->child;
-#pragma unroll
-		for (i = 0; i < 15; i++)
-			number += is_below32(node->ends[i], x);
-	}
-	line = line_at(number);
-	if (!line)
+	chunk = chunk_of(number);
+	if (!chunk)
 		return 0;
-	leaf = (void *)line;
+	for (int level = 1; level < MAX_TREE_LEVELS && level < levels; level++) {
+		node = (void *)&chunk[number % CHUNK_LINES];
+		even = node->child;
+		odd = 0;
+#pragma unroll
+		for (i = 0; i < 14; i += 2) {
+			even += is_below32(node->ends[i], x);
+			odd += is_below32(node->ends[i + 1], x);
+		}
+		even += is_below32(node->ends[14], x) + odd;
+		if (even / CHUNK_LINES != number / CHUNK_LINES) {
+			chunk = chunk_of(even);
+			if (!chunk)
+				return 0;
+		}
+		number = even;
+	}
+	leaf = (void *)&chunk[number % CHUNK_LINES];
 	number = 0;
 #pragma unroll
 	for (i = 0; i < 7; i++)
 		number += is_below32(leaf->ends[i], x);
 	return leaf->values[number & 7];
-}
-
-/* The same in a tree over numbers of 64 bits. */
-__noinline __u32 wide_tree_value(__u32 tree, __u64 x)
-{
-	__u32 levels = tree & ((1 << TREE_LEVELS_BITS) - 1), number = tree >> TREE_LEVELS_BITS, i;
-	struct wide_node *node;
-	struct wide_leaf *leaf;
-	struct line *line;
-
-	if (!levels)
-		return 0;
-	for (int level = 1; level < MAX_TREE_LEVELS && level < levels; level++) {
-		line = line_at(number);
-		if (!line)
-			return 0;
-		node = (void *)line;
-		number = node->child;
-#pragma unroll
-		for (i = 0; i < 7; i++)
-			number += is_below64(node->ends[i], x);
-	}
-	line = line_at(number);
-	if (!line)
-		return 0;
-	leaf = (void *)line;
-	number = 0;
-#pragma unroll
-	for (i = 0; i < 5; i++)
-		number += is_below64(leaf->ends[i], x);
-	return number < 6 ? leaf->values[number] : 0;
-}
-
-static __always_inline __u64 half_of(const __be32 *words)
-{
-	return (__u64)bpf_ntohl(words[0]) << 32 | bpf_ntohl(words[1]);
 }
 
 /* The value of an address. */
@@ -102,9 +67,9 @@ static __always_inline __u32 address_value(const struct address_trees *trees, __
 
 	if (family == FAMILY_IPV4)
 		return tree_value(trees->ipv4, bpf_ntohl(address->words[0]));
-	value = wide_tree_value(trees->ipv6, half_of(&address->words[0]));
-	if (value & LOWER_HALF)
-		value = wide_tree_value(value & ~LOWER_HALF, half_of(&address->words[2]));
+	value = tree_value(trees->ipv6, bpf_ntohl(address->words[0]));
+	for (int i = 1; i < 4 && value & NEXT_WORD; i++)
+		value = tree_value(value & ~NEXT_WORD, bpf_ntohl(address->words[i]));
 	return value;
 }
 
