@@ -506,6 +506,10 @@ var goMutants = map[string][]mutant{
 			`if leaf.Uses--; leaf.Uses > 0 {`, `if leaf.Uses--; leaf.Uses > 1<<30 {`,
 		},
 		{
+			"a port set hides behind one that is gone", "TestPortSetsComeAndGo",
+			`		if chosen := l.at(l.slots[at].hash); l.from(chosen, at) >= l.from(free, at) {`, `		if false {`,
+		},
+		{
 			"a port set is for everybody by chance", "TestOracle",
 			`if len(everyone) > 0 && everyone[v.Rule] {`, `if true {`,
 		},

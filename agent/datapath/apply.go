@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/ruleset"
-	"github.com/sallyport/sallyport/vpc"
 )
 
 // Apply puts tables and members in force for the attached ENIs, all of it at one moment: it writes
@@ -127,6 +126,9 @@ func (d *Datapath) complete(config *guestEniConfig, ingress, egress *table) erro
 	return nil
 }
 
+// egressFlags is how far those of what a direction lets everybody send are those of ingress shifted.
+const egressFlags = 4
+
 func (d *Datapath) buildENI(eni ruleset.ENITables) (config guestEniConfig, ingress, egress *table, err error) {
 	if eni.Ingress == nil || eni.Egress == nil {
 		return config, nil, nil, errors.New("a direction has no table")
@@ -153,25 +155,7 @@ func (d *Datapath) buildENI(eni ruleset.ENITables) (config guestEniConfig, ingre
 	if len(eni.Ingress.Lists)+len(eni.Egress.Lists) > 0 {
 		config.Flags |= guestEniFlagENI_LISTS
 	}
-	for _, o := range []struct {
-		flag     guestEniFlag
-		table    *ruleset.Table
-		protocol vpc.Protocol
-		ipv6     bool
-	}{
-		{guestEniFlagENI_OPEN_INGRESS_TCP4, eni.Ingress, vpc.TCP, false},
-		{guestEniFlagENI_OPEN_INGRESS_TCP6, eni.Ingress, vpc.TCP, true},
-		{guestEniFlagENI_OPEN_INGRESS_UDP4, eni.Ingress, vpc.UDP, false},
-		{guestEniFlagENI_OPEN_INGRESS_UDP6, eni.Ingress, vpc.UDP, true},
-		{guestEniFlagENI_OPEN_EGRESS_TCP4, eni.Egress, vpc.TCP, false},
-		{guestEniFlagENI_OPEN_EGRESS_TCP6, eni.Egress, vpc.TCP, true},
-		{guestEniFlagENI_OPEN_EGRESS_UDP4, eni.Egress, vpc.UDP, false},
-		{guestEniFlagENI_OPEN_EGRESS_UDP6, eni.Egress, vpc.UDP, true},
-	} {
-		if o.table.Open(o.protocol, o.ipv6) {
-			config.Flags |= o.flag
-		}
-	}
+	config.Flags |= ingress.open | egress.open<<egressFlags
 	config.ObserveUntil, err = d.observeUntil(eni.Observe)
 	return config, ingress, egress, err
 }

@@ -91,11 +91,16 @@ func (p Pool) FreeTree(root, lines uint32) {
 
 // AddressTrees writes the trees of CIDRs, in order, each with a value.
 func (p Pool) AddressTrees(cidrs []netip.Prefix, values []uint32) (ipv4, ipv6 uint32, free func(), err error) {
-	f := map[bool]*flat{true: newFlat(true, 0), false: newFlat(false, 0)}
+	var cut cutter
+	cut.begin()
 	for i, c := range cidrs {
-		f[c.Addr().Is4()].add(firstPoint(c), uint8(c.Bits()), func(uint32) uint32 { return values[i] })
+		family := &cut.ipv6
+		if c.Addr().Is4() {
+			family = &cut.ipv4
+		}
+		family.add(firstPoint(c), uint8(c.Bits()), func(uint32) uint32 { return values[i] })
 	}
-	trees, block, err := addressTrees(p.pool, f[true], f[false])
+	trees, block, err := cut.write(p.pool)
 	return trees.Ipv4, trees.Ipv6, func() { p.release(block.first, block.count) }, err
 }
 

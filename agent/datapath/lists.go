@@ -24,8 +24,12 @@ func (d *Datapath) buildLists(of map[vpc.PrefixListID][]netip.Prefix) error {
 	ids := slices.Sorted(maps.Keys(of))
 	ipv4, ipv6 := listRuns(ids, of)
 	next := &lists{}
+	var c cutter
+	c.begin()
+	d.flatten(&c.ipv4, ids, ipv4, next)
+	d.flatten(&c.ipv6, ids, ipv6, next)
 	var err error
-	if next.trees, next.block, err = addressTrees(d.pool, d.flatten(true, ids, ipv4, next), d.flatten(false, ids, ipv6, next)); err != nil {
+	if next.trees, next.block, err = c.write(d.pool); err != nil {
 		return err
 	}
 	d.lists[1-d.epoch()] = next
@@ -40,13 +44,13 @@ func sameList(a, b []netip.Prefix) bool {
 }
 
 // flatten makes ranges of entries: each has the number of the set of lists that hold it.
-func (d *Datapath) flatten(isIPv4 bool, ids []vpc.PrefixListID, entries []listEntry, into *lists) *flat {
+func (d *Datapath) flatten(f *flat, ids []vpc.PrefixListID, entries []listEntry, into *lists) {
 	type pair struct {
 		above uint32
 		list  int32
 	}
 	with := map[pair]uint32{} // number of a set and one list more
-	f := newFlat(isIPv4, len(entries))
+	f.ends, f.values = make([]point, 0, 2*len(entries)+1), make([]uint32, 0, 2*len(entries)+1)
 	sets := d.tables.sets
 	last, number := pair{list: -1}, uint32(0)
 	for _, e := range entries {
@@ -67,7 +71,6 @@ func (d *Datapath) flatten(isIPv4 bool, ids []vpc.PrefixListID, entries []listEn
 			return number
 		})
 	}
-	return f
 }
 
 // listEntry is a CIDR of the list at an index.

@@ -15,7 +15,7 @@ import (
 type portSets struct {
 	pool   *pool
 	seed   maphash.Seed
-	leaves map[uint64]tree // of one leaf, by its hash; it counts its uses itself
+	leaves leafTable // those of one leaf, which counts its uses itself
 	big    map[[sha256.Size]byte]*bigPortSet
 	bigAt  map[tree]*bigPortSet
 	ranges ranges        // room for one list
@@ -34,7 +34,7 @@ const forEveryone = uint32(1) << 31
 
 func newPortSets(p *pool) *portSets {
 	return &portSets{
-		pool: p, seed: maphash.MakeSeed(), leaves: map[uint64]tree{},
+		pool: p, seed: maphash.MakeSeed(), leaves: leafTable{slots: make([]leafSlot, leastSlots)},
 		big: map[[sha256.Size]byte]*bigPortSet{}, bigAt: map[tree]*bigPortSet{},
 	}
 }
@@ -67,39 +67,95 @@ func (s *portSets) store(list []ruleset.Interval, everyone map[uint32]bool) (tre
 		return s.storeBig(&r)
 	}
 	leaf := &s.leaf
-	leaf.Uses, leaf.Values = 0, [leafFanout]uint32{}
+	leaf.Values = [leafFanout]uint32{}
 	putEnds(leaf.Ends[:], r.ends)
 	copy(leaf.Values[:], r.values)
 	hash := s.hash(leaf)
-	found, known := s.leaves[hash]
-	if known {
-		there := s.at(found)
-		if there.Ends == leaf.Ends && there.Values == leaf.Values {
-			there.Uses++
-			return found, nil
+	at := s.leaves.at(hash)
+	for ; s.leaves.slots[at].set != 0; at = s.leaves.after(at) {
+		if v := s.leaves.slots[at]; v.hash == hash {
+			if there := s.at(v.set); there.Ends == leaf.Ends && there.Values == leaf.Values {
+				there.Uses++
+				return v.set, nil
+			}
 		}
 	}
 	line, err := s.pool.alloc(1)
 	if err != nil {
 		return 0, err
 	}
-	root := tree(line<<treeLevelsBits | 1)
+	set := tree(line<<treeLevelsBits | 1)
 	leaf.Uses = 1
-	*s.at(root) = *leaf
-	if !known { // else another one has the hash: this one is not shared
-		s.leaves[hash] = root
+	*s.at(set) = *leaf
+	s.leaves.put(at, leafSlot{hash, set})
+	return set, nil
+}
+
+// leafTable finds leaves by a hash of what they hold: each stands in the slot that it chooses, or behind, with no
+// free slot between.
+type leafTable struct {
+	slots []leafSlot // a power of 2
+	taken int
+}
+
+type leafSlot struct {
+	hash uint32
+	set  tree // 0: free
+}
+
+const leastSlots = 64
+
+func (l *leafTable) at(hash uint32) int { return int(hash) & (len(l.slots) - 1) }
+func (l *leafTable) after(slot int) int { return (slot + 1) & (len(l.slots) - 1) }
+func (l *leafTable) from(a, b int) int  { return (b - a) & (len(l.slots) - 1) }
+
+// put takes a free slot, which is the first one for the hash.
+func (l *leafTable) put(slot int, v leafSlot) {
+	l.slots[slot] = v
+	l.taken++
+	if 2*l.taken <= len(l.slots) {
+		return
 	}
-	return root, nil
+	old := l.slots
+	l.slots = make([]leafSlot, 2*len(old))
+	for _, v := range old {
+		if v.set != 0 {
+			at := l.at(v.hash)
+			for l.slots[at].set != 0 {
+				at = l.after(at)
+			}
+			l.slots[at] = v
+		}
+	}
+}
+
+// remove takes a set out; those behind it come nearer to the slots that they chose.
+func (l *leafTable) remove(hash uint32, set tree) {
+	free := l.at(hash)
+	for l.slots[free].set != set {
+		free = l.after(free)
+	}
+	for at := l.after(free); l.slots[at].set != 0; at = l.after(at) {
+		if chosen := l.at(l.slots[at].hash); l.from(chosen, at) >= l.from(free, at) {
+			l.slots[free], free = l.slots[at], at
+		}
+	}
+	l.slots[free] = leafSlot{}
+	l.taken--
+}
+
+// hash is that of what a leaf holds.
+func (s *portSets) hash(leaf *guestTreeLeaf) uint32 {
+	uses := leaf.Uses
+	leaf.Uses = 0
+	hash := maphash.Bytes(s.seed, unsafe.Slice((*byte)(unsafe.Pointer(leaf)), unsafe.Sizeof(*leaf)))
+	leaf.Uses = uses
+	return uint32(hash)
 }
 
 // at is the leaf that a port set is.
 func (s *portSets) at(t tree) *guestTreeLeaf {
 	return (*guestTreeLeaf)(unsafe.Pointer(s.pool.line(uint32(t >> treeLevelsBits))))
-}
-
-// hash is that of a leaf without uses.
-func (s *portSets) hash(leaf *guestTreeLeaf) uint64 {
-	return maphash.Bytes(s.seed, unsafe.Slice((*byte)(unsafe.Pointer(leaf)), unsafe.Sizeof(*leaf)))
 }
 
 func (s *portSets) storeBig(r *ranges) (tree, error) {
@@ -149,9 +205,7 @@ func (s *portSets) release(t tree) {
 		if leaf.Uses--; leaf.Uses > 0 {
 			return
 		}
-		if hash := s.hash(leaf); s.leaves[hash] == t {
-			delete(s.leaves, hash)
-		}
+		s.leaves.remove(s.hash(leaf), t)
 		s.pool.release(uint32(t>>treeLevelsBits), 1)
 	default:
 		b := s.bigAt[t]

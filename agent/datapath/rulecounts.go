@@ -70,10 +70,11 @@ type rulePlaces struct {
 	log       *slog.Logger
 	cpus      int
 	at        map[guestRuleKey]uint32
-	free      []uint32          // places that nobody has; the next is the last
-	placed    map[uint32]uint64 // by number of the ENI: the tables word all of whose rules have their place
-	idle      map[uint32]bool   // places of rules not in force that nothing named when it was last looked
-	full      bool              // so it was said
+	of        map[uint32][]uint32 // by number of the ENI: its rules that have a place, sorted
+	free      []uint32            // places that nobody has; the next is the last
+	placed    map[uint32]uint64   // by number of the ENI: the tables word all of whose rules have their place
+	idle      map[uint32]bool     // places of rules not in force that nothing named when it was last looked
+	full      bool                // so it was said
 	// At this epoch every rule that has a place was in force.
 	noneRetired bool
 	looked      uint64
@@ -86,7 +87,7 @@ func loadRulePlaces(m, counts *ebpf.Map, log *slog.Logger) (*rulePlaces, error) 
 	}
 	p := &rulePlaces{
 		m: m, counts: counts, log: log, cpus: cpus,
-		at: map[guestRuleKey]uint32{}, placed: map[uint32]uint64{}, idle: map[uint32]bool{},
+		at: map[guestRuleKey]uint32{}, of: map[uint32][]uint32{}, placed: map[uint32]uint64{}, idle: map[uint32]bool{},
 	}
 	taken := make([]bool, counts.MaxEntries())
 	var key guestRuleKey
@@ -97,9 +98,13 @@ func loadRulePlaces(m, counts *ebpf.Map, log *slog.Logger) (*rulePlaces, error) 
 			return nil, fmt.Errorf("read rule counters: rule %d of ENI number %d has place %d", key.Rule, key.Eni, place)
 		}
 		p.at[key], taken[place] = place, true
+		p.of[key.Eni] = append(p.of[key.Eni], key.Rule)
 	}
 	if err := it.Err(); err != nil {
 		return nil, fmt.Errorf("read rule counters: %w", err)
+	}
+	for _, rules := range p.of {
+		slices.Sort(rules)
 	}
 	for place := len(taken) - 1; place > 0; place-- {
 		if !taken[place] {
@@ -112,22 +117,18 @@ func loadRulePlaces(m, counts *ebpf.Map, log *slog.Logger) (*rulePlaces, error) 
 // place gives each rule of the two tables in an ENI's word a place, before a packet can be judged by it. Where
 // there is no room, and on any error, the rule is counted in place 0: no rule waits for its counter.
 func (p *rulePlaces) place(eni uint32, word uint64, tables map[uint32]*table) {
-	before := p.placed[eni]
-	if before == word || p.full && len(p.free) == 0 {
+	if p.placed[eni] == word || p.full && len(p.free) == 0 {
 		return
 	}
 	var keys []guestRuleKey
 	for _, direction := range []int{32, 0} {
-		had := tables[uint32(before>>direction)].ruleNumbers()
+		had := p.of[eni]
 		for _, rule := range tables[uint32(word>>direction)].ruleNumbers() {
 			for len(had) > 0 && had[0] < rule {
 				had = had[1:]
 			}
-			if len(had) > 0 && had[0] == rule {
-				continue // it has its place, as all rules of that table
-			}
-			if key := (guestRuleKey{Eni: eni, Rule: rule}); p.at[key] == 0 {
-				keys = append(keys, key)
+			if len(had) == 0 || had[0] != rule {
+				keys = append(keys, guestRuleKey{Eni: eni, Rule: rule})
 			}
 		}
 	}
@@ -162,14 +163,30 @@ func (p *rulePlaces) put(keys []guestRuleKey) (int, error) {
 		return 0, fmt.Errorf("place rule counters: %w", err)
 	}
 	p.free = p.free[:len(p.free)-n]
+	more := map[uint32]bool{}
 	for i, key := range keys {
 		p.at[key] = places[i]
+		p.of[key.Eni] = append(p.of[key.Eni], key.Rule)
+		more[key.Eni] = true
+	}
+	for eni := range more {
+		slices.Sort(p.of[eni])
 	}
 	return n, nil
 }
 
 // drop frees the places of rules that no packet can name any more.
 func (p *rulePlaces) drop(gone func(guestRuleKey, uint32) bool) error {
+	fewer := map[uint32]bool{}
+	defer func() {
+		for eni := range fewer {
+			delete(p.placed, eni)
+			p.of[eni] = slices.DeleteFunc(p.of[eni], func(rule uint32) bool { return p.at[guestRuleKey{Eni: eni, Rule: rule}] == 0 })
+			if len(p.of[eni]) == 0 {
+				delete(p.of, eni)
+			}
+		}
+	}()
 	for key, place := range p.at {
 		if !gone(key, place) {
 			continue
@@ -178,7 +195,7 @@ func (p *rulePlaces) drop(gone func(guestRuleKey, uint32) bool) error {
 			return fmt.Errorf("free a rule counter: %w", err)
 		}
 		delete(p.at, key)
-		delete(p.placed, key.Eni)
+		fewer[key.Eni] = true
 		p.free = append(p.free, place)
 		p.full = false
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/ruleset"
+	"github.com/sallyport/sallyport/vpc"
 )
 
 // table is a ruleset.Table in the pool, under a number of its own. What it allows CIDRs never changes.
@@ -21,7 +22,8 @@ type table struct {
 	number uint32
 	name   guestNameKey
 	source *ruleset.Table
-	rules  []uint32 // that it can name: ruleNumbers
+	rules  []uint32     // that it can name: ruleNumbers
+	open   guestEniFlag // openFlags
 	cidrs  guestAddressTrees
 	block  span   // of cidrs
 	ports  []tree // that cidrs refer to
@@ -47,6 +49,8 @@ type tables struct {
 	byNumber map[uint32]*table
 	bySource map[*ruleset.Table]*table
 	writes   *int
+	text     []byte // room for what a name is a hash of
+	cutter   cutter
 }
 
 func newTables(n *names, p *pool, writes *int) *tables {
@@ -62,7 +66,7 @@ func (ts *tables) find(source *ruleset.Table) (*table, error) {
 	if t := ts.bySource[source]; t != nil {
 		return t, nil
 	}
-	name := tableName(source)
+	name := ts.nameOf(source)
 	number := ts.names.find(guestKindKIND_TABLE, name)
 	if t := ts.byNumber[number]; t != nil {
 		return ts.known(source, t), nil
@@ -86,11 +90,7 @@ func (ts *tables) find(source *ruleset.Table) (*table, error) {
 
 // build writes what a table allows CIDRs.
 func (ts *tables) build(t *table, source *ruleset.Table) error {
-	count := 0 // of IPv4, which come first
-	for count < len(source.CIDRs) && source.CIDRs[count].CIDR.Addr().Is4() {
-		count++
-	}
-	ipv4, ipv6 := newFlat(true, count), newFlat(false, len(source.CIDRs)-count)
+	ts.cutter.begin()
 	t.ports = make([]tree, 0, len(source.CIDRs))
 	for _, c := range source.CIDRs {
 		ports, err := ts.ports.store(c.Ports, source.Everyone)
@@ -98,18 +98,40 @@ func (ts *tables) build(t *table, source *ruleset.Table) error {
 			return fmt.Errorf("store %s: %w", c.CIDR, err)
 		}
 		t.ports = append(t.ports, ports)
+		if c.CIDR.Bits() == 0 {
+			t.open = openFlags(source)
+		}
 		// The longest CIDR stands for all that hold it.
-		family := ipv6
+		family := &ts.cutter.ipv6
 		if c.CIDR.Addr().Is4() {
-			family = ipv4
+			family = &ts.cutter.ipv4
 		}
 		family.add(firstPoint(c.CIDR), uint8(c.CIDR.Bits()), func(uint32) uint32 { return uint32(ports) })
 	}
 	var err error
-	if t.cidrs, t.block, err = addressTrees(ts.pool, ipv4, ipv6); err != nil {
+	if t.cidrs, t.block, err = ts.cutter.write(ts.pool); err != nil {
 		return fmt.Errorf("store %d CIDRs: %w", len(source.CIDRs), err)
 	}
 	return nil
+}
+
+// openFlags says what a table lets everybody send, as ENIs whose ingress it is have it.
+func openFlags(source *ruleset.Table) (flags guestEniFlag) {
+	for _, o := range []struct {
+		flag     guestEniFlag
+		protocol vpc.Protocol
+		ipv6     bool
+	}{
+		{guestEniFlagENI_OPEN_INGRESS_TCP4, vpc.TCP, false},
+		{guestEniFlagENI_OPEN_INGRESS_TCP6, vpc.TCP, true},
+		{guestEniFlagENI_OPEN_INGRESS_UDP4, vpc.UDP, false},
+		{guestEniFlagENI_OPEN_INGRESS_UDP6, vpc.UDP, true},
+	} {
+		if source.Open(o.protocol, o.ipv6) {
+			flags |= o.flag
+		}
+	}
+	return flags
 }
 
 // known remembers which pointer means the table, the newest of those that do.
@@ -248,10 +270,10 @@ func (ts *tables) free(t *table) {
 	t.roots, t.ports, t.block = nil, nil, span{}
 }
 
-// tableName is a hash of all that a table allows: equal tables are stored once, and the next agent
-// finds them again.
-func tableName(t *ruleset.Table) string {
-	var text []byte
+// nameOf is a hash of all that a table allows: equal tables are stored once, and the next agent finds them
+// again.
+func (ts *tables) nameOf(t *ruleset.Table) string {
+	text := ts.text[:0]
 	number := func(n uint32) { text = binary.BigEndian.AppendUint32(text, n) }
 	list := func(intervals []ruleset.Interval) {
 		number(uint32(len(intervals)))
@@ -261,7 +283,6 @@ func tableName(t *ruleset.Table) string {
 			number(i.Rule)
 		}
 	}
-	text = make([]byte, 0, 64*len(t.CIDRs))
 	number(uint32(len(t.CIDRs)))
 	for _, c := range t.CIDRs {
 		a := c.CIDR.Addr()
@@ -283,6 +304,7 @@ func tableName(t *ruleset.Table) string {
 		text = fmt.Appendf(text, "%s\n", group)
 		list(t.Peers[group])
 	}
+	ts.text = text
 	sum := sha256.Sum256(text)
 	return string(sum[:])
 }

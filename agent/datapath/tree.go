@@ -157,15 +157,13 @@ type flatCIDR struct {
 	value uint32
 }
 
-// newFlat is for so many CIDRs of a family.
-func newFlat(ipv4 bool, cidrs int) *flat {
-	f := &flat{bits: 128}
+// begin begins anew, for CIDRs of a family.
+func (f *flat) begin(ipv4 bool) {
+	*f = flat{ends: f.ends[:0], values: f.values[:0], open: f.open[:0], bits: 128}
 	if ipv4 {
 		f.bits = 32
 	}
 	f.last = lastPoint(point{}, f.bits)
-	f.ends, f.values = make([]point, 0, 2*cidrs+1), make([]uint32, 0, 2*cidrs+1)
-	return f
 }
 
 // add adds a CIDR, after all that begin before it or hold it: its addresses have what value says, which
@@ -211,14 +209,29 @@ func (f *flat) finish() {
 	}
 }
 
-// addressTrees writes the trees of both families into one block of lines.
-func addressTrees(p *pool, ipv4, ipv6 *flat) (trees guestAddressTrees, block span, err error) {
-	ipv4.finish()
-	ipv6.finish()
-	var c cutter
-	c.cut(ipv4, 3, 0, point{}) // an IPv4 address is the last word of its point
+// cutter makes trees of what addresses have: one for each word of theirs. It may be used again.
+type cutter struct {
+	ipv4, ipv6 flat
+	// The trees in the order in which they are written. A value with nextWord is the index of one that comes
+	// before.
+	trees []span
+	all   ranges
+	begun [4]ranges // by word: those on the way to where it is
+}
+
+func (c *cutter) begin() {
+	c.ipv4.begin(true)
+	c.ipv6.begin(false)
+}
+
+// write makes the trees of both families, in one block of lines.
+func (c *cutter) write(p *pool) (trees guestAddressTrees, block span, err error) {
+	c.trees, c.all.ends, c.all.values = c.trees[:0], c.all.ends[:0], c.all.values[:0]
+	c.ipv4.finish()
+	c.ipv6.finish()
+	c.cut(&c.ipv4, 3, 0, point{}) // an IPv4 address is the last word of its point
 	four := len(c.trees) - 1
-	c.cut(ipv6, 0, 0, point{})
+	c.cut(&c.ipv6, 0, 0, point{})
 	six := len(c.trees) - 1
 	for i := range c.trees {
 		r := c.tree(i)
@@ -248,14 +261,6 @@ func addressTrees(p *pool, ipv4, ipv6 *flat) (trees guestAddressTrees, block spa
 		next += r.lines()
 	}
 	return guestAddressTrees{Ipv4: roots[four], Ipv6: roots[six]}, block, nil
-}
-
-// cutter cuts what addresses have into trees over their words. A value with nextWord is the index of the
-// tree of the next word, which comes before.
-type cutter struct {
-	trees []span // of all
-	all   ranges
-	begun [4]ranges // by word: the trees on the way to where it is
 }
 
 // cut makes the tree of a word, of all addresses that begin with the words before as a point does. The range

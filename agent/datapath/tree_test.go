@@ -283,6 +283,47 @@ func TestPortSetIsShared(t *testing.T) {
 	}
 }
 
+// TestPortSetsComeAndGo: whatever comes and goes, equal port sets are one, different ones are not, and those
+// that nobody uses have no line.
+func TestPortSetsComeAndGo(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t, 2)
+	sets := pool.PortSets()
+	r := rand.New(rand.NewPCG(9, 10))
+	type used struct {
+		root uint32
+		uses int
+	}
+	have := map[int]used{}
+	roots := map[uint32]int{}
+	for step := range 40_000 {
+		rule := 1 + r.IntN(50+step/20)
+		v := have[rule]
+		if step%2_000 < 1_200 || v.uses == 0 {
+			root, err := sets.Store([]ruleset.Interval{{From: 1, To: 2, Rule: uint32(rule)}}, nil)
+			must(t, err)
+			if v.uses > 0 && root != v.root {
+				t.Fatalf("step %d: rule %d has the port set %d, and then %d", step, rule, v.root, root)
+			}
+			if other, ok := roots[root]; ok && other != rule {
+				t.Fatalf("step %d: the rules %d and %d have one port set", step, rule, other)
+			}
+			have[rule], roots[root] = used{root, v.uses + 1}, rule
+		} else {
+			sets.Release(v.root)
+			v.uses--
+			have[rule] = v
+			if v.uses == 0 {
+				delete(have, rule)
+				delete(roots, v.root)
+			}
+		}
+		if got := pool.Used(); int(got) != len(have) {
+			t.Fatalf("step %d: %d port sets have %d lines", step, len(have), got)
+		}
+	}
+}
+
 // TestTableGrows leads a table through member sets that come and go, more and more of them, and compares
 // the programs with the evaluator, before and after a change is settled.
 func TestTableGrows(t *testing.T) {
