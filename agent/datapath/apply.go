@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,8 +28,8 @@ func (d *Datapath) Apply(t ruleset.Tables, m ruleset.Members) error {
 	}
 	// Not now: the caller waits for what is in force, not for what is free. Not at the next Apply: that
 	// one would wait for this one's grace period.
-	epoch := d.state.Epoch
-	d.settling.Go(func() { d.settleAfter(epoch) })
+	epoch, passed := d.state.Epoch, d.passed
+	d.settling.Go(func() { d.settleAfter(epoch, passed()) })
 	return nil
 }
 
@@ -48,7 +49,7 @@ func (d *Datapath) apply(t ruleset.Tables, m ruleset.Members) error {
 	} else {
 		state.Revision[1-now] = uint64(t.Revision)
 		atomic.AddUint64(&state.Epoch, 1)
-		d.pending = true
+		d.pending, d.passed = true, sync.OnceValue(gracePeriod)
 	}
 	if m == nil {
 		m = ruleset.Members{}
@@ -233,20 +234,23 @@ func assign[K comparable, V ~uint32](e *epochMap[K], next int, want map[K]V) err
 }
 
 // settle ends the last change: after a grace period nothing looks at the former epoch, and what only
-// that one needed is freed.
+// that one needed is freed. It waits for the rest of the grace period that has begun already.
 func (d *Datapath) settle() error {
 	if !d.pending {
 		return nil
 	}
-	if err := gracePeriod(); err != nil {
-		return err
+	if d.passed() != nil { // waiting failed beside this: another may be waited for
+		d.passed = sync.OnceValue(gracePeriod)
+		if err := d.passed(); err != nil {
+			return err
+		}
 	}
 	return d.reclaim()
 }
 
-// settleAfter settles the change that led to an epoch, unless another has come meanwhile.
-func (d *Datapath) settleAfter(epoch uint64) {
-	err := gracePeriod() // without the lock: the next change may come
+// settleAfter settles the change that led to an epoch, unless another has come meanwhile: err is why
+// its grace period could not be waited for.
+func (d *Datapath) settleAfter(epoch uint64, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.state == nil || d.state.Epoch != epoch || !d.pending {

@@ -114,6 +114,7 @@ type Datapath struct {
 	applied        *ruleset.Tables // nil before the first Apply
 	appliedMembers ruleset.Members // nil before the first Apply
 	pending        bool            // the last change is not settled
+	passed         func() error    // waits until no packet is judged by what was before it; at most once
 	settling       sync.WaitGroup  // of changes, beside their callers
 	writes         int             // to maps, so far
 }
@@ -344,7 +345,7 @@ func (d *Datapath) read() error {
 	if d.rules, err = loadRulePlaces(o.RuleSlots, o.RuleCounts, d.log); err != nil {
 		return err
 	}
-	d.pending = true // the agent before may have died in the middle
+	d.pending, d.passed = true, sync.OnceValue(gracePeriod) // the agent before may have died in the middle
 	return nil
 }
 

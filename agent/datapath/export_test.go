@@ -212,9 +212,6 @@ func (d *Datapath) Settle() error {
 	return d.settle()
 }
 
-// GracePeriod and GracePeriodByMaps wait for RCU in the two ways.
-var GracePeriod, GracePeriodByMaps = gracePeriod, gracePeriodByMaps
-
 // Programs are the loaded programs, for tests that look at them.
 func (d *Datapath) Programs() map[string]*ebpf.Program {
 	return map[string]*ebpf.Program{
