@@ -99,6 +99,61 @@ type State struct {
 	index        btree.Map[string, struct{}] // "index\x00value\x00id"
 	counts       map[Kind]int                // copied whole by Apply: it has one entry per kind
 	found        *lookups                    // nil but in the copies that remembering makes
+	steps        []step                      // the last that led here, oldest first
+	since        int64                       // revision from which on steps knows all
+}
+
+// step is what one Apply touched.
+type step struct {
+	from int64 // revision of the State that it changed
+	keys []Key
+}
+
+// How much a State remembers: many more changes are rare between two looks at it, and of larger ones
+// it is cheaper to look at all.
+const (
+	mostSteps    = 64
+	mostStepKeys = 256
+)
+
+// ChangedSince returns the keys of all objects that may differ between this State and the one that was
+// there at an earlier revision. ok is false if too much has come since.
+func (s *State) ChangedSince(revision int64) (keys []Key, ok bool) {
+	if revision < s.since {
+		return nil, false
+	}
+	for _, c := range s.steps {
+		if c.from >= revision {
+			keys = append(keys, c.keys...)
+		}
+	}
+	return keys, true
+}
+
+// remember notes in n, which Apply made of s, how it came from there.
+func (s *State) remember(n *State, c Change) {
+	size := len(c.Puts) + len(c.Deletes)
+	switch {
+	case s.revision == 0:
+		n.since = n.revision // there is no earlier one
+		return
+	case size == 0:
+		n.steps, n.since = s.steps, s.since
+		return
+	case size > mostStepKeys:
+		n.since = s.revision + 1
+		return
+	}
+	at := step{s.revision, slices.Clone(c.Deletes)}
+	for _, o := range c.Puts {
+		at.keys = append(at.keys, o.Key())
+	}
+	n.steps, n.since = s.steps, s.since
+	if len(n.steps) == mostSteps {
+		n.since = n.steps[0].from + 1
+		n.steps = n.steps[1:]
+	}
+	n.steps = append(slices.Clip(n.steps), at) // a copy: others may follow s, too
 }
 
 // lookups are objects that many others refer to, and that were looked up before.
@@ -215,6 +270,7 @@ func (s *State) Apply(c Change, revision int64) *State {
 		n.objects, n.index = *header.IsoCopy(), *indexHeader.IsoCopy()
 	}
 	maps.Copy(n.counts, s.counts)
+	s.remember(n, c)
 	for _, k := range c.Deletes {
 		if old, ok := n.objects.Delete(k.path()); ok {
 			n.reindex(k.ID, old.indexed(), nil)

@@ -190,3 +190,65 @@ func TestPatternIsFast(t *testing.T) {
 		t.Error("a match without a b")
 	}
 }
+
+// However a State came to be, it knows what may differ from an earlier one, or says that it does not.
+func TestChangedSince(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	s := new(State).Apply(Change{Puts: []Object{&Installation{}}}, 1)
+	type write struct {
+		to   int64 // revision
+		keys []Key
+	}
+	var writes []write
+	knew, forgot, number := 0, 0, 0
+	for range 500 {
+		next, made := s, write{to: s.revision + 1 + r.Int64N(3)}
+		for range 1 + r.IntN(3) { // a transaction of so many updates
+			number++
+			put, gone := &VPC{ID: VPCID(fmt.Sprintf("vpc-%d", number))}, Key{KindVPC, fmt.Sprintf("vpc-%d", number-1)}
+			c := Change{Puts: []Object{put}, Deletes: []Key{gone}}
+			if r.IntN(100) == 0 { // a large one
+				for range mostStepKeys {
+					c.Deletes = append(c.Deletes, Key{KindUser, "nobody"})
+				}
+			}
+			before := next
+			next = before.Apply(c, before.revision)
+			_ = before.Apply(Change{Puts: []Object{randomObject(r)}}, before.revision) // one that is not written
+			made.keys = append(made.keys, put.Key(), gone)
+		}
+		s = next.Apply(Change{}, made.to)
+		writes = append(writes, made)
+		for i := len(writes) - 1; i > 0; i-- { // back to what it has forgotten
+			since := writes[i-1].to
+			keys, ok := s.ChangedSince(since)
+			if !ok {
+				forgot++
+				break
+			}
+			knew++
+			for _, w := range writes[i:] {
+				for _, k := range w.keys {
+					if !slices.Contains(keys, k) {
+						t.Fatalf("revision %d does not know that revision %d, after %d, changed %v", s.revision, w.to, since, k)
+					}
+				}
+			}
+		}
+	}
+	if knew < 5000 || forgot < 300 {
+		t.Errorf("it knew %d times and did not %d times: the test is too narrow", knew, forgot)
+	}
+	if keys, ok := s.ChangedSince(s.revision); !ok || len(keys) > 0 {
+		t.Errorf("since itself: %v, %v", keys, ok)
+	}
+	// Read anew, at once or in pages, it knows nothing of what was before.
+	for _, read := range []*State{
+		new(State).Apply(Change{Puts: slices.Collect(s.Objects())}, s.revision),
+		new(State).Apply(Change{}, s.revision).Apply(Change{Puts: slices.Collect(s.Objects())}, s.revision),
+	} {
+		if _, ok := read.ChangedSince(s.revision - 1); ok {
+			t.Error("a State that was read at once knows what was before")
+		}
+	}
+}
