@@ -112,15 +112,29 @@ var goMutants = map[string][]mutant{
 	},
 	rules + "/resolve.go": {
 		{
-			"only the first group of a member is known", "TestResolveEqualsScan",
-			`m.Groups = append(m.Groups, id)`, `m.Groups = append(m.Groups[:0], id)`,
-		},
-		{
 			"peers are not joined", "TestResolveEqualsScan",
 			`	for peer := range s.ActivePeers(id) {
 		add(peer)
 	}
 `, ``,
+		},
+	},
+	rules + "/scope.go": {
+		{
+			"only the first group of a member is known", "TestResolveEqualsScan",
+			`groups = append(groups, id)`, `groups = append(groups[:0], id)`,
+		},
+		{
+			"a rule that names another group brings no members", "TestScopeEqualsResolve",
+			` || !sameNames(a, b)`, ``,
+		},
+		{
+			"an interface that changes its groups brings no other", "TestScopeEqualsResolve",
+			` || !slices.Equal(a.Groups, b.Groups)`, ``,
+		},
+		{
+			"a list that changes its version stays as it was", "TestScopeEqualsResolve",
+			`if id := vpc.PrefixListID(k.ID); c.lists[id] {`, `if id := vpc.PrefixListID(k.ID); false {`,
 		},
 	},
 	rules + "/table.go": {

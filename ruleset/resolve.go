@@ -14,55 +14,61 @@ import (
 // the State does: it asks only for the host's interfaces, their groups, and what those name.
 // Names and addresses in the View are sorted; descriptions and tags of rules are left out.
 func Resolve(s *vpc.State, host vpc.HostID) *View {
-	return ResolveInterfaces(s, s.InterfacesOfHost(host))
+	v, _ := ResolveScope(s, host)
+	return v
 }
 
 // ResolveInterfaces is Resolve for any interfaces, on one host or not.
 func ResolveInterfaces(s *vpc.State, interfaces iter.Seq[*vpc.NetworkInterface]) *View {
-	v := &View{
+	v, _ := resolve(s, interfaces)
+	return v
+}
+
+// ResolveScope is Resolve, and returns too what that View depends on.
+func ResolveScope(s *vpc.State, host vpc.HostID) (*View, *Scope) {
+	v, c := resolve(s, s.InterfacesOfHost(host))
+	c.host = host
+	return v, c
+}
+
+func resolve(s *vpc.State, interfaces iter.Seq[*vpc.NetworkInterface]) (*View, *Scope) {
+	v := emptyView(s)
+	c := &Scope{
+		carried: map[vpc.GroupID]bool{}, groups: map[vpc.GroupID]bool{}, lists: map[vpc.PrefixListID]bool{},
+		domains: map[vpc.VPCID][]vpc.VPCID{},
+	}
+	for e := range interfaces {
+		v.ENIs[e.ID] = resolveENI(s, e)
+		addDomain(c.domains, s, e.VPC)
+		for _, id := range e.Groups {
+			c.carried[id] = true
+		}
+	}
+	for id := range c.carried {
+		c.addGroup(v, s, id)
+		addNamed(c.groups, c.lists, v.Groups[id].Rules)
+	}
+	for id := range c.lists {
+		c.addList(v, s, id)
+	}
+	for id := range c.groups {
+		for e := range s.InterfacesOfGroup(id) {
+			if _, ok := v.Members[e.ID]; !ok {
+				c.addMember(v, e)
+			}
+		}
+	}
+	return v, c
+}
+
+func emptyView(s *vpc.State) *View {
+	return &View{
 		Revision: s.Revision(),
 		ENIs:     map[vpc.InterfaceID]ENI{},
 		Groups:   map[vpc.GroupID]Group{},
 		Members:  map[vpc.InterfaceID]Member{},
 		Lists:    map[vpc.PrefixListID][]netip.Prefix{},
 	}
-	domains := map[vpc.VPCID][]vpc.VPCID{} // by VPC: those of this host that its addresses mean something in
-	for e := range interfaces {
-		v.ENIs[e.ID] = resolveENI(s, e)
-		addDomain(domains, s, e.VPC)
-		for _, id := range e.Groups {
-			if _, ok := v.Groups[id]; ok {
-				continue
-			}
-			if g := s.SecurityGroup(id); g != nil {
-				v.Groups[id] = resolveGroup(g)
-			}
-		}
-	}
-	groups, lists := named(v.Groups)
-	for id := range lists {
-		if s.PrefixList(id) != nil {
-			v.Lists[id] = entries(s.PrefixListEntries(id))
-		}
-	}
-	for id := range groups {
-		for e := range s.InterfacesOfGroup(id) {
-			means := domains[e.VPC]
-			if means == nil {
-				continue // neither here nor in a peer: a rule that names it is stale, or it is elsewhere in its group
-			}
-			m, ok := v.Members[e.ID]
-			if !ok {
-				m = Member{ID: e.ID, Domains: means, Addresses: addresses(e), Prefixes: delegated(e)}
-			}
-			m.Groups = append(m.Groups, id)
-			v.Members[e.ID] = m
-		}
-	}
-	for _, m := range v.Members {
-		slices.Sort(m.Groups) // in place: each slice was made above
-	}
-	return v
 }
 
 // addDomain notes that this host has interfaces in a VPC: there mean something the addresses of that
@@ -115,20 +121,16 @@ func resolveGroup(g *vpc.SecurityGroup) Group {
 	return Group{ID: g.ID, Rules: rules}
 }
 
-// named returns the groups and prefix lists that are a peer of some rule.
-func named(of map[vpc.GroupID]Group) (groups map[vpc.GroupID]bool, lists map[vpc.PrefixListID]bool) {
-	groups, lists = map[vpc.GroupID]bool{}, map[vpc.PrefixListID]bool{}
-	for _, g := range of {
-		for _, r := range g.Rules {
-			if r.Peer.Group != "" {
-				groups[r.Peer.Group] = true
-			}
-			if r.Peer.PrefixList != "" {
-				lists[r.Peer.PrefixList] = true
-			}
+// addNamed adds the groups and prefix lists that are a peer of some rule.
+func addNamed(groups map[vpc.GroupID]bool, lists map[vpc.PrefixListID]bool, rules []vpc.Rule) {
+	for _, r := range rules {
+		if r.Peer.Group != "" {
+			groups[r.Peer.Group] = true
+		}
+		if r.Peer.PrefixList != "" {
+			lists[r.Peer.PrefixList] = true
 		}
 	}
-	return groups, lists
 }
 
 // entries returns the CIDRs of a prefix list, sorted by address, then length.
