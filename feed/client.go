@@ -322,7 +322,7 @@ func (c *Client) apply(ctx context.Context, d *feedpb.Delta, apply func(context.
 	if err != nil {
 		return refuse(fmt.Errorf("read the delta: %w", err))
 	}
-	have, err := c.have.after(d)
+	then, err := after(d)
 	if err != nil {
 		return refuse(fmt.Errorf("read the delta: %w", err))
 	}
@@ -330,7 +330,8 @@ func (c *Client) apply(ctx context.Context, d *feedpb.Delta, apply func(context.
 	if err := apply(ctx, u); err != nil {
 		return refuse(err)
 	}
-	c.revision, c.have = u.Revision, have
+	c.revision = u.Revision
+	then(c.have)
 	return &feedpb.Ack{Nonce: d.GetNonce(), Revision: u.Revision}
 }
 

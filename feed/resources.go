@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"maps"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -86,39 +86,88 @@ func versionsFromPB(ps []*feedpb.ResourceName) (versions, error) {
 	return vs, nil
 }
 
-// resources returns what a host is to have in a State: its View and its lab guests.
-func resources(s *vpc.State, host vpc.HostID) map[key]*feedpb.Resource {
-	v := ruleset.Resolve(s, host)
+// known is a State of which it is known what a host is to have, and what that depends on.
+type known struct {
+	state *vpc.State
+	scope *ruleset.Scope
+}
+
+// everything returns what a host is to have in a State: its View and its lab guests.
+func everything(s *vpc.State, host vpc.HostID) (map[key]*feedpb.Resource, *known) {
+	v, scope := ruleset.ResolveScope(s, host)
+	rs := resources(v)
+	for i := range s.InstancesOfHost(host) {
+		addGuest(rs, s, host, i)
+	}
+	return rs, &known{s, scope}
+}
+
+// since returns the names of all that the host is not to have in a State as it was when k was the
+// newest, and what of it the host is to have now. ok is false if that takes a look at everything.
+func (k *known) since(s *vpc.State, host vpc.HostID) (touched map[key]bool, want map[key]*feedpb.Resource, ok bool) {
+	changed, ok := s.ChangedSince(k.state.Revision())
+	if !ok {
+		return nil, nil, false
+	}
+	parts, ok := k.scope.Touched(k.state, s, changed)
+	if !ok {
+		return nil, nil, false
+	}
+	touched, want = map[key]bool{}, resources(k.scope.Resolve(s, parts))
+	addKeys(touched, feedpb.ResourceType_RESOURCE_TYPE_ENI, parts.ENIs)
+	addKeys(touched, feedpb.ResourceType_RESOURCE_TYPE_GROUP, parts.Groups)
+	addKeys(touched, feedpb.ResourceType_RESOURCE_TYPE_MEMBER, parts.Members)
+	addKeys(touched, feedpb.ResourceType_RESOURCE_TYPE_PREFIX_LIST, parts.Lists)
+	instances := map[vpc.InstanceID]bool{}
+	for _, c := range changed {
+		for _, o := range []vpc.Object{k.state.Get(c), s.Get(c)} {
+			switch o := o.(type) {
+			case *vpc.Instance:
+				instances[o.ID] = true
+			case *vpc.NetworkInterface:
+				if o.Attachment != nil {
+					instances[o.Attachment.Instance] = true
+				}
+			}
+		}
+	}
+	addKeys(touched, feedpb.ResourceType_RESOURCE_TYPE_GUEST, instances)
+	for id := range instances {
+		addGuest(want, s, host, s.Instance(id))
+	}
+	return touched, want, true
+}
+
+func addKeys[ID ~string](to map[key]bool, kind feedpb.ResourceType, ids map[ID]bool) {
+	for id := range ids {
+		to[key{kind, string(id)}] = true
+	}
+}
+
+// resources returns the resources of a View, or of a part of one.
+func resources(v *ruleset.View) map[key]*feedpb.Resource {
 	rs := make(map[key]*feedpb.Resource, len(v.ENIs)+len(v.Groups)+len(v.Members)+len(v.Lists))
 	for id, e := range v.ENIs {
-		rs[key{feedpb.ResourceType_RESOURCE_TYPE_ENI, string(id)}] = &feedpb.Resource{
-			Name: string(id), Body: &feedpb.Resource_Eni{Eni: eniToPB(e)},
-		}
+		put(rs, feedpb.ResourceType_RESOURCE_TYPE_ENI, &feedpb.Resource{Name: string(id), Body: &feedpb.Resource_Eni{Eni: eniToPB(e)}})
 	}
 	for id, g := range v.Groups {
-		rs[key{feedpb.ResourceType_RESOURCE_TYPE_GROUP, string(id)}] = &feedpb.Resource{
-			Name: string(id), Body: &feedpb.Resource_Group{Group: groupToPB(g)},
-		}
+		put(rs, feedpb.ResourceType_RESOURCE_TYPE_GROUP, &feedpb.Resource{Name: string(id), Body: &feedpb.Resource_Group{Group: groupToPB(g)}})
 	}
 	for id, m := range v.Members {
-		rs[key{feedpb.ResourceType_RESOURCE_TYPE_MEMBER, string(id)}] = &feedpb.Resource{
-			Name: string(id), Body: &feedpb.Resource_Member{Member: memberToPB(m)},
-		}
+		put(rs, feedpb.ResourceType_RESOURCE_TYPE_MEMBER, &feedpb.Resource{Name: string(id), Body: &feedpb.Resource_Member{Member: memberToPB(m)}})
 	}
 	for id, entries := range v.Lists {
-		rs[key{feedpb.ResourceType_RESOURCE_TYPE_PREFIX_LIST, string(id)}] = &feedpb.Resource{
+		put(rs, feedpb.ResourceType_RESOURCE_TYPE_PREFIX_LIST, &feedpb.Resource{
 			Name: string(id), Body: &feedpb.Resource_PrefixList{PrefixList: &feedpb.PrefixList{Entries: prefixesToPB(entries)}},
-		}
-	}
-	for _, g := range guests(s, host) {
-		rs[key{feedpb.ResourceType_RESOURCE_TYPE_GUEST, string(g.ID)}] = &feedpb.Resource{
-			Name: string(g.ID), Body: &feedpb.Resource_Guest{Guest: guestToPB(g)},
-		}
-	}
-	for _, r := range rs {
-		r.Version = digest(r)
+		})
 	}
 	return rs
+}
+
+// put adds a resource and gives it its version.
+func put(rs map[key]*feedpb.Resource, kind feedpb.ResourceType, r *feedpb.Resource) {
+	r.Version = digest(r)
+	rs[key{kind, r.GetName()}] = r
 }
 
 // digest returns a version that is equal only for equal content. Users write that content, so the
@@ -133,14 +182,18 @@ func digest(r *feedpb.Resource) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 
-// difference returns the Delta from what a host has to what it is to have, sorted by type and name,
-// without nonce; nil if there is none.
-func difference(have versions, want map[key]*feedpb.Resource) *feedpb.Delta {
+// difference returns the Delta from what a host has of some resources to what it is to have of them,
+// sorted by type and name, without nonce; nil if there is none.
+func difference(have versions, want map[key]*feedpb.Resource, among iter.Seq[key]) *feedpb.Delta {
 	d := &feedpb.Delta{}
 	changed := make([]key, 0)
-	for k, r := range want {
-		if v, ok := have[k]; !ok || v != r.GetVersion() {
+	for k := range among {
+		r, wanted := want[k]
+		switch v, had := have[k]; {
+		case wanted && (!had || v != r.GetVersion()):
 			changed = append(changed, k)
+		case had && !wanted:
+			d.Removed = append(d.Removed, &feedpb.ResourceName{Type: k.kind, Name: k.name, Version: v})
 		}
 	}
 	slices.SortFunc(changed, func(a, b key) int {
@@ -149,11 +202,6 @@ func difference(have versions, want map[key]*feedpb.Resource) *feedpb.Delta {
 	for _, k := range changed {
 		d.Changed = append(d.Changed, want[k])
 	}
-	for k, v := range have {
-		if _, ok := want[k]; !ok {
-			d.Removed = append(d.Removed, &feedpb.ResourceName{Type: k.kind, Name: k.name, Version: v})
-		}
-	}
 	slices.SortFunc(d.Removed, compareNames)
 	if len(d.Changed) == 0 && len(d.Removed) == 0 {
 		return nil
@@ -161,55 +209,71 @@ func difference(have versions, want map[key]*feedpb.Resource) *feedpb.Delta {
 	return d
 }
 
-// after returns what a host has once it applied d. What it had stays as it was.
-func (vs versions) after(d *feedpb.Delta) (versions, error) {
-	n := versions{}
-	if !d.GetSnapshot() {
-		maps.Copy(n, vs)
-	}
-	for _, p := range d.GetRemoved() {
-		k, err := keyFromPB(p)
-		if err != nil {
-			return nil, err
+// either yields the keys of what a host has or is to have.
+func either(have versions, want map[key]*feedpb.Resource) iter.Seq[key] {
+	return func(yield func(key) bool) {
+		for k := range want {
+			if !yield(k) {
+				return
+			}
 		}
-		delete(n, k)
-	}
-	for _, r := range d.GetChanged() {
-		k, err := keyOf(r)
-		if err != nil {
-			return nil, err
+		for k := range have {
+			if _, ok := want[k]; !ok && !yield(k) {
+				return
+			}
 		}
-		n[k] = r.GetVersion()
 	}
-	return n, nil
 }
 
-// guests returns the lab guests that a host is to run or to stop.
-func guests(s *vpc.State, host vpc.HostID) []Guest {
-	var gs []Guest
-	for i := range s.InstancesOfHost(host) {
-		if i.Image != vpc.ImageNetns {
-			continue
+// after returns what changes what a host has to what it has once it applied d.
+func after(d *feedpb.Delta) (func(versions), error) {
+	removed, changed := make([]key, len(d.GetRemoved())), make([]key, len(d.GetChanged()))
+	var err error
+	for i, p := range d.GetRemoved() {
+		if removed[i], err = keyFromPB(p); err != nil {
+			return nil, err
 		}
-		g := Guest{ID: i.ID, UserData: i.UserData}
-		switch i.State {
-		case vpc.Pending, vpc.Running:
-			g.Run = true
-		case vpc.Stopping, vpc.ShuttingDown:
-		case vpc.Stopped, vpc.Terminated:
-			continue
-		default:
-			continue // an unknown state runs nothing
-		}
-		for e := range s.InterfacesOfInstance(i.ID) {
-			g.Interfaces = append(g.Interfaces, guestInterface(s, e))
-		}
-		slices.SortFunc(g.Interfaces, func(a, b GuestInterface) int {
-			return cmp.Compare(a.DeviceIndex, b.DeviceIndex)
-		})
-		gs = append(gs, g)
 	}
-	return gs
+	for i, r := range d.GetChanged() {
+		if changed[i], err = keyOf(r); err != nil {
+			return nil, err
+		}
+	}
+	return func(vs versions) {
+		if d.GetSnapshot() {
+			clear(vs)
+		}
+		for _, k := range removed {
+			delete(vs, k)
+		}
+		for i, k := range changed {
+			vs[k] = d.GetChanged()[i].GetVersion()
+		}
+	}, nil
+}
+
+// addGuest adds a lab guest that a host is to run or to stop, if the instance is one.
+func addGuest(rs map[key]*feedpb.Resource, s *vpc.State, host vpc.HostID, i *vpc.Instance) {
+	if i == nil || i.Host != host || i.Image != vpc.ImageNetns {
+		return
+	}
+	g := Guest{ID: i.ID, UserData: i.UserData}
+	switch i.State {
+	case vpc.Pending, vpc.Running:
+		g.Run = true
+	case vpc.Stopping, vpc.ShuttingDown:
+	case vpc.Stopped, vpc.Terminated:
+		return
+	default:
+		return // an unknown state runs nothing
+	}
+	for e := range s.InterfacesOfInstance(i.ID) {
+		g.Interfaces = append(g.Interfaces, guestInterface(s, e))
+	}
+	slices.SortFunc(g.Interfaces, func(a, b GuestInterface) int {
+		return cmp.Compare(a.DeviceIndex, b.DeviceIndex)
+	})
+	put(rs, feedpb.ResourceType_RESOURCE_TYPE_GUEST, &feedpb.Resource{Name: string(g.ID), Body: &feedpb.Resource_Guest{Guest: guestToPB(g)}})
 }
 
 func guestInterface(s *vpc.State, e *vpc.NetworkInterface) GuestInterface {

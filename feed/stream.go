@@ -34,13 +34,14 @@ type stream struct {
 	effects  sync.Mutex // held while the stream changes the store
 	replaced bool       // a newer stream of the host took over
 
-	have     versions      // what the agent has, as far as it said so
-	snapshot bool          // what the agent has is not known: the next Delta replaces it
-	sent     *feedpb.Delta // not yet answered; nil: none
-	then     versions      // what the agent has once it accepts sent
-	nonce    int64         // of the last Delta
-	due      bool          // something happened that may make a Delta necessary
-	retry    time.Duration // between the last refusal and the next try; 0: the last Delta was accepted
+	have     versions       // what the agent has, as far as it said so
+	snapshot bool           // what the agent has is not known: the next Delta replaces it
+	sent     *feedpb.Delta  // not yet answered; nil: none
+	then     func(versions) // changes have once the agent accepts sent
+	known    *known         // what have, with sent, is equal to; nil: of no State
+	nonce    int64          // of the last Delta
+	due      bool           // something happened that may make a Delta necessary
+	retry    time.Duration  // between the last refusal and the next try; 0: the last Delta was accepted
 	again    <-chan time.Time
 }
 
@@ -267,7 +268,7 @@ func (st *stream) push(s *vpc.State) error {
 		return nil
 	}
 	st.due, st.again = false, nil
-	d := difference(st.have, resources(s, st.host))
+	d := st.news(s)
 	if d == nil && st.snapshot {
 		d = &feedpb.Delta{} // what the agent has beyond it must go
 	}
@@ -278,7 +279,7 @@ func (st *stream) push(s *vpc.State) error {
 	}
 	st.nonce++
 	d.Nonce, d.Revision, d.Snapshot = st.nonce, s.Revision(), st.snapshot
-	then, err := st.have.after(d)
+	then, err := after(d)
 	if err != nil {
 		return err
 	}
@@ -289,6 +290,19 @@ func (st *stream) push(s *vpc.State) error {
 	return nil
 }
 
+// news returns the Delta from what the agent has to what it is to have in a State; nil if there is none.
+func (st *stream) news(s *vpc.State) *feedpb.Delta {
+	if st.known != nil {
+		if touched, want, ok := st.known.since(s, st.host); ok {
+			st.known.state = s
+			return difference(st.have, want, maps.Keys(touched))
+		}
+	}
+	want, known := everything(s, st.host)
+	st.known = known
+	return difference(st.have, want, either(st.have, want))
+}
+
 func (st *stream) ack(a *feedpb.Ack) error {
 	if st.sent == nil || a.GetNonce() != st.sent.GetNonce() {
 		return malformed("ack of nonce %d, which no Delta waits for", a.GetNonce())
@@ -296,7 +310,7 @@ func (st *stream) ack(a *feedpb.Ack) error {
 	d := st.sent
 	if problem := a.GetError(); problem != "" {
 		problem = problem[:min(len(problem), maxProblem)]
-		st.sent, st.then = nil, nil
+		st.sent, st.then, st.known = nil, nil, nil
 		st.retry = min(max(2*st.retry, firstRetry), lastRetry)
 		st.again = time.After(st.retry)
 		st.log.Warn("revision not in force", "revision", d.GetRevision(), "err", problem)
@@ -306,7 +320,8 @@ func (st *stream) ack(a *feedpb.Ack) error {
 	if a.GetRevision() != d.GetRevision() {
 		return malformed("ack of revision %d with the nonce of revision %d", a.GetRevision(), d.GetRevision())
 	}
-	st.have, st.snapshot = st.then, false
+	st.then(st.have)
+	st.snapshot = false
 	st.sent, st.then, st.retry, st.due = nil, nil, 0, true // the State may have gone on meanwhile
 	st.server.inForce(st, d.GetRevision(), "")
 	return nil
