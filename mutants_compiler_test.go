@@ -293,7 +293,8 @@ var goMutants = map[string][]mutant{
 	datapath + "/sweep.go": {
 		{
 			"what lives is swept", "TestTimeouts/UDP_stream,_not_UDP",
-			`uint64(age(v.connection.Seen, v.ticks)) > uint64(timeout(`, `uint64(age(v.connection.Seen, v.ticks)) >= 0*uint64(timeout(`,
+			`uint64(age(v.connection.Seen, v.ticks)) > uint64(timeout(v.flags(), v.connection, v.config.Timeouts))+margin`,
+			`uint64(age(v.connection.Seen, v.ticks)) >= 0*margin`,
 		},
 		{
 			"an established connection is swept at its timeout", "TestReclaimMargin/swept",

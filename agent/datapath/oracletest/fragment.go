@@ -2,12 +2,9 @@ package oracletest
 
 import (
 	"net/netip"
-	"reflect"
-	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/ruleset"
-	"github.com/sallyport/sallyport/vpc"
 )
 
 // Fragments: the first is judged as any packet, and the others have its fate.
@@ -28,7 +25,7 @@ type fate struct {
 	ruleset.Verdict
 	seen   uint64
 	header int            // bytes of what is fragmented that were judged
-	view   *ruleset.View  // in force then, if the rules alone decided: they decide again once it is not
+	view   *ruleset.View  // in force then, if the rules alone decided: they decide again once another is
 	packet ruleset.Packet // as the rules saw it
 }
 
@@ -86,7 +83,7 @@ func (q *question) follows(f *fate) Decision {
 	if f == nil {
 		return because(ruleset.ReasonFragment)
 	}
-	if f.view == nil || q.sameRules(f.view) {
+	if f.view == nil || f.view == q.view {
 		q.cover("fragment follows its first")
 		d := because(f.Reason)
 		d.Verdict = f.Verdict
@@ -106,12 +103,4 @@ func (q *question) follows(f *fate) Decision {
 	d := because(v.Reason)
 	d.Verdict = v
 	return d
-}
-
-// sameRules says whether the interface's rules are what they were.
-func (q *question) sameRules(as *ruleset.View) bool {
-	before := as.ENIs[q.eni.ID]
-	return slices.Equal(before.Groups, q.eni.Groups) && !slices.ContainsFunc(q.eni.Groups, func(id vpc.GroupID) bool {
-		return !slices.EqualFunc(as.Groups[id].Rules, q.view.Groups[id].Rules, func(a, b vpc.Rule) bool { return reflect.DeepEqual(a, b) })
-	})
 }
