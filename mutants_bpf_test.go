@@ -114,7 +114,7 @@ var bpfMutants = map[string][]mutant{
 	programs + "/table.h": {
 		{
 			"the two gates are swapped", "TestConnections/TCP",
-			`from_guest ? (__u32)p->config->roots : (__u32)(p->config->roots >> 32)`, `from_guest ? (__u32)(p->config->roots >> 32) : (__u32)p->config->roots`,
+			`from_guest ? (__u32)config->roots : (__u32)(config->roots >> 32)`, `from_guest ? (__u32)(config->roots >> 32) : (__u32)config->roots`,
 		},
 		{
 			"a set has what its neighbour is allowed", "TestTableGrows",
@@ -122,15 +122,15 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"the prefix lists are those of the idle epoch", "TestLists",
-			`&global->lists[index_of(p->epoch)]`, `&global->lists[index_of(p->epoch + 1)]`,
+			`&global->lists[index_of(epoch)]`, `&global->lists[index_of(epoch + 1)]`,
 		},
 		{
 			"the rule of a list is named before that of a CIDR", "TestScenarios/lists/which_rule_is_named",
-			`	a = of_cidr(p, table, port);
+			`	a = of_cidr(key, table, port);
+	if (!a && (config->flags & ENI_LISTS))
+		a = of_list(key, epoch, root, table, port);`, `	a = of_list(key, epoch, root, table, port);
 	if (!a)
-		a = of_list(p, root, table, port);`, `	a = of_list(p, root, table, port);
-	if (!a)
-		a = of_cidr(p, table, port);`,
+		a = of_cidr(key, table, port);`,
 		},
 	},
 	programs + "/members.h": {
@@ -140,7 +140,7 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"a member's set is that of the idle epoch", "TestReclaim",
-			`find_member4(p->config->domain, a->words[0], p->epoch)`, `find_member4(p->config->domain, a->words[0], p->epoch + 1)`,
+			`find_member4(domain, a->words[0], epoch)`, `find_member4(domain, a->words[0], epoch + 1)`,
 		},
 		{
 			"nobody looks into the stash", "TestMembersFound",

@@ -265,6 +265,7 @@ static __always_inline enum reason put_flow(struct packet *p, allowance first, b
 				  CONNECTION_OBSERVED;
 	struct connection *c;
 
+	forget(p);
 	if (by_guest != from_guest) {
 		by.rule = rule_of(first);
 		by.counter = counter_of(p, by.rule);

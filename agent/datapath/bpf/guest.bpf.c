@@ -128,6 +128,7 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 	if (!is_checksum_sound(p))
 		return REASON_MALFORMED;
 	if (!probe && is_plain(p)) {
+		forget(p);
 		reason = go_on(p, from_guest);
 		if (reason != REASON_NONE)
 			return reason;
@@ -156,10 +157,12 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 	if (is_platform(p))
 		return REASON_PLATFORM;
 	if (!probe && p->icmp_error) {
+		forget(p);
 		reason = related(p, from_guest);
 		if (reason != REASON_NONE)
 			return reason;
 	}
+	forget(p);
 	own = judge(p, p->port, from_guest);
 	if (!own) {
 		if (probe)
@@ -168,6 +171,7 @@ static __always_inline enum reason verdict(struct packet *p, bool from_guest, bo
 			observe(p, from_guest);
 		return p->icmp_error ? REASON_ICMP_ERROR : REASON_NO_RULE;
 	}
+	forget(p);
 	p->rule = rule_of(own);
 	p->counter = counter_of(p, p->rule);
 	if (p->stateless || probe)
@@ -199,8 +203,10 @@ static __always_inline int filter(struct __sk_buff *skb, bool from_guest, bool p
 
 	reason = verdict(&p, from_guest, probe);
 	if (!probe) {
-		if (p.part == PART_FIRST)
+		if (p.part == PART_FIRST) {
+			forget(&p);
 			lead(&p, reason, from_guest);
+		}
 		count(&p, reason, from_guest);
 	}
 	if (probe || show_verdicts) {

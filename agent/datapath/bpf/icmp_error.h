@@ -146,8 +146,11 @@ static __always_inline enum reason related(struct packet *p, bool from_guest)
 	if (!is_about_packet(p) || !find_quoted_header(p, &chain))
 		return REASON_NONE;
 	if (read_quote(p, &chain, from_guest)) {
-		bool known = find_quoted(p);
+		bool known;
 
+		forget(p);
+		known = find_quoted(p);
+		forget(p);
 		if (known && (said->tag & CONNECTION_TRACKED)) {
 			admit(p);
 			reason = REASON_TRACKED;
@@ -157,6 +160,7 @@ static __always_inline enum reason related(struct packet *p, bool from_guest)
 				own = judge_untracked(p, own, !from_guest);
 		}
 	}
+	forget(p);
 	if (own) {
 		p->rule = rule_of(own);
 		p->counter = counter_of(p, p->rule);

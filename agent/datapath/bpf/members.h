@@ -140,15 +140,16 @@ __noinline __u32 find_member6(__u32 domain, __u64 upper, __u64 lower, __u64 epoc
 	return number_of(&tables[MEMBERS_IPV6_DELEGATED], key, true, index_of(epoch));
 }
 
-/* The same of a packet's remote end. */
-static __always_inline __u32 find_member(const struct packet *p)
+/* The same of a key's remote end. */
+static __always_inline __u32 find_member(const struct connection_key *key, __u32 domain,
+					 __u64 epoch)
 {
-	const struct address *a = &p->key.remote;
+	const struct address *a = &key->remote;
 
-	if (p->key.family == FAMILY_IPV4)
-		return find_member4(p->config->domain, a->words[0], p->epoch);
-	return find_member6(p->config->domain, a->words[0] | (__u64)a->words[1] << 32,
-			    a->words[2] | (__u64)a->words[3] << 32, p->epoch);
+	if (key->family == FAMILY_IPV4)
+		return find_member4(domain, a->words[0], epoch);
+	return find_member6(domain, a->words[0] | (__u64)a->words[1] << 32,
+			    a->words[2] | (__u64)a->words[3] << 32, epoch);
 }
 
 #endif
