@@ -11,6 +11,7 @@ func TestConsole(t *testing.T) {
 		test func(*testing.T)
 	}{
 		{"an administrator's first day", c.firstDay},
+		{"an interface", c.oneInterface},
 		{"wrong input", c.wrongInput},
 		{"two administrators", c.twoAdministrators},
 		{"a session that ends", c.sessionEnds},
