@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,4 +63,33 @@ func TestConsoleLoads(t *testing.T) {
 	alice.see(t, text("1 match"))
 	alice.see(t, row("group-2468"))
 	t.Logf("one of them is found after %v", time.Since(start).Round(time.Millisecond))
+
+	alice.click(t, button("Clear filters"))
+	alice.scrolls(t)
+}
+
+// scrolls goes down the longest page that a list has. What one frame costs the page itself must leave room for sixty in
+// a second; what drawing it costs is another matter on a machine without graphics, and only told.
+func (p *person) scrolls(t *testing.T) {
+	t.Helper()
+	p.click(t, button("Preferences"))
+	p.click(t, element{Role: "radio", Name: "500 per page"})
+	p.click(t, button("Confirm"))
+	p.see(t, row("group-").nth(400))
+	var scrolled struct {
+		Pixels, Work float64
+		Frames       []float64 // ms
+	}
+	p.must(t, &scrolled, "scroll", map[string]any{"step": 120})
+	frames := scrolled.Frames
+	if len(frames) < 100 || scrolled.Pixels < 10_000 {
+		t.Fatalf("500 rows are %.0f pixels, scrolled in %d frames", scrolled.Pixels, len(frames))
+	}
+	slices.Sort(frames)
+	work := scrolled.Work / float64(len(frames))
+	t.Logf("500 rows, %.0f pixels: a frame takes the page %.1f ms; with drawing half of %d take up to %.0f ms, the longest %.0f ms",
+		scrolled.Pixels, work, len(frames), frames[len(frames)/2], frames[len(frames)-1])
+	if work > 1000/60. {
+		t.Errorf("a frame of the list takes the page %.1f ms, want room for sixty in a second", work)
+	}
 }

@@ -214,6 +214,34 @@ const verbs = {
     };
   },
 
+  /**
+   * scroll goes down the page to its end, as fast as a finger flicks it: so many pixels a frame. Frames are ms from one
+   * to the next; work is what the page itself took of all that, in ms: scripts, styles and layout.
+   */
+  async scroll({ it, step }) {
+    const devtools = await it.context.newCDPSession(it.page);
+    await devtools.send("Performance.enable");
+    const work = async () => {
+      const { metrics } = await devtools.send("Performance.getMetrics");
+      const its = ["ScriptDuration", "RecalcStyleDuration", "LayoutDuration"];
+      return 1000 * metrics.filter((m) => its.includes(m.name)).reduce((sum, m) => sum + m.value, 0);
+    };
+    const before = await work();
+    const { pixels, frames } = await it.page.evaluate(async (step) => {
+      const frame = () => new Promise(requestAnimationFrame);
+      const root = document.documentElement;
+      const frames = [];
+      for (let last = await frame(); root.scrollTop + root.clientHeight < root.scrollHeight - 1;) {
+        scrollBy(0, step);
+        const now = await frame();
+        frames.push(now - last);
+        last = now;
+      }
+      return { pixels: root.scrollTop, frames };
+    }, step);
+    return { pixels, frames, work: (await work()) - before };
+  },
+
   /** paint is when things were first to be seen, in ms since the page was asked for. */
   async paint({ it, at }) {
     await locator(it.page, at).first().waitFor({ state: "visible" });
