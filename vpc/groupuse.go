@@ -70,6 +70,10 @@ func (s *State) blocksDelete(g *SecurityGroup, r GroupRule) bool {
 	return r.Group.ID != g.ID && shareVPC(r.Group, g)
 }
 
+// usesPage is of how many groups the uses are listed at once, if neither groups nor a number are named: each has lists
+// of its own.
+const usesPage = 100
+
 // maxUses is how many uses of each kind are listed of one group, if nothing else is asked for.
 const maxUses = 1000
 
@@ -112,6 +116,9 @@ func (s *State) SecurityGroupUses(env Env, q UsesQuery) ([]GroupUses, string, er
 	most := maxUses
 	if q.Most != nil {
 		most = int(*q.Most)
+	}
+	if len(q.Groups) == 0 && q.Page.Max == nil {
+		q.Page.Max = new(int32(usesPage))
 	}
 	groups, err := asked(q.Groups, s.SecurityGroups(), s.findGroup, func(*SecurityGroup) bool { return true })
 	if err != nil {

@@ -102,6 +102,28 @@ func TestSecurityGroupUses(t *testing.T) {
 	refused(t, err, "InvalidGroup.NotFound: The security group 'sg-12345678' does not exist")
 }
 
+// Who asks for all groups gets them in pages, also if no number is named.
+func TestUsesOfManyGroups(t *testing.T) {
+	a := newInUse(t)
+	for n := range 150 {
+		a.create(thirdVPC, fmt.Sprint("many-", n))
+	}
+	query, met := vpc.UsesQuery{}, 0
+	for {
+		page, next, err := a.SecurityGroupUses(a.env, query)
+		if err != nil || len(page) > 100 {
+			t.Fatalf("a page of %d groups: %v; want 100 at most", len(page), err)
+		}
+		if met += len(page); next == "" {
+			break
+		}
+		query.Page.Token = next
+	}
+	if want := a.Count(vpc.KindSecurityGroup); met != want {
+		t.Errorf("%d groups on all pages, want %d", met, want)
+	}
+}
+
 // Whatever stands in the way, the first blocker has the words of DeleteSecurityGroup, and a group that it
 // deletes has none.
 func TestBlockersAreTheRefusals(t *testing.T) {

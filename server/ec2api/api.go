@@ -97,6 +97,7 @@ type api struct {
 	Config
 	actions map[*wire.Operation]action
 	looking chan struct{} // has room for one of the calls that wait for enforcement
+	waiting chan struct{} // has room for all of them
 }
 
 // action decodes a request, runs it and encodes its answer.
@@ -119,7 +120,7 @@ func New(c Config) (http.Handler, error) {
 	if c.RequestID == nil {
 		c.RequestID = uuid.NewString
 	}
-	a := &api{Config: c, actions: map[*wire.Operation]action{}, looking: make(chan struct{}, 1)}
+	a := &api{Config: c, actions: map[*wire.Operation]action{}, looking: make(chan struct{}, 1), waiting: make(chan struct{}, maxWaiting)}
 	a.stsActions()
 	a.regionActions()
 	a.securityGroupActions()

@@ -19,6 +19,10 @@ const (
 	enforcementShare = 5 // 1/5 of the time
 )
 
+// maxWaiting is how many calls may wait at a time. Each holds a connection and its answer; one more is told to come
+// again, which clients do by themselves.
+const maxWaiting = 1000
+
 // describeEnforcement says whether a revision is in force on interfaces: those that were named, or all
 // that a device carries. An interface that none carries has nothing in force.
 func describeEnforcement(
@@ -47,6 +51,14 @@ func describeEnforcement(
 		}()
 		if err != nil || *now.InForce || wait == 0 {
 			return now, err
+		}
+		if out == nil {
+			select {
+			case c.waiting <- struct{}{}:
+				defer func() { <-c.waiting }()
+			default:
+				return nil, vpc.Errorf(vpc.CodeRequestLimitExceeded, "Request limit exceeded.")
+			}
 		}
 		out = now
 		asked.Revision = out.Revision // what is written meanwhile was not asked for

@@ -36,13 +36,14 @@ func (s *slowStore) Read(context.Context) (*vpc.State, error) {
 	return s.state, nil
 }
 
-// However many wait for what is never in force, they look again one after another.
-func TestManyWaitForEnforcement(t *testing.T) {
-	const waiting = 50
+// neverInForce is the API over a store in which one interface waits for what is never in force, and a form that asks
+// for it.
+func neverInForce(t *testing.T, st *slowStore, stopping <-chan struct{}) (api http.Handler, form string) {
+	t.Helper()
 	eni := &vpc.NetworkInterface{ID: "eni-00000000000000001"}
-	st := &slowStore{state: new(vpc.State).Apply(vpc.Change{Puts: []vpc.Object{eni}}, 7), first: waiting}
+	st.state = new(vpc.State).Apply(vpc.Change{Puts: []vpc.Object{eni}}, 7)
 	api, err := ec2api.New(ec2api.Config{
-		Store: st, Enforcement: hosts{}, Hosts: newAsked(), Keys: &keyMaker{}, Log: slog.New(slog.DiscardHandler),
+		Store: st, Enforcement: hosts{}, Hosts: newAsked(), Keys: &keyMaker{}, Log: slog.New(slog.DiscardHandler), Stopping: stopping,
 		Verify: func(*http.Request, []byte) (sigv4.Identity, error) {
 			return sigv4.Identity{AccessKeyID: adminKey, Service: "ec2"}, nil
 		},
@@ -52,12 +53,25 @@ func TestManyWaitForEnforcement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	form := "Action=DescribeEnforcement&Version=" + wire.DescribeEnforcement.Service.Version + "&NetworkInterfaceId.1=" + string(eni.ID) + "&WaitTimeSeconds=2"
+	return api, "Action=DescribeEnforcement&Version=" + wire.DescribeEnforcement.Service.Version + "&NetworkInterfaceId.1=" + string(eni.ID)
+}
+
+func post(h http.Handler, form string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(form)))
+	return w
+}
+
+// However many wait for what is never in force, they look again one after another.
+func TestManyWaitForEnforcement(t *testing.T) {
+	const waiting = 50
+	st := &slowStore{first: waiting}
+	api, form := neverInForce(t, st, nil)
 	var all sync.WaitGroup
 	for range waiting {
 		all.Go(func() {
-			w, start := httptest.NewRecorder(), time.Now()
-			api.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(form)))
+			start := time.Now()
+			w := post(api, form+"&WaitTimeSeconds=2")
 			if took := time.Since(start); w.Code != 200 || !strings.Contains(w.Body.String(), "<inForce>false</inForce>") || took < 2*time.Second {
 				t.Errorf("after %v: %d %s", took, w.Code, w.Body)
 			}
@@ -66,5 +80,31 @@ func TestManyWaitForEnforcement(t *testing.T) {
 	all.Wait()
 	if again, most := st.reads.Load()-waiting, st.most.Load(); again < 10 || most > 10 { // of the first, some may still be at it
 		t.Errorf("they looked again %d times, up to %d at once; want one after another", again, most)
+	}
+}
+
+// One more than may wait is told to come again; who does not wait is answered.
+func TestTooManyWaitForEnforcement(t *testing.T) {
+	const most = 1000
+	stopping := make(chan struct{})
+	api, form := neverInForce(t, &slowStore{first: most}, stopping)
+	answers := make(chan *httptest.ResponseRecorder, most+1)
+	for range most + 1 {
+		go func() { answers <- post(api, form+"&WaitTimeSeconds=20") }()
+	}
+	if w := <-answers; w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "RequestLimitExceeded") {
+		t.Errorf("the first answer: %d %s, want RequestLimitExceeded", w.Code, w.Body)
+	}
+	if w := post(api, form); w.Code != 200 {
+		t.Errorf("one that does not wait: %d %s", w.Code, w.Body)
+	}
+	close(stopping)
+	for range most {
+		if w := <-answers; w.Code != 200 {
+			t.Errorf("one that waited: %d %s", w.Code, w.Body)
+		}
+	}
+	if w := post(api, form+"&WaitTimeSeconds=1"); w.Code != 200 { // there is room again
+		t.Errorf("after they have gone: %d %s", w.Code, w.Body)
 	}
 }
