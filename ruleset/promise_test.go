@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/vpc"
 )
 
-// Promises 1 to 3 are in compile_test.go; what breaks them all is in mutants_compiler_test.go in the root.
+// Promises 1 to 3 are in compile_test.go; what breaks them all is in mutants_go_test.go in the root.
 
 // explained reports whether a verdict says why: allowed by a rule that exists, or dropped for a reason.
 func explained(v ruleset.Verdict, rules map[uint32]bool) bool {

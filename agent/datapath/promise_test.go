@@ -12,7 +12,7 @@ import (
 )
 
 // The promises of docs/promises.md that the programs keep. What breaks them is in mutants_bpf_test.go and
-// mutants_compiler_test.go in the root.
+// mutants_go_test.go in the root.
 
 // TestPromise01 closed by default: from Attach on nothing passes until tables are in force, and then
 // only what a rule allows.
