@@ -67,7 +67,7 @@ func New(c Config) (*Agent, error) {
 	if _, _, err := net.SplitHostPort(c.Server); err != nil {
 		return nil, fmt.Errorf("--server: %w", err)
 	}
-	for flag, n := range map[string]uint32{"max-connections": c.MaxConnections, "max-half-open": c.MaxHalfOpen} {
+	for flag, n := range map[string]uint32{"max-connections": c.MaxConnections, "connection-places": c.MaxHalfOpen} {
 		if n < fewestConnections || n > mostConnections {
 			return nil, fmt.Errorf("--%s is %d: use %d to %d", flag, n, fewestConnections, mostConnections)
 		}

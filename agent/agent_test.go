@@ -19,15 +19,15 @@ func TestNewRefuses(t *testing.T) {
 		t.Errorf("New(whole) = %v", err)
 	}
 	for want, spoil := range map[string]func(*agent.Config){
-		"--server is empty":    func(c *agent.Config) { c.Server = "" },
-		"--server: ":           func(c *agent.Config) { c.Server = "192.0.2.1" },
-		"--ca-file is empty":   func(c *agent.Config) { c.CAFile = "" },
-		"--cert-file is empty": func(c *agent.Config) { c.CertFile = "" },
-		"--key-file is empty":  func(c *agent.Config) { c.KeyFile = "" },
-		"--run-dir is empty":   func(c *agent.Config) { c.RunDir = "" },
-		"--pins is empty":      func(c *agent.Config) { c.Pins = "" },
-		"--max-connections is": func(c *agent.Config) { c.MaxConnections = 1023 },
-		"--max-half-open is":   func(c *agent.Config) { c.MaxHalfOpen = 1<<20 + 1 },
+		"--server is empty":      func(c *agent.Config) { c.Server = "" },
+		"--server: ":             func(c *agent.Config) { c.Server = "192.0.2.1" },
+		"--ca-file is empty":     func(c *agent.Config) { c.CAFile = "" },
+		"--cert-file is empty":   func(c *agent.Config) { c.CertFile = "" },
+		"--key-file is empty":    func(c *agent.Config) { c.KeyFile = "" },
+		"--run-dir is empty":     func(c *agent.Config) { c.RunDir = "" },
+		"--pins is empty":        func(c *agent.Config) { c.Pins = "" },
+		"--max-connections is":   func(c *agent.Config) { c.MaxConnections = 1023 },
+		"--connection-places is": func(c *agent.Config) { c.MaxHalfOpen = 1<<20 + 1 },
 	} {
 		c := whole
 		spoil(&c)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sallyport/sallyport/agent"
 )
@@ -47,7 +48,13 @@ What it has put in force stays in force without it. One agent runs per machine.`
 	f.String("link-local", string(agent.LinkLocalDerived), "link-local IPv6 addresses that guests may use: derived (from the MAC) or any")
 	f.StringSlice("link-local-routers", nil, "fe80 `addresses` of routers whose advertisements reach guests; default none")
 	f.Uint32("max-connections", d.MaxConnections, "how many established `connections` one interface may have, if it is bound from now on")
-	f.Uint32("max-half-open", d.MaxHalfOpen, "how many `places` the table of its connections has: half-open ones and untracked flows have no others, and displace each other")
+	f.Uint32("connection-places", d.MaxHalfOpen, "how many `places` the table of its connections has: half-open ones and untracked flows have no others, and displace each other")
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "max-half-open" { // its name when established connections had a table of their own
+			name = "connection-places"
+		}
+		return pflag.NormalizedName(name)
+	})
 	f.Bool("lab", false, "run lab guests; they are for trying and testing, not isolation")
 	completeAttach(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("link-local",
@@ -72,7 +79,7 @@ func readAgent(cmd *cobra.Command, c *agent.Config) (err error) {
 	}
 	c.Lab, _ = f.GetBool("lab")
 	c.MaxConnections, _ = f.GetUint32("max-connections")
-	c.MaxHalfOpen, _ = f.GetUint32("max-half-open")
+	c.MaxHalfOpen, _ = f.GetUint32("connection-places")
 	attach, _ := f.GetString("attach")
 	if c.Attach, err = agent.ParseAttach(attach); err != nil {
 		return err
