@@ -14,7 +14,7 @@ var screenshots = os.Getenv("SCREENSHOTS")
 type visited struct {
 	hash    string
 	there   element
-	picture string // the name of its picture in docs/console.md; "": none
+	picture string // the name of its picture
 }
 
 // everyPage looks at every page in light and dark, at a desk and on a phone: axe finds nothing serious, and
@@ -41,6 +41,7 @@ func (c *consoleTest) everyPage(t *testing.T) {
 		alice.see(t, page.there)
 		alice.accessible(t, page.hash+", on a phone", map[string]any{"without": contrast})
 		alice.fits(t, page.hash+", on a phone")
+		alice.picture(t, page.picture, "-phone")
 		alice.must(t, nil, "resize", map[string]any{"width": desk, "height": high})
 	}
 }
@@ -65,59 +66,83 @@ func (p *person) fits(t *testing.T, where string) {
 	}
 }
 
-// picture writes a picture of what is to be seen, if pictures are wanted and this one has a name.
+// picture writes a picture of the whole page, if pictures are wanted.
 func (p *person) picture(t *testing.T, name, variant string) {
 	t.Helper()
-	if screenshots == "" || name == "" {
+	if screenshots == "" {
 		return
 	}
-	p.must(t, nil, "screenshot", map[string]any{"file": filepath.Join(screenshots, name+variant+".png")})
+	p.must(t, nil, "screenshot", map[string]any{"file": filepath.Join(screenshots, name+variant+".png"), "full": true})
 }
 
-// pages are all that the console has, with something on each.
+// pages are all that the console has, with something on each: of a shop whose customers reach the storefront, which
+// keeps its orders in a database.
 func (c *consoleTest) pages(t *testing.T) []visited {
 	t.Helper()
-	group := c.group(t, "pages")
-	c.rules(t, "authorize", "ingress", group, c.permission("tcp", 443, 443, anyone))
-	g := c.run(t, group)
-	instance := string(g.place)
-	list := c.d.query(t, "PrefixList.PrefixListId", "create-managed-prefix-list", "--prefix-list-name", "offices",
-		"--max-entries", "5", "--address-family", "IPv4", "--entries", "Cidr=192.0.2.0/24,Description=Head office")
-	other := c.d.query(t, "Vpc.VpcId", "create-vpc", "--cidr-block", "10.70.0.0/16")
+	named := func(id, name string) string {
+		c.d.aws(t, nil, "create-tags", "--resources", id, "--tags", "Key=Name,Value="+name)
+		return id
+	}
+	group := func(name, description string) string {
+		return c.d.query(t, "GroupId", "create-security-group", "--vpc-id", c.vpc, "--group-name", name, "--description", description)
+	}
+	list := named(c.d.query(t, "PrefixList.PrefixListId", "create-managed-prefix-list", "--prefix-list-name", "offices",
+		"--max-entries", "5", "--address-family", "IPv4", "--entries", "Cidr=192.0.2.0/25,Description=Head office",
+		"Cidr=203.0.113.16/28,Description=Warehouse"), "Offices")
+	store := named(group("storefront", "What customers reach"), "Storefront")
+	orders := named(group("orders", "The database of orders"), "Orders")
+	c.rules(t, "authorize", "ingress", store,
+		"IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=0.0.0.0/0,Description=Customers}]",
+		"IpProtocol=tcp,FromPort=80,ToPort=80,IpRanges=[{CidrIp=0.0.0.0/0,Description=Sent on to HTTPS}]",
+		"IpProtocol=tcp,FromPort=22,ToPort=22,PrefixListIds=[{PrefixListId="+list+",Description=Operators}]")
+	c.rules(t, "authorize", "ingress", orders,
+		"IpProtocol=tcp,FromPort=5432,ToPort=5432,UserIdGroupPairs=[{GroupId="+store+",Description=Orders of the storefront}]")
+	g, db := c.run(t, store), c.run(t, orders)
+	instance := named(string(g.place), "storefront-1")
+	named(string(db.place), "orders-1")
+	for _, port := range []int{80, 443} { // so that there is something to count
+		g.serve(t, port)
+		conn, err := outside.dial(g.addr, port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	other := named(c.d.query(t, "Vpc.VpcId", "create-vpc", "--cidr-block", "10.70.0.0/16"), "Suppliers")
 	peering := c.d.query(t, "VpcPeeringConnection.VpcPeeringConnectionId",
 		"create-vpc-peering-connection", "--vpc-id", c.vpc, "--peer-vpc-id", other)
 	return []visited{
-		{"#/SecurityGroups", row("pages"), "security-groups"},
-		{"#/SecurityGroups/" + group, tabNamed("Inbound rules"), "security-group"},
-		{"#/SecurityGroups/" + group + "?tab=used-by", row(instance), "used-by"},
-		{"#/SecurityGroups/" + group + "/inbound", button("Save rules"), "edit-inbound-rules"},
-		{"#/SecurityGroups/" + group + "/outbound", button("Save rules"), ""},
-		{"#/CreateSecurityGroup", button("Create security group"), ""},
-		{"#/CopySecurityGroup/" + group, button("Create security group"), ""},
-		{"#/SecurityGroups/" + group + "/replace", heading("Replace"), ""},
-		{"#/StaleRules/" + c.vpc, heading("Stale rules"), ""},
+		{"#/SecurityGroups", row("storefront"), "security-groups"},
+		{"#/SecurityGroups/" + store, tabNamed("Inbound rules"), "security-group"},
+		{"#/SecurityGroups/" + store + "?tab=used-by", row(instance), "used-by"},
+		{"#/SecurityGroups/" + store + "/inbound", button("Save rules"), "edit-inbound-rules"},
+		{"#/SecurityGroups/" + store + "/outbound", button("Save rules"), "edit-outbound-rules"},
+		{"#/CreateSecurityGroup", button("Create security group"), "create-security-group"},
+		{"#/CopySecurityGroup/" + store, button("Create security group"), "copy-security-group"},
+		{"#/SecurityGroups/" + store + "/replace", heading("Replace"), "replace-security-group"},
+		{"#/StaleRules/" + c.vpc, heading("Stale rules"), "stale-rules"},
 		{"#/Instances", row(instance), "instances"},
 		{"#/Instances/" + instance, tabNamed("Security"), "instance"},
-		{"#/Instances/" + instance + "/ChangeSecurityGroups", button("Remove pages"), "change-security-groups"},
+		{"#/Instances/" + instance + "/ChangeSecurityGroups", button("Remove storefront"), "change-security-groups"},
 		{"#/LaunchInstance", button("Launch instance").exactly(), "launch-instance"},
-		{"#/NetworkInterfaces", row(g.eni), ""},
-		{"#/NetworkInterfaces/" + g.eni, tabNamed("Tags"), ""},
-		{"#/CreateNetworkInterface", heading("Create network interface"), ""},
-		{"#/NetworkInterfaces/" + g.eni + "/ChangeSecurityGroups", button("Remove pages"), ""},
+		{"#/NetworkInterfaces", row(g.eni), "network-interfaces"},
+		{"#/NetworkInterfaces/" + g.eni, tabNamed("Tags"), "network-interface"},
+		{"#/CreateNetworkInterface", heading("Create network interface"), "create-network-interface"},
+		{"#/NetworkInterfaces/" + g.eni + "/ChangeSecurityGroups", button("Remove storefront"), "change-groups-of-interface"},
 		{"#/PrefixLists", row("offices"), "prefix-lists"},
 		{"#/PrefixLists/" + list, tabNamed("Entries"), "prefix-list"},
-		{"#/PrefixLists/" + list + "/modify", button("Save"), ""},
-		{"#/CreatePrefixList", button("Create prefix list"), ""},
-		{"#/Vpcs", row(c.vpc), ""},
-		{"#/Vpcs/" + c.vpc, tabNamed("Tags"), ""},
-		{"#/CreateVpc", button("Create VPC"), ""},
-		{"#/Subnets", row(c.subnet), ""},
-		{"#/Subnets/" + c.subnet, tabNamed("Tags"), ""},
-		{"#/CreateSubnet", button("Create subnet"), ""},
-		{"#/PeeringConnections", row(peering), ""},
-		{"#/PeeringConnections/" + peering, tabNamed("Tags"), ""},
-		{"#/CreatePeeringConnection", button("Create peering connection"), ""},
-		{"#/Search?q=port:443+from:world", row("pages"), "search"},
-		{"#/Why?from=" + outsideIPv4.String() + "&to=" + instance + "&port=443", heading("Why"), "why"},
+		{"#/PrefixLists/" + list + "/modify", button("Save"), "modify-prefix-list"},
+		{"#/CreatePrefixList", button("Create prefix list"), "create-prefix-list"},
+		{"#/Vpcs", row(c.vpc), "vpcs"},
+		{"#/Vpcs/" + c.vpc, tabNamed("Tags"), "vpc"},
+		{"#/CreateVpc", button("Create VPC"), "create-vpc"},
+		{"#/Subnets", row(c.subnet), "subnets"},
+		{"#/Subnets/" + c.subnet, tabNamed("Tags"), "subnet"},
+		{"#/CreateSubnet", button("Create subnet"), "create-subnet"},
+		{"#/PeeringConnections", row(peering), "peering-connections"},
+		{"#/PeeringConnections/" + peering, tabNamed("Tags"), "peering-connection"},
+		{"#/CreatePeeringConnection", button("Create peering connection"), "create-peering-connection"},
+		{"#/Search?q=port:443+from:world", row("storefront"), "search"},
+		{"#/Why?from=" + string(g.place) + "&to=" + string(db.place) + "&port=5432", heading("The way of the packet"), "why"},
 	}
 }

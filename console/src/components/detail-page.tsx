@@ -37,8 +37,8 @@ export function Copyable({ value, label }: { value: string | undefined; label: s
 
 export type Fact = KeyValuePairsProps.Pair;
 
-/** Facts are the values of one resource. */
-export function Facts({ items, columns = 4 }: { items: Fact[]; columns?: number }) {
+/** Facts are the values of one resource. With the navigation open an id has room in three columns, not in four. */
+export function Facts({ items, columns = 3 }: { items: Fact[]; columns?: number }) {
   return <KeyValuePairs columns={columns} items={items} />;
 }
 

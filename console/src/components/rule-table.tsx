@@ -19,6 +19,9 @@ import { usePreferences } from "../shell/preferences";
 import { text } from "../text/rules";
 import { portText, protocolText, typeOf } from "./rule-types";
 
+// Lines may be wrapped at a hyphen, but nobody recognizes half of an id.
+const Unbroken = ({ children }: { children: ReactNode }) => <span style={{ whiteSpace: "nowrap" }}>{children}</span>;
+
 /** RulePeer shows the far side of a rule, with the name of what it names and a link to it. */
 export function RulePeer({ rule, names }: { rule: SecurityGroupRule; names: Record<string, string> }) {
   const id = rule.ReferencedGroupInfo?.GroupId ?? rule.PrefixListId;
@@ -26,7 +29,9 @@ export function RulePeer({ rule, names }: { rule: SecurityGroupRule; names: Reco
   const page = rule.PrefixListId ? "PrefixLists" : "SecurityGroups";
   return (
     <>
-      <Link href={`#/${page}/${id}`}>{id}</Link>
+      <Unbroken>
+        <Link href={`#/${page}/${id}`}>{id}</Link>
+      </Unbroken>
       {names[id] && <> / {names[id]}</>}
     </>
   );
@@ -62,7 +67,12 @@ export function ruleColumns(
 ): RuleColumn[] {
   return [
     { id: "name", header: text.name, text: nameOf },
-    { id: "id", header: text.id, text: (r) => r.SecurityGroupRuleId ?? "" },
+    {
+      id: "id",
+      header: text.id,
+      text: (r) => r.SecurityGroupRuleId ?? "",
+      cell: (r) => <Unbroken>{r.SecurityGroupRuleId}</Unbroken>,
+    },
     { id: "version", header: text.ipVersion, text: versionOf },
     { id: "type", header: text.type, text: (r) => typeOf(r).label },
     { id: "protocol", header: text.protocol, text: protocolText },
@@ -120,6 +130,7 @@ export function RuleTable(props: RuleTableProps) {
   );
   const kept = (preferences.tables[props.name] ?? {}) as CollectionPreferencesProps.Preferences;
   const pageSize = kept.pageSize ?? 25;
+  const wrapLines = kept.wrapLines ?? true; // what rules count stands at the end of a wide table
   const { items, filteredItemsCount, collectionProps, filterProps, paginationProps } = useCollection(props.rules, {
     filtering: {
       filteringFunction: (r, wanted) => {
@@ -132,12 +143,13 @@ export function RuleTable(props: RuleTableProps) {
     sorting: {},
     pagination: { pageSize },
   });
+  const named = props.rules.some(nameOf); // few people name rules: a column of dashes has no room here
   const known = kept.contentDisplay ?? [];
   const display = [
     ...known.filter((k) => columns.some((c) => c.id === k.id)),
     ...inOrder(columns, props.shown)
       .filter((c) => !known.some((k) => k.id === c.id))
-      .map((c) => ({ id: c.id, visible: props.shown?.includes(c.id) ?? !c.hidden })),
+      .map((c) => ({ id: c.id, visible: props.shown?.includes(c.id) ?? (c.id === "name" ? named : !c.hidden) })),
   ];
   return (
     <Table<SecurityGroupRule>
@@ -145,7 +157,7 @@ export function RuleTable(props: RuleTableProps) {
       variant={props.variant ?? "container"}
       items={items}
       trackBy="SecurityGroupRuleId"
-      wrapLines={kept.wrapLines ?? false}
+      wrapLines={wrapLines}
       loading={props.loading ?? false}
       loadingText={text.loading}
       {...(props.onSelect
@@ -191,7 +203,7 @@ export function RuleTable(props: RuleTableProps) {
           title={text.preferences.title}
           confirmLabel={text.preferences.confirm}
           cancelLabel={text.preferences.cancel}
-          preferences={{ pageSize, contentDisplay: display, wrapLines: kept.wrapLines ?? false }}
+          preferences={{ pageSize, contentDisplay: display, wrapLines }}
           onConfirm={(e) => change({ tables: { ...preferences.tables, [props.name]: e.detail } })}
           pageSizePreference={{
             title: text.preferences.pageSize,

@@ -53,7 +53,8 @@ export interface PageProps {
 }
 
 // On a phone the navigation lies above the page and closes by itself: nobody chose that.
-const isWide = () => matchMedia("(min-width: 689px)").matches;
+const width = () => matchMedia("(min-width: 689px)");
+const isWide = () => width().matches;
 
 /** Page is the frame that every page stands in: navigation, breadcrumbs, messages, the panel below a list. */
 export function Page(props: PageProps) {
@@ -63,6 +64,13 @@ export function Page(props: PageProps) {
   const navigate = useNavigate();
   const items = useNotifications();
   const [navigationOpen, setNavigationOpen] = useState(preferences.navigationOpen && isWide());
+  const { navigationOpen: wanted } = preferences;
+  useEffect(() => {
+    const wide = width();
+    const turned = () => setNavigationOpen(wanted && wide.matches);
+    wide.addEventListener("change", turned);
+    return () => wide.removeEventListener("change", turned);
+  }, [wanted]);
   useEffect(() => {
     document.title = `${props.title} | ${text.product}`;
   }, [props.title]);

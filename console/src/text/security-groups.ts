@@ -80,9 +80,6 @@ export const text = {
 
   detail: {
     details: "Details",
-    copied: "Copied",
-    copyId: "Copy the ID",
-    copyFailed: "It could not be copied",
     usedBy: "Used by",
     uses: (interfaces: number, rules: number) =>
       `${plural(interfaces, "network interface", "network interfaces")}, ${plural(rules, "rule", "rules")}`,

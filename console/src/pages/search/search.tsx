@@ -148,16 +148,16 @@ function Results({ query }: { query: string }) {
             header: c.what,
             cell: (h) => <Link href={`#${pathOf(h)}`}>{h.ResourceId}</Link>,
             isRowHeader: true,
-            width: 240,
+            width: 200,
           },
-          { id: "name", header: c.name, cell: (h) => nameOf(h) || text.none, width: 180 },
-          { id: "reason", header: c.reason, cell: (h) => h.Reason || text.none, width: 480 },
-          { id: "type", header: c.type, cell: (h) => text.types[h.ResourceType ?? ""] ?? h.ResourceType, width: 180 },
+          { id: "type", header: c.type, cell: (h) => text.types[h.ResourceType ?? ""] ?? h.ResourceType, width: 130 },
+          { id: "name", header: c.name, cell: (h) => nameOf(h) || text.none, width: 130 },
+          { id: "reason", header: c.reason, cell: (h) => h.Reason || text.none, width: 270 },
           {
             id: "vpc",
             header: c.vpc,
             cell: (h) => (h.VpcId ? <Link href={`#/Vpcs/${h.VpcId}`}>{h.VpcId}</Link> : text.none),
-            width: 220,
+            width: 200,
           },
         ]}
       />

@@ -1,10 +1,11 @@
 import type { SecurityGroup, SecurityGroupRule } from "@aws-sdk/client-ec2";
-import { Button, CopyToClipboard, KeyValuePairs, Link, SpaceBetween, Tabs } from "@cloudscape-design/components";
+import { Button, Link, SpaceBetween, Tabs } from "@cloudscape-design/components";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { useNavigate } from "react-router";
 import { messageOf } from "../../api/errors";
 import { ruleCount, rulesQuery, usesQuery } from "../../api/security-groups";
+import { Copyable, Facts } from "../../components/detail-page";
 import { ruleCounterColumns, useRuleCounters } from "../../components/rule-counters";
 import { RuleTable } from "../../components/rule-table";
 import { ManageTagsModal, TagsTab } from "../../components/tags-editor";
@@ -20,21 +21,12 @@ const t = text.detail;
 export function GroupDetails({ group }: { group: SecurityGroup }) {
   const uses = useQuery(usesQuery([group.GroupId!], 0)).data?.[0];
   return (
-    <KeyValuePairs
-      columns={4}
+    <Facts
       items={[
         { label: text.groupName, value: group.GroupName },
         {
           label: text.id,
-          value: (
-            <CopyToClipboard
-              variant="inline"
-              textToCopy={group.GroupId!}
-              copyButtonAriaLabel={t.copyId}
-              copySuccessText={t.copied}
-              copyErrorText={t.copyFailed}
-            />
-          ),
+          value: <Copyable value={group.GroupId} label={text.id} />,
         },
         { label: text.description, value: group.Description },
         { label: text.vpc, value: <Link href={`#/Vpcs/${group.VpcId}`}>{group.VpcId}</Link> },
