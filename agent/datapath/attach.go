@@ -170,7 +170,9 @@ func (d *Datapath) hook(v device) error {
 	// The kernel waits for RCU in both, so side by side. Until the device has a number its programs drop everything.
 	var beside sync.WaitGroup
 	var err error
-	beside.Go(func() { err = d.givePrivate(v) })
+	if slot := v.slot; v.ENI != "" {
+		beside.Go(func() { err = d.givePrivate(slot) })
+	}
 	attachErr := d.attachPrograms(&v) // not in another goroutine: this one may be in a network namespace of its own
 	beside.Wait()
 	d.remember(v) // its links, even if not all
@@ -184,8 +186,10 @@ func (d *Datapath) hook(v device) error {
 func (d *Datapath) identify(v device) error {
 	d.remember(v)
 	// First what it has, then who it is.
-	if err := d.givePrivate(v); err != nil {
-		return err
+	if v.ENI != "" {
+		if err := d.givePrivate(v.slot); err != nil {
+			return err
+		}
 	}
 	if v.ENI != "" && d.enis[v.slot].Number == 0 {
 		number, err := d.names.number(guestKindKIND_ENI, string(v.ENI))

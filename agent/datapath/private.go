@@ -42,10 +42,9 @@ func (d *Datapath) outer(p *private) []outer {
 	}
 }
 
-// givePrivate makes sure that a device that carries an ENI has its maps: those that are pinned, else new ones.
-func (d *Datapath) givePrivate(v device) error {
-	slot := v.slot
-	if _, ok := d.private[slot]; ok || v.ENI == "" {
+// givePrivate makes sure that a slot has its maps: those that are pinned, else new ones.
+func (d *Datapath) givePrivate(slot uint32) error {
+	if _, ok := d.private[slot]; ok {
 		return nil
 	}
 	p := new(private)
