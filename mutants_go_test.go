@@ -479,7 +479,7 @@ var goMutants = map[string][]mutant{
 	datapath + "/buckets.go": {
 		{
 			"keys are put over others", "TestMembersMany",
-			`				if n == 1 {`, `				if true {`,
+			`if at := line - b.first; int(taken[at]) < b.ways() {`, `if at := line - b.first; int(taken[at]) <= b.ways() {`,
 		},
 		{
 			"a key is put where packets look", "TestMembersChange",
@@ -498,6 +498,18 @@ var goMutants = map[string][]mutant{
 		{
 			"an address may be two members'", "TestMembersTwice",
 			`return fmt.Errorf("%s: %w", k.address(b.ipv6), errTwice)`, `return nil`,
+		},
+		{
+			"of two members with an address the second is put into its other bucket", "TestMembersTwice",
+			`e.line != homes[0] && b.holds(homes[0], e.key)`, `homes[0] == 0`,
+		},
+		{
+			"who finds no room among many is lost", "TestMembersMany",
+			`			if at, err = b.kick(&e); err != nil {
+				return err
+			}
+`, `			continue
+`,
 		},
 		{
 			"who gives way to another is lost", "TestMembersAdversary",

@@ -130,6 +130,11 @@ func newBuckets(p *pool, u *uses, ipv6 bool, entries []memberEntry) (*buckets, e
 	return nil, fmt.Errorf("%d members: %w", len(entries), errFull)
 }
 
+// linesAtOnce is how many lines are filled together: as much as is near to a CPU.
+const linesAtOnce = 256
+
+// fill puts entries into an empty table. Where each goes hangs only on how many its buckets have by then, so that
+// is decided first, and then line after line is written: a table of a million is more than caches hold.
 func (b *buckets) fill(entries []memberEntry) (err error) {
 	if b.first, err = b.pool.alloc(b.count); err != nil {
 		b.count = 0
@@ -138,32 +143,84 @@ func (b *buckets) fill(entries []memberEntry) (err error) {
 	for line := range b.count {
 		*b.pool.line(b.first + line) = guestLine{}
 	}
-	taken := make([]uint8, b.count) // ways of each line, from its first on
-	for _, e := range entries {
+	taken := make([]uint8, b.count)       // ways of each line
+	lines := make([]uint32, len(entries)) // of each entry; 0: no room
+	next := make([]int, (b.count+linesAtOnce-1)/linesAtOnce+1)
+	for i, e := range entries {
 		homes := b.homes(e.key)
-		for _, line := range homes {
-			for way := range int(taken[line-b.first]) {
-				if b.key(place{line, way}) == e.key {
-					return fmt.Errorf("%s: %w", e.key.address(b.ipv6), errTwice)
-				}
-			}
-		}
 		line := homes[0]
 		if taken[homes[1]-b.first] < taken[line-b.first] {
 			line = homes[1]
 		}
-		at := place{line, int(taken[line-b.first])}
-		if at.way == b.ways() {
+		if at := line - b.first; int(taken[at]) < b.ways() {
+			taken[at]++
+			lines[i] = line
+			next[at/linesAtOnce+1]++
+		}
+	}
+	for i := range len(next) - 1 {
+		next[i+1] += next[i]
+	}
+	type placed struct {
+		key          memberKey
+		number, line uint32
+	}
+	sorted := make([]placed, next[len(next)-1])
+	for i, e := range entries {
+		if lines[i] != 0 {
+			to := &next[(lines[i]-b.first)/linesAtOnce]
+			sorted[*to] = placed{e.key, e.number, lines[i]}
+			*to++
+		}
+	}
+	for _, e := range sorted {
+		if b.holds(e.line, e.key) {
+			return fmt.Errorf("%s: %w", e.key.address(b.ipv6), errTwice)
+		}
+		taken[e.line-b.first]--
+		b.begin(place{e.line, int(taken[e.line-b.first])}, memberEntry{e.key, e.number})
+	}
+	for _, e := range sorted { // one in each of its buckets?
+		if homes := b.homes(e.key); e.line != homes[0] && b.holds(homes[0], e.key) {
+			return fmt.Errorf("%s: %w", e.key.address(b.ipv6), errTwice)
+		}
+	}
+	for i, e := range entries {
+		if lines[i] != 0 {
+			continue
+		}
+		if _, ok := b.find(e.key, 0); ok {
+			return fmt.Errorf("%s: %w", e.key.address(b.ipv6), errTwice)
+		}
+		homes := b.homes(e.key)
+		at, ok := b.room(homes[:]...)
+		if !ok {
 			if at, err = b.kick(&e); err != nil {
 				return err
 			}
 		}
-		if at.line != b.stash {
-			taken[at.line-b.first]++
-		}
 		b.begin(at, e)
 	}
 	return nil
+}
+
+// holds reports whether a line has a key with a number.
+func (b *buckets) holds(line uint32, k memberKey) bool {
+	words := &b.pool.line(line).Words
+	if !b.ipv6 {
+		for way := range ways4 {
+			if words[way] == uint32(k.first) && words[ways4+way] != 0 {
+				return true
+			}
+		}
+		return false
+	}
+	for way := range ways6 {
+		if at := (place{line, way}); b.key(at) == k && b.number(at, 0) != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // begin gives a free place to a key, in both epochs.

@@ -181,6 +181,7 @@ type difference struct {
 	numbers  map[string]uint32 // by the groups' ids, each ended by a space
 	name     []byte
 	many     int // members that come, about
+	seen     int // keeps addAll's looks
 
 	// What the last member had: most have the same.
 	groups []vpc.GroupID
@@ -203,7 +204,7 @@ func differences(old, now ruleset.Members, patch *ruleset.MemberPatch, numberOf 
 				d.remove(was)
 			}
 			if after {
-				if err := d.add(is); err != nil {
+				if err := d.add(&is); err != nil {
 					return nil, err
 				}
 			}
@@ -212,6 +213,7 @@ func differences(old, now ruleset.Members, patch *ruleset.MemberPatch, numberOf 
 	}
 	d.many = max(0, len(now)-len(old))
 	kept := 0
+	come := make([]ruleset.Member, 0, 64)
 	for id, m := range now {
 		if was, ok := old[id]; ok {
 			kept++
@@ -220,9 +222,16 @@ func differences(old, now ruleset.Members, patch *ruleset.MemberPatch, numberOf 
 			}
 			d.remove(was)
 		}
-		if err := d.add(m); err != nil {
+		if come = append(come, m); len(come) < cap(come) {
+			continue
+		}
+		if err := d.addAll(come); err != nil {
 			return nil, err
 		}
+		come = come[:0]
+	}
+	if err := d.addAll(come); err != nil {
+		return nil, err
 	}
 	if kept < len(old) {
 		for id, m := range old {
@@ -248,7 +257,22 @@ func (d *difference) remove(m ruleset.Member) {
 	}
 }
 
-func (d *difference) add(m ruleset.Member) error {
+// addAll adds some. What they have is all over the memory of the agent: so many are waited for at once.
+func (d *difference) addAll(list []ruleset.Member) error {
+	for i := range list {
+		if m := &list[i]; len(m.Addresses) > 0 && len(m.Domains) > 0 && len(m.Groups) > 0 {
+			d.seen += m.Addresses[0].BitLen() + len(m.Domains[0]) + len(m.Groups[0])
+		}
+	}
+	for i := range list {
+		if err := d.add(&list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *difference) add(m *ruleset.Member) error {
 	if d.number == 0 || !sameSlice(d.groups, m.Groups) {
 		d.name = d.name[:0]
 		for _, g := range m.Groups {
