@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"math/bits"
 	"runtime"
 	"sync/atomic"
 
@@ -34,11 +35,7 @@ const ways = len(guestBucket{}.Tags)
 
 // bucketsFor is how many buckets have so many ways: a power of two.
 func bucketsFor(entries uint32) uint32 {
-	n := uint32(1)
-	for n*uint32(ways) < entries {
-		n *= 2
-	}
-	return n
+	return 1 << bits.Len32((max(entries, 1)-1)/uint32(ways))
 }
 
 // readWay returns what stands in a way of a bucket, as it was at one moment; not ok: nothing.
