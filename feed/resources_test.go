@@ -63,8 +63,10 @@ func randomObject(r *rand.Rand, s *vpc.State) vpc.Object {
 	switch r.IntN(20) {
 	case 0, 1, 2, 3:
 		peers := []vpc.Peer{
-			{CIDR: netip.MustParsePrefix("10.0.0.0/8")}, {CIDR: netip.MustParsePrefix("192.0.2.0/24")}, {CIDR: netip.MustParsePrefix("192.0.3.0/24")},
-			{Group: "sg-1"}, {PrefixList: list},
+			{CIDR: netip.MustParsePrefix("10.0.0.0/8")},
+			{CIDR: netip.MustParsePrefix("192.0.2.0/24")},
+			{Group: "sg-1"},
+			{PrefixList: list},
 		}
 		g := &vpc.SecurityGroup{ID: vpc.GroupID(some("sg", 3)), VPC: "vpc-1", Rules: []vpc.Rule{{ID: "sgr-1", Number: 1, Peer: vpc.Peer{Group: "sg-2"}}}}
 		for i := range uint32(r.IntN(3)) {
