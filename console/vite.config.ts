@@ -32,7 +32,7 @@ export default defineConfig({
     environment: "jsdom",
     globals: false,
     setupFiles: ["src/test-setup.ts"],
-    testTimeout: 60_000,
+    testTimeout: 180_000, // ms: others build beside this, and what is looked for has its own time
     pool: "threads",
   },
 });

@@ -123,7 +123,7 @@ function Work() {
 const type = (label: string, value: string) =>
   fireEvent.change(screen.getByLabelText(label, { selector: "input" }), { target: { value } });
 const press = (name: string) => fireEvent.click(screen.getByRole("button", { name }));
-const shown = (what: string | RegExp) => screen.findByText(what, {}, { timeout: 4000 });
+const shown = (what: string | RegExp) => screen.findByText(what);
 const made = (action: string) => server.asked.filter((a) => a.body.includes(`Action=${action}`)).length;
 const renewed = () => server.asked.filter((a) => a.method === "POST" && a.body === "{}").length;
 

@@ -44,7 +44,7 @@ test("the closest hits are suggested, with what matched, and lead to their pages
   const user = userEvent.setup();
   show();
   await user.type(screen.getByRole("combobox"), "10.0.1.5");
-  expect(await screen.findByText(/it has/, {}, { timeout: 5_000 })).toBeTruthy();
+  expect(await screen.findByText(/it has/)).toBeTruthy();
   expect(asked).toEqual([["SearchResources", { Query: "10.0.1.5", MaxResults: 8 }]]);
   await user.click(screen.getByText("web (sgr-1)"));
   await waitFor(() => expect(location.hash).toBe("#/SecurityGroups/sg-1?tab=outbound"));

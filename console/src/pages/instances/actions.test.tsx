@@ -123,7 +123,7 @@ test("what came of a launch is told until it has come, and stays told", async ()
   render(<Progress ids={["i-1", "i-2"]} to="running" since={1} />, { wrapper });
   await screen.findByText("1 of 2 running");
   answer = () => described(instance("i-1", "running"), instance("i-2", "running"));
-  await screen.findByText("2 of 2 running", {}, { timeout: 3000 });
+  await screen.findByText("2 of 2 running");
   const before = asked.length;
   answer = () => described(instance("i-1", "terminated"), instance("i-2", "terminated"));
   await queryClient.invalidateQueries();

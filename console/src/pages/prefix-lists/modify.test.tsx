@@ -4,7 +4,7 @@ import {
   ModifyManagedPrefixListCommand,
 } from "@aws-sdk/client-ec2";
 import { QueryClientProvider } from "@tanstack/react-query";
-import { configure, render, screen, waitFor } from "@testing-library/react";
+import { render, screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { MemoryRouter, Route, Routes } from "react-router";
 import { beforeEach, expect, test, vi } from "vitest";
@@ -13,10 +13,6 @@ import { Refusal } from "../../api/errors";
 import { queryClient } from "../../api/query";
 import { text } from "../../text/prefix-lists";
 import ModifyPrefixListPage from "./modify";
-
-// A table of fields is slow to draw where there is no browser.
-configure({ asyncUtilTimeout: 10_000 });
-vi.setConfig({ testTimeout: 30_000 });
 
 vi.mock("../../api/ec2", () => ({ send: vi.fn() }));
 vi.mock("../../shell/page", () => ({
