@@ -291,12 +291,12 @@ test-model: need-go ## the connection table's protocol, in every order of its st
 	@echo "==> the model of the connection table"
 	@$(as_user) env $(if $(SOAK),SOAK=$(SOAK)) go test -count=1 -timeout 24h -v ./agent/datapath/model
 
-# Builds as the user; TEST_EXEC starts what was built as root.
+# Builds as the user; TEST_EXEC starts what was built as root. Some wait for the kernel while others build.
 .PHONY: test-mutants
 test-mutants: need-root check-generators ## that each of some two hundred and fifty deliberate mistakes fails a test, as root
 	$(call install,$(ROOT_TEST_PACKAGES))
 	@echo "==> mutants"
-	@$(root_test) env TEST_EXEC='$(exec_root)' MUTANTS=$(MUTANTS) go test -count=1 -timeout 40m -v -run '^TestMutants$$' .
+	@$(root_test) env TEST_EXEC='$(exec_root)' MUTANTS=$(MUTANTS) go test -count=1 -timeout 90m -parallel 4 -v -run '^TestMutants$$' .
 
 # Tests of the whole product wait more than they work, and there is one agent to a machine: half of them run as if on
 # another one, at the same time. What these print comes last.
