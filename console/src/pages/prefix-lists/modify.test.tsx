@@ -110,6 +110,7 @@ test("what somebody else saved meanwhile is shown, and one's own change put on t
   expect(writes).toEqual([]);
   expect(cidr(2)).toHaveProperty("value", "10.1.0.0/16");
   await user.click(button(text.modify.conflict.put(2)));
+  await waitFor(() => expect(screen.queryByText(text.modify.conflict.title)).toBeNull());
   await user.click(button(text.modify.submit));
   await screen.findByText("saved");
   expect(writes).toMatchObject([{ CurrentVersion: 2, AddEntries: [{ Cidr: "10.1.0.0/16" }] }]);
