@@ -91,6 +91,7 @@ type Datapath struct {
 	enis        []guestEni               // by slot
 	occupancies []guestOccupancy         // by slot
 	inner       map[string]*ebpf.MapSpec // of the maps by slot, by name
+	buckets     uint32                   // of the flows of a slot that is given its maps
 
 	mu        sync.Mutex
 	names     *names
@@ -236,7 +237,7 @@ func (d *Datapath) load(o Options) error {
 		}
 		d.inner[name] = inner
 	}
-	d.inner[guestMapFlows].MaxEntries = bucketsFor(cmp.Or(o.MaxHalfOpen, DefaultMaxHalfOpen))
+	d.buckets = bucketsFor(cmp.Or(o.MaxHalfOpen, DefaultMaxHalfOpen))
 	for name, size := range o.sizes {
 		if size != 0 {
 			spec.Maps[name].MaxEntries = size

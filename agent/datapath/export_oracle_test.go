@@ -12,7 +12,7 @@ import (
 // SetLimits is how many connections ENIs that are attached from now on may have.
 func (d *Datapath) SetLimits(established, halfOpen uint32) {
 	d.inner[guestMapConnections].MaxEntries = established
-	d.inner[guestMapFlows].MaxEntries = bucketsFor(halfOpen)
+	d.buckets = bucketsFor(halfOpen)
 }
 
 // ForgetAll forgets all connections and fragments, as if every ENI had been attached anew.

@@ -273,13 +273,18 @@ func Repeat(program *ebpf.Program, ifindex int, frame []byte, n int) (float64, e
 // what is left of the budgets for events.
 func (d *Datapath) Written() (string, error) {
 	ms := []*ebpf.Map{d.objects.Counters, d.objects.RuleCounts, d.objects.EventBudgets}
+	var b strings.Builder
 	d.mu.Lock()
 	for _, slot := range slices.Sorted(maps.Keys(d.private)) {
 		p := d.private[slot]
-		ms = append(ms, p.connections, p.flows, p.fragments)
+		ms = append(ms, p.connections, p.fragments)
+		for i := range p.buckets {
+			if p.buckets[i] != (guestBucket{}) {
+				fmt.Fprintf(&b, "%d %d %x\n", slot, i, p.buckets[i])
+			}
+		}
 	}
 	d.mu.Unlock()
-	var b strings.Builder
 	for i, m := range ms {
 		var key []byte
 		var value any = new([]byte)

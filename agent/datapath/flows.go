@@ -33,9 +33,9 @@ func nextVersion(tag uint64) uint64 { return tag&^tagVersion | (tag+1<<16)&tagVe
 // ways is how many ways a bucket has.
 const ways = len(guestBucket{}.Tags)
 
-// bucketsFor is how many buckets have so many ways: a power of two.
+// bucketsFor is how many buckets have so many ways: a power of two, and no more than an ENI can have.
 func bucketsFor(entries uint32) uint32 {
-	return 1 << bits.Len32((max(entries, 1)-1)/uint32(ways))
+	return min(1<<bits.Len32((max(entries, 1)-1)/uint32(ways)), chunkBuckets*maxFlowChunks)
 }
 
 // readWay returns what stands in a way of a bucket, as it was at one moment; not ok: nothing.

@@ -121,7 +121,7 @@ type guestEni struct {
 	_          structs.HostLayout
 	Number     uint32
 	BucketMask uint32
-	Seed       uint64
+	Secrets    [5]uint64
 	Quota      uint32
 	Pad        uint32
 	Config     [2]guestEniConfig
@@ -237,6 +237,8 @@ const (
 	guestLimitMAX_HALF_OPEN        guestLimit = 8192
 	guestLimitWAYS                 guestLimit = 8
 	guestLimitMAX_ESTABLISHED_WAYS guestLimit = 6
+	guestLimitCHUNK_BUCKETS        guestLimit = 1024
+	guestLimitMAX_FLOW_CHUNKS      guestLimit = 128
 	guestLimitRECLAIM_MARGIN       guestLimit = 10
 	guestLimitMAX_FRAGMENTED       guestLimit = 1024
 	guestLimitMAX_RULE_COUNTS      guestLimit = 32768

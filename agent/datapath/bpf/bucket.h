@@ -17,27 +17,48 @@
 
 #define PAST_ITS_END (1ULL << 32) /* beside an age: before all others */
 
-static __always_inline __u64 mix(__u64 hash, __u64 value)
+/* A word's part of a hash: both halves go into one product, so that none waits for another word's. */
+static __always_inline __u64 product(__u64 word, __u64 secret)
 {
-	hash = (hash ^ value) * 0x9e3779b97f4a7c15ULL; /* 2^64 over the golden ratio */
-	return hash ^ hash >> 32;
+	return (__u64)((__u32)word + (__u32)secret) * ((__u32)(word >> 32) + (__u32)(secret >> 32));
 }
 
-/* Its low bits choose the bucket, its high ones are the fingerprint. The seed is the ENI's secret. */
+/* Its low bits choose the bucket, its high ones are the fingerprint. The sum is NH of UMAC (RFC 4418): without
+ * the ENI's secrets nobody finds keys with the same one.
+ */
 static __always_inline __u64 hash_of(const struct packet *p)
 {
 	const word *key = (const word *)&p->key;
-	__u64 hash = mix(p->eni->seed, key[0]);
+	const __u64 *secret = p->eni->secrets;
+	__u64 hash = product(key[0], secret[0]);
 
-	if (p->key.family == FAMILY_IPV6) {
-		hash = mix(hash, key[1]);
-		hash = mix(hash, key[2]);
-		hash = mix(hash, key[3]);
-		hash = mix(hash, key[4]);
-	} else {
-		hash = mix(hash, (__u64)p->key.local.words[0] << 32 | p->key.remote.words[0]);
-	}
-	return mix(hash, 0);
+	if (p->key.family == FAMILY_IPV6)
+		hash += product(key[1], secret[1]) + product(key[2], secret[2]) +
+			product(key[3], secret[3]) + product(key[4], secret[4]);
+	else
+		hash += product((__u64)p->key.local.words[0] << 32 | p->key.remote.words[0],
+				secret[1]);
+	hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ULL; /* 2^64 over the golden ratio */
+	return hash ^ hash >> 32;
+}
+
+/* The bucket of a key with this hash; NULL: the slot has no connections at all. */
+static __always_inline struct bucket *bucket_of(const struct packet *p, __u64 hash)
+{
+	__u32 at = (__u32)hash & p->eni->bucket_mask;
+	__u32 chunk = p->slot * MAX_FLOW_CHUNKS + at / CHUNK_BUCKETS;
+	void *map = bpf_map_lookup_elem(&flows, &chunk);
+
+	at %= CHUNK_BUCKETS;
+	return map ? bpf_map_lookup_elem(map, &at) : NULL;
+}
+
+/* The way that a new entry takes if it is empty. Whoever looks there first finds most without a look at the
+ * others' tags, and the CPU foresees it: it reads the entry while it still waits for the tags.
+ */
+static __always_inline __u32 home_of(__u64 fingerprint)
+{
+	return fingerprint & (WAYS - 1);
 }
 
 /* 0: they are the same. */
@@ -202,7 +223,8 @@ __noinline __u64 claim_way(struct bucket *b, struct timeouts *t, __u32 now, __u3
 		__u64 was, busy;
 
 		if (empty) {
-			way = lowest(empty);
+			way = empty >> home_of(fingerprint) & 1 ? home_of(fingerprint) :
+								  lowest(empty);
 			was = read_word(&b->tags[way]);
 			if (was & TAG_FLAGS)
 				continue;

@@ -46,13 +46,6 @@
  */
 const volatile bool weak_order;
 
-typedef __u64 __attribute__((may_alias)) word;
-
-static __always_inline __u64 read_word(const void *at)
-{
-	return *(const volatile word *)at;
-}
-
 /* 0, and the CPU does not know before it has the value: what is read from an address that this went into
  * is read later. arm64 keeps to that; x86 reads in order anyway.
  */

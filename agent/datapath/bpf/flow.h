@@ -13,13 +13,12 @@ static __always_inline void find_flow(struct packet *p)
 {
 	struct flow *f = &p->flow;
 	__u64 hash = hash_of(p), way;
-	__u32 at = (__u32)hash & p->eni->bucket_mask;
-	void *map = bpf_map_lookup_elem(&flows, &p->slot);
 	struct occupancy *o;
 	struct overflow *found;
+	void *map;
 
 	f->connection = NULL;
-	f->bucket = map ? bpf_map_lookup_elem(map, &at) : NULL;
+	f->bucket = bucket_of(p, hash);
 	if (!f->bucket)
 		return;
 	p->fingerprint = hash >> 32;

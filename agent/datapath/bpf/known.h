@@ -55,22 +55,23 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
 	const bool is_tcp = p->key.protocol == IPPROTO_TCP;
 	__u64 hash = hash_of(p), was, by, read, all;
-	__u32 at = (__u32)hash & p->eni->bucket_mask, seen;
-	void *map = bpf_map_lookup_elem(&flows, &p->slot);
+	struct bucket *b = bucket_of(p, hash);
 	struct connection *c;
-	struct bucket *b;
+	__u32 at, seen;
 	__u64 *tag;
 	bool reply, stream;
 
 	if (is_tcp && (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK)
 		return REASON_NONE;
-	b = map ? bpf_map_lookup_elem(map, &at) : NULL;
 	if (!b)
 		return REASON_NONE;
-	at = candidates(b, hash >> 32);
-	if (!at)
-		return REASON_NONE;
-	at = lowest(at); /* if it is another's, the long way looks at the next */
+	at = home_of(hash >> 32);
+	if (read_word(&b->tags[at]) >> 32 != hash >> 32) {
+		at = candidates(b, hash >> 32);
+		if (!at)
+			return REASON_NONE;
+		at = lowest(at); /* if it is another's, the long way looks at the next */
+	}
 	tag = &b->tags[at];
 	was = read_word(tag);
 	c = (void *)&b->ways[at] + after(was);

@@ -27,6 +27,8 @@ enum limit {
 	MAX_HALF_OPEN = 1 << 13,     /* ways of one ENI's flows, by default */
 	WAYS = 8,		     /* of one bucket */
 	MAX_ESTABLISHED_WAYS = 6,    /* of them: the others are left to half-open connections */
+	CHUNK_BUCKETS = 1 << 10,     /* of one map of flows: as many as an ENI has by default */
+	MAX_FLOW_CHUNKS = 1 << 7,    /* of one ENI */
 	RECLAIM_MARGIN = 10,	     /* seconds past its timeout: see entry.h */
 	MAX_FRAGMENTED = 1 << 10,    /* packets of one ENI of which more fragments may come */
 	MAX_RULE_COUNTS = 1 << 15,   /* pairs of an ENI and a rule that are counted apart */
@@ -159,12 +161,12 @@ struct eni {
 	__u32 number; /* 0: none, everything is dropped */
 	/* Of its connections, written before it has any. */
 	__u32 bucket_mask; /* buckets of flows, less 1 */
-	__u64 seed;	   /* of the hash that chooses one */
+	__u64 secrets[5];  /* of the hash that chooses one, for each word of a key */
 	__u32 quota;	   /* established ones */
 	__u32 pad;
 	struct eni_config config[2]; /* by epoch */
 };
-_Static_assert(sizeof(struct eni) == 232, "shared with Go");
+_Static_assert(sizeof(struct eni) == 264, "shared with Go");
 
 /* How a device is filtered, so that the next agent finds it. */
 enum device_mode {
@@ -485,13 +487,14 @@ struct {
 	PINNED;
 } addresses SEC(".maps");
 
-/* The connections of one ENI: half-open and untracked ones displace each other, and nothing else. The
- * agent reads and ends them through shared memory.
+/* Connections of one ENI: half-open and untracked ones displace each other, and nothing else. The agent reads
+ * and ends them through shared memory. All of these maps are of one size, since the kernel then lets programs
+ * look in them without a call.
  */
 struct flow_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_HALF_OPEN / WAYS);
-	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	__uint(max_entries, CHUNK_BUCKETS);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct bucket);
 };
@@ -521,9 +524,10 @@ struct {
 	__array(values, struct connection_map);
 } connections SEC(".maps");
 
+/* By slot * MAX_FLOW_CHUNKS, and the number of a bucket without its lowest bits. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, MAX_SLOTS);
+	__uint(max_entries, MAX_SLOTS *MAX_FLOW_CHUNKS);
 	__type(key, __u32);
 	PINNED;
 	__array(values, struct flow_map);

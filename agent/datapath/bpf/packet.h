@@ -55,6 +55,13 @@ struct icmp {
 	__be16 sequence;
 };
 
+typedef __u64 __attribute__((may_alias)) word;
+
+static __always_inline __u64 read_word(const void *at)
+{
+	return *(const volatile word *)at;
+}
+
 /* Which part of a packet this one is. */
 enum part {
 	PART_WHOLE,
@@ -286,6 +293,15 @@ static __always_inline enum reason parse_icmp(struct packet *p, void *l4, void *
 	return REASON_NONE;
 }
 
+/* The key's first word at once: it is read as one, and what was written in parts is not read before all of
+ * them are in the cache.
+ */
+static __always_inline void name_flow(struct packet *p, __be16 local_port, __be16 remote_port)
+{
+	*(word *)&p->key = (__u64)local_port | (__u64)remote_port << 16 |
+			   (__u64)p->key.protocol << 32 | (__u64)p->key.family << 40;
+}
+
 static __always_inline enum reason parse_l4(struct packet *p, void *l4, void *end, bool from_guest)
 {
 	__be16 source, destination;
@@ -330,8 +346,7 @@ static __always_inline enum reason parse_l4(struct packet *p, void *l4, void *en
 	default:
 		return REASON_NONE;
 	}
-	p->key.local_port = from_guest ? source : destination;
-	p->key.remote_port = from_guest ? destination : source;
+	name_flow(p, from_guest ? source : destination, from_guest ? destination : source);
 	p->port |= bpf_ntohs(destination);
 	return REASON_NONE;
 }
@@ -388,8 +403,8 @@ static __always_inline enum reason parse_ipv4(struct packet *p, bool from_guest)
 		return REASON_MALFORMED;
 	p->key.family = FAMILY_IPV4;
 	p->key.protocol = ip->protocol;
-	p->key.local.words[0] = from_guest ? ip->saddr : ip->daddr;
-	p->key.remote.words[0] = from_guest ? ip->daddr : ip->saddr;
+	*(word *)&p->key.local = from_guest ? ip->saddr : ip->daddr;
+	*(word *)&p->key.remote = from_guest ? ip->daddr : ip->saddr;
 	p->hop_limit = ip->ttl;
 	p->ip_length = length;
 	p->l4 = ETH_HLEN + header;
@@ -545,6 +560,14 @@ static __noinline enum reason parse_extensions(struct packet *p)
 	return pull_headers(p->skb, p->l4 + MAX_L4_HEADER) < 0 ? REASON_MALFORMED : REASON_NONE;
 }
 
+static __always_inline void copy_address(struct address *to, const struct in6_addr *from)
+{
+	word *words = (word *)to;
+
+	words[0] = read_word(from);
+	words[1] = read_word((const void *)from + sizeof(*words));
+}
+
 static __always_inline enum reason parse_ipv6(struct packet *p, bool from_guest)
 {
 	void *data = (void *)(long)p->skb->data;
@@ -564,9 +587,8 @@ static __always_inline enum reason parse_ipv6(struct packet *p, bool from_guest)
 		return REASON_MALFORMED;
 	next = ip->nexthdr;
 	p->key.family = FAMILY_IPV6;
-	__builtin_memcpy(&p->key.local, from_guest ? &ip->saddr : &ip->daddr, sizeof(p->key.local));
-	__builtin_memcpy(&p->key.remote, from_guest ? &ip->daddr : &ip->saddr,
-			 sizeof(p->key.remote));
+	copy_address(&p->key.local, from_guest ? &ip->saddr : &ip->daddr);
+	copy_address(&p->key.remote, from_guest ? &ip->daddr : &ip->saddr);
 	p->hop_limit = ip->hop_limit;
 	p->ip_length = length;
 	p->l4 = ETH_HLEN + sizeof(*ip);
