@@ -32,10 +32,10 @@ type guestAddressTrees struct {
 }
 
 type guestBucket struct {
-	_    structs.HostLayout
-	Tags [8]uint64
-	Pad  [8]uint64
-	Ways [8]guestConnection
+	_     structs.HostLayout
+	Tags  [8]uint64
+	Times [8]uint64
+	Ways  [8]guestConnection
 }
 
 type guestByEpoch struct {

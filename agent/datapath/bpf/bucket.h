@@ -171,22 +171,36 @@ static __always_inline __u32 established_in(const struct bucket *b)
 	return n;
 }
 
-/* How good the place of an entry with this tag is for another one: its age and one, with PAST_ITS_END; 0: it stays.
- * An established one keeps its place for RECLAIM_MARGIN, unless it is closed: its packets do not put that off.
+/* Notes when an entry that says this of itself is past its end, for whoever looks for a way that may be taken: the
+ * entries themselves are too many cache lines. Of an established one it is not noted again with each of its packets,
+ * so that it may only be later; and as a CPU may be delayed, it may be what stood there before. Half-open ones give
+ * way at any time. Of an established one the entry has the last word.
  */
-__noinline __u64 rank_of(struct connection *c, __u64 tag, struct timeouts *t, __u32 now)
+static __always_inline void note_end(__u64 *times, __u32 seen, __u32 timeout)
 {
-	__u64 age, end;
+	*(volatile __u64 *)times = seen | (__u64)(__u32)(seen + timeout) << 32;
+}
 
-	if (!c || !t || (tag & (CONNECTION_BUSY | CONNECTION_CHANGING)))
-		return 0;
-	age = age_of(c->seen, now);
+/* An established connection's place is free: RECLAIM_MARGIN past its end, or at once if it is closed, since its
+ * packets do not put that off. If not, notes when it will be.
+ */
+__noinline bool is_over(struct bucket *b, __u32 way, __u64 tag, struct timeouts *t, __u32 now)
+{
+	struct connection *c;
+	__u32 end, seen;
+
+	if (!b || !t)
+		return false;
+	way &= WAYS - 1;
+	c = (void *)&b->ways[way] + after(tag);
+	seen = *(volatile __u32 *)&c->seen;
 	end = timeout_of(t, tag, c->key.protocol, c->packets[0] > 1 && c->packets[1] > 1);
-	if (!(tag & CONNECTION_ESTABLISHED))
-		return age > end ? PAST_ITS_END | (age + 1) : age + 1;
 	if (!is_closed(tag))
 		end += RECLAIM_MARGIN * ticks_per_second;
-	return age > end ? PAST_ITS_END | (age + 1) : 0;
+	if (age_of(seen, now) > end)
+		return true;
+	note_end(&b->times[way], seen, end);
+	return false;
 }
 
 /* The way of a full bucket that a new entry is to have: one past its end, else the half-open one that was not
@@ -195,18 +209,29 @@ __noinline __u64 rank_of(struct connection *c, __u64 tag, struct timeouts *t, __
  */
 static __always_inline __u64 choose_way(struct bucket *b, struct timeouts *t, __u32 now, __u32 from)
 {
-	__u64 chosen = NO_WAY, best = 0;
+	__u64 chosen = NO_WAY, best = 0, established = NO_WAY;
 
 	for (__u32 i = 0; i < WAYS; i++) {
 		__u32 way = (from + i) & (WAYS - 1);
-		__u64 tag = read_word(&b->tags[way]);
-		__u64 rank = rank_of(&b->ways[way], tag, t, now);
+		__u64 tag = read_word(&b->tags[way]), times = read_word(&b->times[way]);
+		__u64 rank = age_of(times, now) + 1ULL;
 
-		if (rank > best) {
+		if ((__s32)(now - (__u32)(times >> 32)) > 0)
+			rank |= PAST_ITS_END;
+		if (tag & (CONNECTION_BUSY | CONNECTION_CHANGING))
+			continue;
+		tag = (tag & 0xffffffff) << 8 | way;
+		if (tag >> 8 & CONNECTION_ESTABLISHED) {
+			if (rank & PAST_ITS_END)
+				established = tag;
+		} else if (rank > best) {
 			best = rank;
-			chosen = (tag & 0xffffffff) << 8 | way;
+			chosen = tag;
 		}
 	}
+	if (established != NO_WAY && !(best & PAST_ITS_END) &&
+	    is_over(b, established, established >> 8, t, now))
+		return established;
 	return chosen;
 }
 

@@ -100,22 +100,25 @@ static __always_inline __u64 end_of(const struct connection *c, __u64 has, const
 	return flags;
 }
 
-/* Counts the packet in an entry with these flags; returns the flags that it adds. */
-static __always_inline __u64 count_in(struct connection *c, __u64 has, const struct packet *p,
-				      bool from_guest)
+/* Counts the packet in an entry with these flags, in which others may count, too. */
+static __always_inline void count_in(struct connection *c, __u64 has, const struct packet *p,
+				     enum direction d)
 {
-	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
-	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
-	bool reply = from_guest != !!(has & CONNECTION_BY_GUEST);
-	__u64 flags = 0;
-
 	__sync_fetch_and_add(&c->packets[d], segments_of(p));
 	__sync_fetch_and_add(&c->bytes[d], p->ip_length);
 	/* What comes after the end does not put it off. */
 	if (c->seen != (__u32)p->now && !(p->key.protocol == IPPROTO_TCP && is_closed(has)))
 		c->seen = p->now;
-	if (reply)
-		flags |= CONNECTION_ANSWERED;
+}
+
+/* The flags that the packet adds to an entry with these flags, which remembers its numbers. */
+static __always_inline __u64 flags_in(struct connection *c, __u64 has, const struct packet *p,
+				      bool from_guest)
+{
+	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
+	bool reply = from_guest != !!(has & CONNECTION_BY_GUEST);
+	__u64 flags = reply ? CONNECTION_ANSWERED : 0;
+
 	flags |= end_of(c, has, p, from_guest);
 	if ((p->tcp_flags & (TCP_ACK | TCP_RST)) == TCP_ACK) {
 		if (c->next[other] != p->tcp_acknowledged)
@@ -136,9 +139,13 @@ static __always_inline void account(const struct packet *p, bool from_guest)
 
 	if (!is_there(f))
 		return;
-	flags = count_in(f->connection, f->said.tag, p, from_guest);
+	count_in(f->connection, f->said.tag, p, from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS);
+	flags = flags_in(f->connection, f->said.tag, p, from_guest);
 	if ((f->said.tag & flags) != flags)
 		mark(f->tag, f->said.tag, flags);
+	flags |= f->said.tag;
+	if (!is_closed(f->said.tag) && (!(flags & CONNECTION_ESTABLISHED) || is_closed(flags)))
+		note(p, flags);
 }
 
 static __always_inline bool is_answered(__u64 flags, const struct packet *p, bool from_guest)
@@ -228,7 +235,7 @@ static __always_inline bool is_open(const struct packet *p, bool from_guest)
 /* Begins to write the entry of the packet's flow: the one that was found, else a new one. False: there
  * is no room. p->known says whether it has counted packets of this flow before.
  */
-static __always_inline bool begin_entry(struct packet *p, bool by_guest)
+static __always_inline bool begin_entry(struct packet *p, enum direction d, bool by_guest)
 {
 	struct flow *f = &p->flow;
 	struct connection *c;
@@ -245,8 +252,11 @@ static __always_inline bool begin_entry(struct packet *p, bool by_guest)
 	c = f->connection;
 	c->seen = c->created = p->now;
 	c->stamp[0] = c->stamp[1] = 0;
-	c->packets[0] = c->packets[1] = 0;
-	c->bytes[0] = c->bytes[1] = 0;
+	/* Nobody else counts here yet, and what locks waits for all that was written. */
+	c->packets[d] = segments_of(p);
+	c->packets[!d] = 0;
+	c->bytes[d] = p->ip_length;
+	c->bytes[!d] = 0;
 	c->next[0] = c->next[1] = 0;
 	return true;
 }
@@ -272,7 +282,7 @@ static __always_inline enum reason put_flow(struct packet *p, allowance first, b
 	}
 	p->opened = !p->known;
 	p->tracked = flags & CONNECTION_TRACKED;
-	if (!begin_entry(p, by_guest))
+	if (!begin_entry(p, d, by_guest))
 		return p->tracked ? REASON_CONNECTION_LIMIT : REASON_RULE;
 	c = p->flow.connection;
 	c->revision = p->revision;
@@ -282,7 +292,9 @@ static __always_inline enum reason put_flow(struct packet *p, allowance first, b
 	c->by[by_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS] = by;
 	flags |= by_guest ? CONNECTION_BY_GUEST : 0;
 	flags |= p->known ? p->flow.said.tag & CONNECTION_KEPT : 0;
-	flags |= count_in(c, flags, p, from_guest);
+	if (p->known)
+		count_in(c, flags, p, d);
+	flags |= flags_in(c, flags, p, from_guest);
 	publish(p, flags);
 	return REASON_RULE;
 }

@@ -79,6 +79,7 @@ static __always_inline bool claim(struct packet *p)
 	f->said.tag = (__u64)p->fingerprint << 32 | claimed >> 8;
 	f->tag = &f->bucket->tags[way];
 	f->connection = &f->bucket->ways[way];
+	f->said.stream = false;
 	p->overflowed = false;
 	return true;
 }
@@ -98,6 +99,19 @@ static __always_inline bool amend(struct packet *p, __u64 kept, __u64 flags)
 	return true;
 }
 
+/* Notes when the entry, seen now, is past its end, if it stands in a bucket. */
+static __always_inline void note(const struct packet *p, __u64 flags)
+{
+	const struct flow *f = &p->flow;
+	__u32 way;
+
+	if (p->overflowed || !f->bucket)
+		return;
+	way = (f->tag - f->bucket->tags) & (WAYS - 1);
+	note_end(&f->bucket->times[way], p->now,
+		 timeout_of(&p->config->timeouts, flags, p->key.protocol, f->said.stream));
+}
+
 /* The entry that was claimed or amended is whole, with these flags. */
 static __always_inline void publish(struct packet *p, __u64 flags)
 {
@@ -106,6 +120,7 @@ static __always_inline void publish(struct packet *p, __u64 flags)
 	__u32 twins;
 
 	f->said.tag = (f->said.tag & ~TAG_FLAGS) | flags;
+	note(p, flags);
 	__sync_lock_test_and_set(f->tag, f->said.tag);
 	if (p->overflowed || !f->bucket)
 		return;

@@ -57,7 +57,7 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	__u64 hash = hash_of(p), was, by, read, all;
 	struct bucket *b = bucket_of(p, hash);
 	struct connection *c;
-	__u32 at, seen;
+	__u32 at, seen, timeout;
 	__u64 *tag;
 	bool reply, stream;
 
@@ -112,15 +112,19 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	read = read_word(&c->packets[1]);
 	stream &= read > 1;
 	all ^= read ^ seen ^ by;
-	if (age_of(seen, p->now) > timeout_of(&p->config->timeouts, was, p->key.protocol, stream))
+	timeout = timeout_of(&p->config->timeouts, was, p->key.protocol, stream);
+	if (age_of(seen, p->now) > timeout)
 		return REASON_NONE;
 	if (read_word((void *)tag + after(all)) != was)
 		return REASON_NONE;
 
 	__sync_fetch_and_add(&c->packets[d], segments_of(p));
 	__sync_fetch_and_add(&c->bytes[d], p->ip_length);
-	if (seen != (__u32)p->now)
+	if (seen != (__u32)p->now) {
 		c->seen = p->now;
+		if (!(was & CONNECTION_ESTABLISHED))
+			note_end(&b->times[at], p->now, timeout);
+	}
 	if (is_tcp && c->next[other] != p->tcp_acknowledged)
 		c->next[other] = p->tcp_acknowledged;
 	p->rule = (__u32)by;

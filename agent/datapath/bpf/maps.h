@@ -302,7 +302,8 @@ _Static_assert(sizeof(struct connection) == 128, "two cache lines; shared with G
 
 struct bucket {
 	__u64 tags[WAYS];
-	__u64 pad[WAYS];
+	/* By way, for whoever looks for one that may give way: seen, and << 32 when it is past its end; see bucket.h. */
+	__u64 times[WAYS];
 	struct connection ways[WAYS];
 };
 _Static_assert(sizeof(struct bucket) == 18 * 64, "cache lines; shared with Go");
