@@ -451,7 +451,9 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"what goes on never ends", "TestKnownFlows",
-			`	if (age_of(seen, p->now) > timeout_of(`, `	if (false && age_of(seen, p->now) > timeout_of(`,
+			`	if (age_of(seen, p->now) > timeout)
+`, `	if (false)
+`,
 		},
 		{
 			"a known flow goes by the tables of before", "TestKnownFlows",
@@ -730,11 +732,11 @@ var bpfMutants = map[string][]mutant{
 	programs + "/bucket.h": {
 		{
 			"an established connection gives way to one that opens", "TestCrowd",
-			`return age > end ? PAST_ITS_END | (age + 1) : 0;`, `return age > end ? PAST_ITS_END | (age + 1) : age + 1;`,
+			`if (tag >> 8 & CONNECTION_ESTABLISHED) {`, `if (false) {`,
 		},
 		{
 			"a flood displaces what is established", "TestFullBucket",
-			`return age > end ? PAST_ITS_END | (age + 1) : 0;`, `return age > end ? PAST_ITS_END | (age + 1) : age + 1;`,
+			`if (tag >> 8 & CONNECTION_ESTABLISHED) {`, `if (false) {`,
 		},
 		{
 			"an established connection is displaced at its timeout", "TestReclaimMargin/displaced",
@@ -752,7 +754,9 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"what is past its end stays while there is something older", "TestOldestGoes",
-			`return age > end ? PAST_ITS_END | (age + 1) : age + 1;`, `return age + 1;`,
+			`			rank |= PAST_ITS_END;
+`, `			rank |= 0;
+`,
 		},
 		{
 			"the newest goes", "TestOldestGoes",
@@ -760,12 +764,19 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"a hash of half an address", "TestFlowsAreSpread/interface_ids",
-			`		hash = mix(hash, key[4]);
-`, ``,
+			` + product(key[4], secret[4])`, ``,
 		},
 		{
-			"a hash without its last step", "TestFlowsAreSpread",
-			`return mix(hash, 0);`, `return hash;`,
+			"a hash without ports", "TestFlowsAreSpread",
+			`__u64 hash = product(key[0], secret[0]);`, `__u64 hash = 0;`,
+		},
+		{
+			"an end that was noted is believed", "TestReclaimMargin/displaced",
+			`	if (age_of(seen, now) > end)
+		return true;
+`, `	if (now != seen)
+		return true;
+`,
 		},
 	},
 	programs + "/flow.h": {

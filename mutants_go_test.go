@@ -273,16 +273,16 @@ var goMutants = map[string][]mutant{
 	datapath + "/private.go": {
 		{
 			"the maps of one interface are those of all", "TestPromise11Connections",
-			`if *o.of, err = ebpf.NewMap(o.inner); err == nil && o.of == &p.flows {`,
+			`if *o.of, err = ebpf.NewMap(o.inner); err != nil {`,
 			`*o.of, err = ebpf.NewMap(o.inner)
 			for _, other := range d.private {
-				for _, theirs := range d.outer(other) {
-					if theirs.slots == o.slots {
+				for _, theirs := range d.outer(slot, other) {
+					if theirs.all == o.all {
 						*o.of, err = (*theirs.of).Clone()
 					}
 				}
 			}
-			if err == nil && o.of == &p.flows {`,
+			if err != nil {`,
 		},
 	},
 	datapath + "/timeouts.go": {
