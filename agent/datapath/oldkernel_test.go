@@ -12,7 +12,7 @@ import (
 // TestOldKernel loads the programs on the oldest kernel that is supported, Linux 6.1, whose verifier
 // knows less and counts otherwise.
 func TestOldKernel(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	qemu := exec.CommandContext(ctx, "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-machine", "q35,accel=tcg", "-cpu", "max", "-m", "768", "-kernel", filepath.Join(guestKernel, "vmlinuz"),
