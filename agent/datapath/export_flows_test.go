@@ -2,6 +2,8 @@ package datapath
 
 import (
 	"fmt"
+	"math/bits"
+	"slices"
 	"sync/atomic"
 
 	"github.com/sallyport/sallyport/vpc"
@@ -58,9 +60,9 @@ func (d *Datapath) Standing(eni vpc.InterfaceID) (Standing, error) {
 // EstablishedWays is how many ways of a bucket established connections may have.
 const EstablishedWays = int(guestLimitMAX_ESTABLISHED_WAYS)
 
-// Twin writes the entry of one way of an ENI's first bucket into another one as well, as if another CPU had begun its
-// flow there.
-func (d *Datapath) Twin(eni vpc.InterfaceID, from, to int) error {
+// Twin writes the entry of an ENI's first bucket that was made last into an empty way as well, as if another CPU had
+// begun its flow there.
+func (d *Datapath) Twin(eni vpc.InterfaceID) error {
 	slot, err := d.slotOf(eni)
 	if err != nil {
 		return err
@@ -68,13 +70,21 @@ func (d *Datapath) Twin(eni vpc.InterfaceID, from, to int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b := &d.private[slot].buckets[0]
+	var from, to int
+	for way := range b.Tags {
+		if !isLive(b.Tags[way]) {
+			to = way
+		} else if bits.ReverseBytes16(b.Ways[way].Key.RemotePort) > bits.ReverseBytes16(b.Ways[from].Key.RemotePort) {
+			from = way
+		}
+	}
 	b.Ways[to] = b.Ways[from]
 	atomic.StoreUint64(&b.Tags[to], nextVersion(b.Tags[from]))
 	return nil
 }
 
-// Displace moves the entry of a way of an ENI's first bucket beside the buckets, where it is being changed for ever.
-func (d *Datapath) Displace(eni vpc.InterfaceID, way int) error {
+// Displace moves the one entry of an ENI's first bucket beside the buckets, where it is being changed for ever.
+func (d *Datapath) Displace(eni vpc.InterfaceID) error {
 	slot, err := d.slotOf(eni)
 	if err != nil {
 		return err
@@ -82,6 +92,7 @@ func (d *Datapath) Displace(eni vpc.InterfaceID, way int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b := &d.private[slot].buckets[0]
+	way := slices.IndexFunc(b.Tags[:], isLive)
 	tag := atomic.LoadUint64(&b.Tags[way])
 	atomic.StoreUint64(&b.Tags[way], tag&^tagFlags)
 	return d.putOverflow(slot, d.private[slot], guestOverflow{Tag: tag | flagChanging, Connection: b.Ways[way]})

@@ -253,7 +253,7 @@ func TestTwins(t *testing.T) {
 	for i := range 7 {
 		h.want(eniA, ruleset.Ingress, dns(i), ruleset.ReasonRule)
 		if i == 6 {
-			must(t, h.d.Twin(eniA, 6, 7))
+			must(t, h.d.Twin(eniA))
 		}
 		h.want(eniA, ruleset.Egress, dns(i).reply(), ruleset.ReasonTracked)
 	}
@@ -264,7 +264,7 @@ func TestTwins(t *testing.T) {
 
 	must(t, h.d.ForgetAll())
 	h.want(eniA, ruleset.Ingress, dns(0), ruleset.ReasonRule)
-	must(t, h.d.Displace(eniA, 0))
+	must(t, h.d.Displace(eniA))
 	must(t, h.d.Advance(time.Hour)) // so that it must be begun anew, which another CPU does
 	h.want(eniA, ruleset.Ingress, dns(0), ruleset.ReasonRule)
 	wantEntries("beside the bucket", 0)

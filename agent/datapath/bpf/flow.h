@@ -43,6 +43,19 @@ static __always_inline void find_flow(struct packet *p)
 	p->overflowed = true;
 }
 
+/* Notes when the entry, seen now, is past its end, if it stands in a bucket. */
+static __always_inline void note(const struct packet *p, __u64 flags)
+{
+	const struct flow *f = &p->flow;
+	__u32 way;
+
+	if (p->overflowed || !f->bucket)
+		return;
+	way = (f->tag - f->bucket->tags) & (WAYS - 1);
+	note_end(&f->bucket->times[way], p->now,
+		 timeout_of(&p->config->timeouts, flags, p->key.protocol, f->said.stream));
+}
+
 /* Makes the connection that was found an established one, which has its quota. False: there is no room. */
 static __always_inline bool establish(const struct packet *p)
 {
@@ -54,6 +67,7 @@ static __always_inline bool establish(const struct packet *p)
 			give_quota(p); /* another CPU did; or it is gone */
 			return true;
 		}
+		note(p, f->said.tag);
 		/* Others may have done the same at this moment. */
 		if (p->overflowed || established_in(f->bucket) <= MAX_ESTABLISHED_WAYS)
 			return true;
@@ -97,19 +111,6 @@ static __always_inline bool amend(struct packet *p, __u64 kept, __u64 flags)
 		give_quota(p);
 	f->said.tag = (next_version(was) & ~TAG_FLAGS) | (was & kept) | flags;
 	return true;
-}
-
-/* Notes when the entry, seen now, is past its end, if it stands in a bucket. */
-static __always_inline void note(const struct packet *p, __u64 flags)
-{
-	const struct flow *f = &p->flow;
-	__u32 way;
-
-	if (p->overflowed || !f->bucket)
-		return;
-	way = (f->tag - f->bucket->tags) & (WAYS - 1);
-	note_end(&f->bucket->times[way], p->now,
-		 timeout_of(&p->config->timeouts, flags, p->key.protocol, f->said.stream));
 }
 
 /* The entry that was claimed or amended is whole, with these flags. */
