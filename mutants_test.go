@@ -75,7 +75,7 @@ func TestMutants(t *testing.T) {
 					b.object = r.compile(t, programs)
 				}
 				if said := r.run(t, where, b, slices.Compact(names)...); said.failed {
-					t.Errorf("without any mistake: %s", said.message)
+					t.Errorf("without any mistake:\n%s", said.output)
 				}
 			})
 		}
@@ -257,6 +257,7 @@ func (r *mutantRunner) compile(t *testing.T, dir string) (object string) {
 type outcome struct {
 	failed  bool
 	message string // the first
+	output  string
 }
 
 // What go test prints for a test that failed, and for what it said.
@@ -290,7 +291,7 @@ func (r *mutantRunner) run(t *testing.T, where string, b build, tests ...string)
 	case err != nil && !failed.MatchString(out):
 		t.Fatalf("%v, and no test failed:\n%s", err, out)
 	}
-	o := outcome{failed: err != nil}
+	o := outcome{failed: err != nil, output: out}
 	if said := message.FindStringSubmatch(out); said != nil {
 		o.message = said[1]
 	}
