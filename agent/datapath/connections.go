@@ -47,7 +47,7 @@ func (d *Datapath) Connections(eni vpc.InterfaceID) ([]Connection, error) {
 	}
 	var list []Connection
 	err = d.visit(slot, func(v visited) error {
-		if !v.isVoid() && !v.expired() {
+		if !v.isChanging() && !v.isVoid() && !v.expired() {
 			list = append(list, v.export())
 		}
 		return nil
@@ -68,13 +68,17 @@ func (d *Datapath) Cut(eni vpc.InterfaceID, which func(Connection) bool) (int, e
 	if err != nil {
 		return 0, fmt.Errorf("cut connections of %s: %w", eni, err)
 	}
-	start, err := d.clock()
+	start, err := d.now()
 	if err != nil {
 		return 0, fmt.Errorf("cut connections of %s: %w", eni, err)
 	}
 	cut, remembered := 0, 0 // beside the buckets, where nothing displaces it
 	found := false
 	remove := func(v visited) error {
+		if v.isChanging() {
+			found = true // and the next scan sees what it has become
+			return nil
+		}
 		if v.isVoid() && v.at == nil {
 			remembered++
 		}
@@ -85,8 +89,8 @@ func (d *Datapath) Cut(eni vpc.InterfaceID, which func(Connection) bool) (int, e
 			remembered++
 		}
 		found = true
-		gone, err := v.cut(remembered <= int(v.p.connections.MaxEntries()/8))
-		if gone {
+		err := v.cut(remembered <= int(v.p.connections.MaxEntries()/8))
+		if err == nil {
 			cut++
 		}
 		return err
@@ -124,44 +128,14 @@ func (v visited) isVoid() bool {
 		v.flags()&guestConnectionFlagCONNECTION_OBSERVED != 0 && v.ticks >= v.config.ObserveUntil
 }
 
-// cut ends a connection; false: it is not there any more. Of TCP and UDP who began it is remembered if that is
-// wanted, as of an untracked flow whose rules changed: else the next packet of a server that may send
-// anywhere would begin it anew, as its own.
-func (v visited) cut(remember bool) (bool, error) {
-	remembered := remember && (v.key.Protocol == unix.IPPROTO_TCP || v.key.Protocol == unix.IPPROTO_UDP)
-	to := func(tag uint64) uint64 {
-		if !remembered {
-			return tag &^ tagFlags
-		}
-		const gone = guestConnectionFlagCONNECTION_TRACKED | guestConnectionFlagCONNECTION_OBSERVED | guestConnectionFlagCONNECTION_ESTABLISHED
-		return nextVersion(tag)&^uint64(gone) | uint64(guestConnectionFlagCONNECTION_UNTRACKED|guestConnectionFlagCONNECTION_CUT)
+// cut ends a connection. Of TCP and UDP who began it is remembered if that is wanted, as of an untracked flow whose
+// rules changed: else the next packet of a server that may send anywhere would begin it anew, as its own.
+func (v visited) cut(remember bool) error {
+	if !remember || v.key.Protocol != unix.IPPROTO_TCP && v.key.Protocol != unix.IPPROTO_UDP {
+		return v.remove()
 	}
-	if v.at != nil {
-		from, ok := exchange(v.at, v.tag, to)
-		if !ok {
-			return false, errChanged
-		}
-		v.d.lessEstablished(v.slot, from)
-		return true, nil
-	}
-	if remembered {
-		o := guestOverflow{Tag: to(v.tag), Connection: v.connection}
-		err := v.p.connections.Update(v.key, o, ebpf.UpdateExist)
-		if err == nil {
-			v.d.lessEstablished(v.slot, v.tag)
-		}
-		return err == nil, notThere(err)
-	}
-	_, err := v.d.takeOverflow(v.slot, v.p, v.key)
-	return err == nil, notThere(err)
-}
-
-// notThere takes it for no error that an entry is gone.
-func notThere(err error) error {
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		return nil
-	}
-	return err
+	const gone = guestConnectionFlagCONNECTION_TRACKED | guestConnectionFlagCONNECTION_OBSERVED | guestConnectionFlagCONNECTION_ESTABLISHED
+	return v.become(nextVersion(v.tag)&^uint64(gone) | uint64(guestConnectionFlagCONNECTION_UNTRACKED|guestConnectionFlagCONNECTION_CUT))
 }
 
 func (d *Datapath) slotOf(eni vpc.InterfaceID) (uint32, error) {
@@ -191,11 +165,12 @@ type visited struct {
 
 func (v visited) flags() guestConnectionFlag { return flagsOf(v.tag) }
 
+// isChanging says whether a program was just writing what the entry says of rules. Only of one beside the buckets is that
+// ever seen.
+func (v visited) isChanging() bool { return v.tag&flagChanging != 0 }
+
 // batch is how many connections are read with one call, and with the lock held.
 const batch = 1024
-
-// errChanged is the error of what was done to an entry that became another one meanwhile.
-var errChanged = errors.New("the entry has changed")
 
 // visit calls f for each entry of a slot, first those in buckets: nothing moves back there. One that moves may be
 // visited twice.
@@ -288,11 +263,7 @@ func (d *Datapath) visitOverflow(slot uint32, f func(visited) error) error {
 			return true, fmt.Errorf("read connections: %w", err)
 		}
 		for i := range n {
-			v.key, v.tag, v.connection = keys[i], values[i].Tag, values[i].Connection
-			if !isLive(v.tag) { // a program moves it here
-				continue
-			}
-			if err := f(*v); err != nil {
+			if err := v.visitBeside(keys[i], values[i], f); err != nil {
 				return true, err
 			}
 		}
@@ -303,6 +274,30 @@ func (d *Datapath) visitOverflow(slot uint32, f func(visited) error) error {
 			return err
 		}
 	}
+}
+
+// visitBeside calls f for an entry beside the buckets, again if f finds it changed. A program may have written it while it
+// was read; what is done to it then finds it changed.
+func (v *visited) visitBeside(k guestConnectionKey, o guestOverflow, f func(visited) error) error {
+	for isLive(o.Tag) { // else a program moves it here, or away
+		v.at, v.key, v.tag, v.connection = nil, k, o.Tag, o.Connection
+		err := f(*v)
+		if !errors.Is(err, errChanged) {
+			return err
+		}
+		if err := v.p.connections.Lookup(k, &o); err != nil {
+			return notThere(err)
+		}
+	}
+	return nil
+}
+
+// notThere takes it for no error that an entry is gone.
+func notThere(err error) error {
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil
+	}
+	return err
 }
 
 // look begins to visit entries of a slot, or goes on after were; nil: it is not, or not any more, the ENI's whose

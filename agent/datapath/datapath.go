@@ -123,11 +123,12 @@ type Datapath struct {
 // objects are what is in the kernel for as long as the Datapath is open.
 type objects struct {
 	guestMaps
-	FromGuest, ToGuest, ReadClock *ebpf.Program
+	FromGuest, ToGuest, ReadClock, ChangeOverflow *ebpf.Program
 }
 
 func (o *objects) Close() error {
-	return errors.Join(o.guestMaps.Close(), o.FromGuest.Close(), o.ToGuest.Close(), o.ReadClock.Close())
+	return errors.Join(o.guestMaps.Close(), o.FromGuest.Close(), o.ToGuest.Close(), o.ReadClock.Close(),
+		o.ChangeOverflow.Close())
 }
 
 // memory is the maps that the process shares with the programs.
@@ -265,6 +266,7 @@ func (d *Datapath) load(o Options) error {
 	}
 	if err := loadPrograms(spec, d.mapPins, map[string]**ebpf.Program{
 		guestProgFromGuest: &d.objects.FromGuest, guestProgToGuest: &d.objects.ToGuest, guestProgReadClock: &d.objects.ReadClock,
+		guestProgChangeOverflow: &d.objects.ChangeOverflow,
 	}); err != nil {
 		return err
 	}

@@ -82,6 +82,8 @@ func (d *Datapath) Occupancy(eni vpc.InterfaceID) (established, beside int) {
 	if err != nil {
 		return -1, -1
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	o := d.occupancy(slot)
 	return int(int32(o.established)), int(int32(o.overflowed))
 }

@@ -215,7 +215,7 @@ func (d *Datapath) Settle() error {
 // Programs are the loaded programs, for tests that look at them.
 func (d *Datapath) Programs() map[string]*ebpf.Program {
 	return map[string]*ebpf.Program{
-		"from_guest": d.objects.FromGuest, "to_guest": d.objects.ToGuest, "read_clock": d.objects.ReadClock,
+		"from_guest": d.objects.FromGuest, "to_guest": d.objects.ToGuest, "read_clock": d.objects.ReadClock, "change_overflow": d.objects.ChangeOverflow,
 	}
 }
 
@@ -241,7 +241,7 @@ func (d *Datapath) Forget(eni vpc.InterfaceID, direction ruleset.Direction, p ru
 	}
 	return d.visit(slot, func(v visited) error {
 		if v.key == key && v.at != nil {
-			exchange(v.at, v.tag, func(tag uint64) uint64 { return tag &^ tagFlags })
+			return v.remove()
 		}
 		return nil
 	})

@@ -1,6 +1,9 @@
 package datapath
 
 import (
+	"encoding/binary"
+	"errors"
+	"fmt"
 	"math/bits"
 	"runtime"
 	"sync/atomic"
@@ -8,8 +11,8 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// The agent's side of bpf/entry.h: it reads the entries of a slot through shared memory, and removes and
-// cuts them with one exchange of their tag each.
+// The agent's side of bpf/entry.h: it reads the entries in the buckets of a slot through shared memory, and removes and
+// cuts them with one exchange of their tag each. For those beside the buckets a program makes that exchange.
 
 const (
 	tagFlags   uint64 = 0xffff
@@ -58,32 +61,58 @@ func readWay(b *guestBucket, way int) (tag uint64, c guestConnection, ok bool) {
 	}
 }
 
-// exchange gives the entry that was read another tag, or flags that it got meanwhile as well: to says
-// which, from the one it has. False: another entry stands there now.
-func exchange(at *uint64, was uint64, to func(tag uint64) uint64) (from uint64, ok bool) {
-	for {
-		tag := atomic.LoadUint64(at)
-		if !isSameEntry(tag, was) || !isLive(tag) || tag&flagChanging != 0 {
-			return 0, false
-		}
-		if atomic.CompareAndSwapUint64(at, tag, to(tag)) {
-			return tag, true
-		}
+// errChanged is the error of what was done to an entry that became another one meanwhile, or got another flag.
+var errChanged = errors.New("the entry has changed")
+
+// become gives the entry another tag in place of the one that was read, and counts the connection that is gone then.
+func (v visited) become(to uint64) error {
+	if v.at == nil {
+		return v.d.changeOverflow(v.slot, v.key, v.tag, to)
 	}
+	if !atomic.CompareAndSwapUint64(v.at, v.tag, to) {
+		return errChanged
+	}
+	if flagsOf(v.tag&^to)&guestConnectionFlagCONNECTION_ESTABLISHED != 0 {
+		atomic.AddUint64(&v.d.occupancies[v.slot].Established, oneLess)
+	}
+	return nil
 }
 
-// lessEstablished notes that a connection is gone which had this tag.
-func (d *Datapath) lessEstablished(slot uint32, tag uint64) {
-	if flagsOf(tag)&guestConnectionFlagCONNECTION_ESTABLISHED != 0 {
-		atomic.AddUint64(&d.occupancies[slot].Established, oneLess)
+// remove takes the entry out.
+func (v visited) remove() error {
+	to := v.tag &^ tagFlags
+	if v.at == nil {
+		to |= flagBusy
 	}
+	return v.become(to)
 }
 
-// putOverflow puts an entry beside the buckets of a slot.
+// changeOverflow lets a program exchange the tag of an entry that stands beside the buckets of a slot, where the agent
+// has no memory of it.
+func (d *Datapath) changeOverflow(slot uint32, k guestConnectionKey, was, to uint64) error {
+	frame, err := binary.Append(nil, binary.NativeEndian, guestOverflowExchange{Tag: was, To: to, Key: k, Slot: slot})
+	if err != nil {
+		return err
+	}
+	ret, err := d.objects.ChangeOverflow.Run(&ebpf.RunOptions{Data: frame, DataOut: frame})
+	if err != nil {
+		return fmt.Errorf("change a connection: %w", err)
+	}
+	if ret != 0 {
+		return fmt.Errorf("change a connection: the program says %d", ret)
+	}
+	if binary.NativeEndian.Uint64(frame) != was {
+		return errChanged
+	}
+	return nil
+}
+
+// putOverflow puts an entry beside the buckets of a slot, as one that was never there.
 func (d *Datapath) putOverflow(slot uint32, p *private, o guestOverflow) error {
 	occupancy := &d.occupancies[slot]
 	established := flagsOf(o.Tag)&guestConnectionFlagCONNECTION_ESTABLISHED != 0
-	atomic.AddUint64(&occupancy.Overflowed, oneMore) // before anybody can look for it
+	changes := atomic.AddUint64(&occupancy.Overflowed, oneMore) >> 32 // before anybody can look for it
+	o.Tag = o.Tag&^tagVersion | changes<<16&tagVersion
 	if established {
 		atomic.AddUint64(&occupancy.Established, oneMore)
 	}
@@ -95,15 +124,4 @@ func (d *Datapath) putOverflow(slot uint32, p *private, o guestOverflow) error {
 		}
 	}
 	return err
-}
-
-// takeOverflow removes an entry that stands beside the buckets.
-func (d *Datapath) takeOverflow(slot uint32, p *private, k guestConnectionKey) (guestOverflow, error) {
-	var o guestOverflow
-	if err := p.connections.LookupAndDelete(k, &o); err != nil {
-		return o, err
-	}
-	atomic.AddUint64(&d.occupancies[slot].Overflowed, oneLess)
-	d.lessEstablished(slot, o.Tag)
-	return o, nil
 }

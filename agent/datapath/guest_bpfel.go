@@ -277,6 +277,15 @@ type guestOverflow struct {
 	Connection guestConnection
 }
 
+type guestOverflowExchange struct {
+	_    structs.HostLayout
+	Tag  uint64
+	To   uint64
+	Key  guestConnectionKey
+	Slot uint32
+	Pad  uint32
+}
+
 type guestPlatformKey struct {
 	_        structs.HostLayout
 	Family   guestFamily
@@ -372,6 +381,7 @@ const (
 	guestMapRuleSlots       = "rule_slots"
 	guestMapSlots           = "slots"
 	guestMapState           = "state"
+	guestProgChangeOverflow = "change_overflow"
 	guestProgFromGuest      = "from_guest"
 	guestProgProbeFromGuest = "probe_from_guest"
 	guestProgProbeToGuest   = "probe_to_guest"
@@ -430,6 +440,7 @@ type guestSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type guestProgramSpecs struct {
+	ChangeOverflow *ebpf.ProgramSpec `ebpf:"change_overflow"`
 	FromGuest      *ebpf.ProgramSpec `ebpf:"from_guest"`
 	ProbeFromGuest *ebpf.ProgramSpec `ebpf:"probe_from_guest"`
 	ProbeToGuest   *ebpf.ProgramSpec `ebpf:"probe_to_guest"`
@@ -558,6 +569,7 @@ type guestVariables struct {
 //
 // It can be passed to loadGuestObjects or ebpf.CollectionSpec.LoadAndAssign.
 type guestPrograms struct {
+	ChangeOverflow *ebpf.Program `ebpf:"change_overflow"`
 	FromGuest      *ebpf.Program `ebpf:"from_guest"`
 	ProbeFromGuest *ebpf.Program `ebpf:"probe_from_guest"`
 	ProbeToGuest   *ebpf.Program `ebpf:"probe_to_guest"`
@@ -567,6 +579,7 @@ type guestPrograms struct {
 
 func (p *guestPrograms) Close() error {
 	return _GuestClose(
+		p.ChangeOverflow,
 		p.FromGuest,
 		p.ProbeFromGuest,
 		p.ProbeToGuest,

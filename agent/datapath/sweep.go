@@ -2,10 +2,10 @@ package datapath
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"slices"
 	"sync/atomic"
 
@@ -41,23 +41,23 @@ func (d *Datapath) Sweep() (int, error) {
 // sweepSlot sweeps one slot and counts what is open there by rule.
 func (d *Datapath) sweepSlot(slot uint32) (swept int, rules map[uint32]uint64, err error) {
 	rules = map[uint32]uint64{}
-	before := d.occupancy(slot)
+	before, touched := d.beginSlot(slot)
 	var found occupancy
 	look := func(v visited) error {
 		if !v.isReclaimable() {
 			found.add(v)
-			if !v.isVoid() && !ended(v.flags()) && !v.expired() {
+			if !v.isChanging() && !v.isVoid() && !ended(v.flags()) && !v.expired() {
 				rules[v.admittedBy()]++
 			}
 			return nil
 		}
-		gone, err := v.takeOut()
-		if gone {
+		err := v.remove()
+		if err == nil {
 			swept++
 		}
 		return err
 	}
-	if d.wasTouched(slot) {
+	if touched {
 		if err = d.visitWays(slot, look); err == nil && found.entries == 0 {
 			d.setEmpty(slot)
 		}
@@ -65,7 +65,7 @@ func (d *Datapath) sweepSlot(slot uint32) (swept int, rules map[uint32]uint64, e
 	if err == nil {
 		err = d.visitOverflow(slot, look)
 	}
-	if err == nil && before == d.occupancy(slot) && !found.is(before) {
+	if err == nil && !found.is(before) {
 		err = d.recount(slot, before)
 	}
 	return swept, rules, err
@@ -77,6 +77,7 @@ type occupancy struct {
 	established, overflowed uint64
 }
 
+// occupancy is what the programs have counted in a slot. d.mu is held: Close takes that memory away.
 func (d *Datapath) occupancy(slot uint32) occupancy {
 	o := &d.occupancies[slot]
 	return occupancy{established: atomic.LoadUint64(&o.Established), overflowed: atomic.LoadUint64(&o.Overflowed)}
@@ -101,6 +102,9 @@ func (o *occupancy) is(counted occupancy) bool {
 // recount counts what a slot has, if nothing was counted since before: an agent may have died between taking an
 // entry out and counting it. A program that had counted then, and not yet put its entry in, is over by now.
 func (d *Datapath) recount(slot uint32, before occupancy) error {
+	if !d.stands(slot, before) {
+		return nil
+	}
 	if err := gracePeriod(); err != nil {
 		return err
 	}
@@ -123,20 +127,28 @@ func (d *Datapath) recount(slot uint32, before occupancy) error {
 	return nil
 }
 
-// wasTouched says whether anything may be in the buckets of a slot: something was, or was put there since.
-func (d *Datapath) wasTouched(slot uint32) bool {
+// stands says whether nothing was counted in a slot since before.
+func (d *Datapath) stands(slot uint32, before occupancy) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.private[slot]
+	return ok && d.occupancy(slot) == before
+}
+
+// beginSlot returns what a slot has, and whether anything may be in its buckets: something was, or was put there since.
+func (d *Datapath) beginSlot(slot uint32) (has occupancy, touched bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p, ok := d.private[slot]
-	if !ok {
-		return false
+	if !ok { // not any more
+		return occupancy{}, false
 	}
 	if atomic.LoadUint32(&d.occupancies[slot].Touched) != 0 {
 		// Whoever publishes an entry from now on says so again.
 		atomic.StoreUint32(&d.occupancies[slot].Touched, 0)
 		p.empty = false
 	}
-	return !p.empty
+	return d.occupancy(slot), !p.empty
 }
 
 func (d *Datapath) setEmpty(slot uint32) {
@@ -187,34 +199,14 @@ func (d *Datapath) beginSweep() (map[uint32]vpc.InterfaceID, error) {
 	return enis, nil
 }
 
-// takeOut removes a connection that is past its end. Where a packet has opened one anew beside the buckets between the look
-// and the removal it goes back in.
-func (v visited) takeOut() (bool, error) {
-	if v.at != nil {
-		if !atomic.CompareAndSwapUint64(v.at, v.tag, v.tag&^tagFlags) {
-			return false, errChanged
-		}
-		v.d.lessEstablished(v.slot, v.tag)
-		return true, nil
-	}
-	o, err := v.d.takeOverflow(v.slot, v.p, v.key)
-	if err != nil {
-		return false, notThere(err)
-	}
-	if v.tag, v.connection = o.Tag, o.Connection; v.isReclaimable() {
-		return true, nil
-	}
-	if err := v.d.putOverflow(v.slot, v.p, o); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
-		return false, err
-	}
-	return false, nil
-}
-
 // expired is the twin of is_expired in connection.h.
 func (v visited) expired() bool { return v.isPast(0) }
 
 // isReclaimable says whether an entry may be taken from its flow, as rank_of in bucket.h does.
 func (v visited) isReclaimable() bool {
+	if v.isChanging() {
+		return false
+	}
 	if f := v.flags(); f&guestConnectionFlagCONNECTION_ESTABLISHED != 0 && !ended(f) {
 		return v.isPast(uint64(guestLimitRECLAIM_MARGIN) * uint64(v.d.hz))
 	}
@@ -276,8 +268,18 @@ func timeout(flags guestConnectionFlag, c guestConnection, t guestTimeouts) uint
 	return t.Other
 }
 
-// clock is the programs' clock, in jiffies.
+// now is the programs' clock, in jiffies.
+func (d *Datapath) now() (uint64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.clock()
+}
+
+// clock is the same. d.mu is held.
 func (d *Datapath) clock() (uint64, error) {
+	if d.state == nil {
+		return 0, os.ErrClosed
+	}
 	if d.testClock {
 		return atomic.LoadUint64(&d.state.TestClock), nil
 	}

@@ -271,7 +271,7 @@ __noinline __u64 claim_way(struct bucket *b, struct timeouts *t, __u32 now, __u3
 	return NO_WAY;
 }
 
-/* After an entry was published with this tag: another CPU may have done the same for its key. Returns how
+/* After an entry was published in a way with this tag: another CPU may have done the same for its key. Returns how
  * many established ones it took out.
  */
 __noinline __u32 drop_twins(struct bucket *b, struct connection_key *key, __u32 way, __u64 mine)
@@ -282,7 +282,7 @@ __noinline __u32 drop_twins(struct bucket *b, struct connection_key *key, __u32 
 		return 0;
 	way &= WAYS - 1;
 	left = candidates(b, mine >> 32) & ~(1U << way);
-	for (int i = 0; i < WAYS && left; i++) {
+	for (int i = 0; i < WAYS + MAX_MARKS && left; i++) {
 		__u32 other = lowest(left), out;
 		__u64 was = read_word(&b->tags[other]), own = read_word(&b->tags[way]), tag;
 		bool stays; /* ours */
@@ -293,16 +293,16 @@ __noinline __u32 drop_twins(struct bucket *b, struct connection_key *key, __u32 
 			continue;
 		if (!is_same_entry(own, mine) || !is_live(own))
 			break;
-		if ((was ^ own) & CONNECTION_CHANGING)
-			stays = own & CONNECTION_CHANGING;
-		else if ((was ^ own) & CONNECTION_ESTABLISHED)
+		if ((was ^ own) & CONNECTION_ESTABLISHED)
 			stays = own & CONNECTION_ESTABLISHED;
+		else if ((was ^ own) & CONNECTION_CHANGING)
+			stays = own & CONNECTION_CHANGING;
 		else
 			stays = other < way;
 		tag = stays ? was : own;
 		out = stays ? other : way;
-		if (tag & CONNECTION_CHANGING)
-			break;
+		if (tag & CONNECTION_CHANGING) /* whoever writes it looks afterwards, too */
+			continue;
 		if (!exchange(&b->tags[out], tag, tag & ~TAG_FLAGS))
 			left |= 1U << other;
 		else if (tag & CONNECTION_ESTABLISHED)
@@ -311,10 +311,12 @@ __noinline __u32 drop_twins(struct bucket *b, struct connection_key *key, __u32 
 	return gone;
 }
 
-/* The key stands beside the buckets: takes each entry that it has out of its bucket. Returns how many of them were
- * established, << 16, and below that the flags that the one in that way had, if it still was the one with this tag.
+/* The key stands beside the buckets: takes each entry that it has out of its bucket, established ones only if all shall
+ * go. Returns how many of these went, << 16, and below that the flags that the one in that way had, if it still was
+ * the one with this tag; CONNECTION_ESTABLISHED also if one was left.
  */
-__noinline __u64 take_out(struct bucket *b, struct connection_key *key, __u32 way, __u64 tag)
+__noinline __u64 take_out(struct bucket *b, struct connection_key *key, __u32 way, __u64 tag,
+			  bool all)
 {
 	__u64 flags = 0, gone = 0;
 	__u32 left;
@@ -330,6 +332,10 @@ __noinline __u64 take_out(struct bucket *b, struct connection_key *key, __u32 wa
 		if (was >> 32 != tag >> 32 || !is_live(was) || (was & CONNECTION_CHANGING) ||
 		    difference((void *)&b->ways[at] + after(was), key))
 			continue;
+		if (!all && (was & CONNECTION_ESTABLISHED)) {
+			flags |= CONNECTION_ESTABLISHED;
+			continue;
+		}
 		if (!exchange(&b->tags[at], was, was & ~TAG_FLAGS)) {
 			left |= 1U << at;
 			continue;

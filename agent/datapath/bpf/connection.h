@@ -107,8 +107,8 @@ static __always_inline void count_in(struct connection *c, __u64 has, const stru
 	__sync_fetch_and_add(&c->packets[d], segments_of(p));
 	__sync_fetch_and_add(&c->bytes[d], p->ip_length);
 	/* What comes after the end does not put it off. */
-	if (c->seen != (__u32)p->now && !(p->key.protocol == IPPROTO_TCP && is_closed(has)))
-		c->seen = p->now;
+	if (!(p->key.protocol == IPPROTO_TCP && is_closed(has)))
+		see(c, c->seen, p->now);
 }
 
 /* The flags that the packet adds to an entry with these flags, which remembers its numbers. */
@@ -227,10 +227,6 @@ static __always_inline bool is_open(const struct packet *p, bool from_guest)
 		flag <<= 1;
 	return p->config->flags & flag;
 }
-
-/* What stays of an entry when the rules have decided anew. */
-#define CONNECTION_KEPT \
-	(CONNECTION_ANSWERED | CONNECTION_FIN_BOTH | CONNECTION_RST | CONNECTION_NEXT_BOTH)
 
 /* Begins to write the entry of the packet's flow: the one that was found, else a new one. False: there
  * is no room. p->known says whether it has counted packets of this flow before.

@@ -15,11 +15,11 @@
  *	mark	live -> live with more flags, the same identity
  *	amend	live -> changing. Key and who began it stand; the program writes what it says of rules.
  *	settle	changing -> live
- *	remove	live -> empty
+ *	remove	live -> empty; beside the buckets live -> busy, and then out of the map
  *	cut	live -> live, by the agent: it says nothing of rules any more
  *
  * Only who made an entry busy or changing makes it live again, and until then nobody else has a
- * transition from there. The agent makes none busy or changing: it may die at any moment.
+ * transition from there. The agent makes none so but in a program, which ends: itself it may die at any moment.
  *
  * Who reads takes the tag, then the entry, then the tag again: with the same identity all of it was so at
  * one moment. What a busy entry says nobody sees; of one that is changing key and flags count alone.
@@ -45,6 +45,10 @@
  * verifier removes what this asks for.
  */
 const volatile bool weak_order;
+
+/* What packets have said of a flow, which stays when the rules decide anew. */
+#define CONNECTION_KEPT \
+	(CONNECTION_ANSWERED | CONNECTION_FIN_BOTH | CONNECTION_RST | CONNECTION_NEXT_BOTH)
 
 /* 0, and the CPU does not know before it has the value: what is read from an address that this went into
  * is read later. arm64 keeps to that; x86 reads in order anyway.
@@ -120,54 +124,11 @@ static __always_inline bool is_there(const struct flow *f)
 	return is_same_entry(tag, f->said.tag) && is_live(tag);
 }
 
-/* Adds flags to an entry whose tag was read as was. False: it had all of them, or became another one. */
-__noinline bool mark(__u64 *at, __u64 was, __u64 flags)
-{
-	__u64 tag;
-
-	if (!at)
-		return false;
-	tag = read_word(at);
-	for (int i = 0; i < MAX_MARKS; i++) {
-		__u64 found;
-
-		if (!is_same_entry(tag, was) || !is_live(tag) || (tag & CONNECTION_CHANGING) ||
-		    (tag & flags) == flags)
-			return false;
-		found = __sync_val_compare_and_swap(at, tag, tag | flags);
-		if (found == tag)
-			return true;
-		tag = found;
-	}
-	return false;
-}
-
-/* Takes out the entry whose tag was read as was. Returns its tag; 0: it became another one. */
-__noinline __u64 remove(__u64 *at, __u64 was)
-{
-	__u64 tag;
-
-	if (!at)
-		return 0;
-	tag = read_word(at);
-	for (int i = 0; i < MAX_MARKS; i++) {
-		__u64 found;
-
-		if (!is_same_entry(tag, was) || !is_live(tag) || (tag & CONNECTION_CHANGING))
-			return 0;
-		found = __sync_val_compare_and_swap(at, tag, tag & ~TAG_FLAGS);
-		if (found == tag)
-			return tag;
-		tag = found;
-	}
-	return 0;
-}
-
-/* Makes the entry whose tag was read as was the program's to write, but for its key: meanwhile it has those of
- * its flags that are kept, and these, and says nothing of rules. Returns its tag before; 0: it is gone, or
- * another CPU does the same.
+/* Leaves the entry whose tag was read as was those of its flags that are kept, and gives it others. One that is changing
+ * from then on is the program's to write, but for its key: see amend. Returns the tag before; 0: it has the flags
+ * already, or became another entry, or another CPU writes it.
  */
-__noinline __u64 amend_tag(__u64 *at, __u64 was, __u64 kept, __u64 flags)
+__noinline __u64 change(__u64 *at, __u64 was, __u64 kept, __u64 flags)
 {
 	__u64 tag;
 
@@ -175,20 +136,30 @@ __noinline __u64 amend_tag(__u64 *at, __u64 was, __u64 kept, __u64 flags)
 		return 0;
 	tag = read_word(at);
 	for (int i = 0; i < MAX_MARKS; i++) {
-		__u64 found;
+		__u64 to = (tag & (~TAG_FLAGS | kept)) | flags, found;
 
 		if (!is_same_entry(tag, was) || !is_live(tag) || (tag & CONNECTION_CHANGING))
 			return 0;
-		/* Another CPU has established meanwhile what was to be begun anew. */
-		if (tag & ~was & CONNECTION_ESTABLISHED)
+		if (flags & CONNECTION_CHANGING) {
+			/* Another CPU has established meanwhile what was to be begun anew. */
+			if (tag & ~was & CONNECTION_ESTABLISHED)
+				return 0;
+			to = next_version(to);
+		}
+		if (to == tag)
 			return 0;
-		found = __sync_val_compare_and_swap(
-			at, tag, (next_version(tag) & ~TAG_FLAGS) | (tag & kept) | flags);
+		found = __sync_val_compare_and_swap(at, tag, to);
 		if (found == tag)
 			return tag;
 		tag = found;
 	}
 	return 0;
+}
+
+/* Adds flags to an entry whose tag was read as was. False: it had all of them, or became another one. */
+static __always_inline bool mark(__u64 *at, __u64 was, __u64 flags)
+{
+	return change(at, was, TAG_FLAGS, flags);
 }
 
 /* A handshake is over, as far as it was looked at. */
@@ -234,6 +205,18 @@ static __always_inline __u32 age_of(__u32 seen, __u32 now)
 	__u32 age = now - seen;
 
 	return age > -AHEAD ? 0 : age;
+}
+
+/* A packet of the entry that was seen then passes now. Never back: who began earlier may write later. */
+static __always_inline void see(struct connection *c, __u32 seen, __u32 now)
+{
+	for (int i = 0; i < MAX_MARKS && age_of(seen, now); i++) {
+		__u32 found = __sync_val_compare_and_swap(&c->seen, seen, now);
+
+		if (found == seen)
+			return;
+		seen = found;
+	}
 }
 
 #endif

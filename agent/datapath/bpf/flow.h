@@ -36,7 +36,7 @@ static __always_inline void find_flow(struct packet *p)
 		return;
 	map = bpf_map_lookup_elem(&connections, &p->slot);
 	found = map ? bpf_map_lookup_elem(map, &p->key) : NULL;
-	if (!found || !read_overflow(found, &f->said))
+	if (!found || !read_overflow(found, &p->key, &f->said))
 		return;
 	f->tag = &found->tag;
 	f->connection = &found->connection;
@@ -104,7 +104,7 @@ static __always_inline bool amend(struct packet *p, __u64 kept, __u64 flags)
 	__u64 was;
 
 	flags |= CONNECTION_UNTRACKED | CONNECTION_CHANGING;
-	was = amend_tag(f->tag, f->said.tag, kept, flags);
+	was = change(f->tag, f->said.tag, kept, flags);
 	if (!was)
 		return false;
 	if (was & CONNECTION_ESTABLISHED)
@@ -117,17 +117,19 @@ static __always_inline bool amend(struct packet *p, __u64 kept, __u64 flags)
 static __always_inline void publish(struct packet *p, __u64 flags)
 {
 	struct flow *f = &p->flow;
-	struct occupancy *o;
+	struct occupancy *o = occupancy_of(p);
 	__u32 twins;
 
-	f->said.tag = (f->said.tag & ~TAG_FLAGS) | flags;
+	/* What an upgrade has put beside the buckets gets its fingerprint now. */
+	f->said.tag = (__u64)p->fingerprint << 32 | (f->said.tag & TAG_VERSION) | flags;
 	note(p, flags);
 	__sync_lock_test_and_set(f->tag, f->said.tag);
-	if (p->overflowed || !f->bucket)
+	if (!o || !f->bucket)
 		return;
-	o = occupancy_of(p);
-	if (!o)
+	if (p->overflowed) {
+		take_over(p);
 		return;
+	}
 	if (!*(volatile __u32 *)&o->touched)
 		*(volatile __u32 *)&o->touched = 1;
 	twins = drop_twins(f->bucket, &p->key, f->tag - f->bucket->tags, f->said.tag);

@@ -59,6 +59,7 @@ const volatile struct {
 	enum connection_flag connection_flag;
 	struct bucket bucket;
 	struct overflow overflow;
+	struct overflow_exchange overflow_exchange;
 	struct fragment_key fragment_key;
 	struct fragment fragment;
 	struct line line;
@@ -255,6 +256,25 @@ int read_clock(struct __sk_buff *skb)
 	if (data + sizeof(__u64) > end)
 		return TC_ACT_SHOT;
 	*(__u64 *)data = bpf_jiffies64();
+	return TC_ACT_OK;
+}
+
+/* Run by the agent on a frame of its own, a struct overflow_exchange, for what it has no memory of. */
+SEC("tc")
+int change_overflow(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *map;
+	struct overflow_exchange *of = data, wanted;
+	struct overflow *e;
+
+	if ((void *)(of + 1) > (void *)(long)skb->data_end)
+		return TC_ACT_SHOT;
+	wanted = *of;
+	of->tag = 0;
+	map = bpf_map_lookup_elem(&connections, &wanted.slot);
+	e = map ? bpf_map_lookup_elem(map, &wanted.key) : NULL;
+	if (e)
+		of->tag = exchange_overflow(wanted.slot, map, &wanted.key, e, wanted.tag, wanted.to);
 	return TC_ACT_OK;
 }
 

@@ -121,7 +121,7 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	__sync_fetch_and_add(&c->packets[d], segments_of(p));
 	__sync_fetch_and_add(&c->bytes[d], p->ip_length);
 	if (seen != (__u32)p->now) {
-		c->seen = p->now;
+		see(c, seen, p->now);
 		if (!(was & CONNECTION_ESTABLISHED))
 			note_end(&b->times[at], p->now, timeout);
 	}

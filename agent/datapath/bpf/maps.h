@@ -315,6 +315,16 @@ struct overflow {
 };
 _Static_assert(sizeof(struct overflow) == 136, "shared with Go");
 
+/* What the agent makes of one: see change_overflow. */
+struct overflow_exchange {
+	__u64 tag; /* as the agent knows it; then as it was found, 0: there is no such key */
+	__u64 to;  /* the one that it gets, if that was it; busy: it is removed */
+	struct connection_key key;
+	__u32 slot;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct overflow_exchange) == 64, "shared with Go");
+
 /* What an ENI has. The first two are a number, and above its 32 bits how often it has changed, so that
  * the agent can tell whether it did while it counted.
  */

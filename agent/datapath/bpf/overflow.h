@@ -40,32 +40,34 @@ static __always_inline void give_quota(const struct packet *p)
 		__sync_fetch_and_add(&o->established, ONE_LESS);
 }
 
-/* Reads an entry that stands beside the buckets. */
-__noinline bool read_overflow(struct overflow *o, struct entry *said)
+/* Reads what stands for a key beside the buckets. False: nothing does any more. The kernel may give the memory of an
+ * element that was removed to another key at once.
+ */
+__noinline bool read_overflow(struct overflow *o, struct connection_key *key, struct entry *said)
 {
-	if (!o || !said)
+	if (!o || !key || !said)
 		return false;
 	for (int reads = 0; reads < MAX_READS; reads++) {
-		__u64 was = read_word(&o->tag);
+		__u64 was = read_word(&o->tag), differs;
 
 		if (!is_live(was))
 			return false;
-		if (read_entry(&o->connection, &o->tag, was, 0, said))
+		differs = difference((void *)&o->connection + after(was), key);
+		if (differs)
+			return false;
+		barrier_var(differs);
+		if (read_entry(&o->connection, &o->tag, was, differs, said))
 			return true;
 	}
 	return false;
 }
 
-/* Whether an entry beside the buckets says what becomes of its flow. */
-__noinline bool lives(struct overflow *o, struct timeouts *t, __u32 now)
+/* Whether an entry with this tag, beside the buckets, says what becomes of its flow. */
+__noinline bool lives(struct overflow *o, __u64 tag, struct timeouts *t, __u32 now)
 {
 	const struct connection *c;
-	__u64 tag;
 
-	if (!o || !t)
-		return false;
-	tag = read_word(&o->tag);
-	if (!is_live(tag) || (tag & CONNECTION_CUT) || is_closed(tag))
+	if (!o || !t || !is_live(tag) || (tag & CONNECTION_CUT) || is_closed(tag))
 		return false;
 	if (tag & CONNECTION_CHANGING) /* it begins anew */
 		return true;
@@ -74,34 +76,114 @@ __noinline bool lives(struct overflow *o, struct timeouts *t, __u32 now)
 	       timeout_of(t, tag, c->key.protocol, c->packets[0] > 1 && c->packets[1] > 1);
 }
 
+/* Exchanges the tag of an entry beside the buckets. If it is busy from then on it is removed: nobody else does that, or
+ * writes it, so that it is this one still which the key has. Returns the tag that it had, whether it was this one or not.
+ */
+static __always_inline __u64 exchange_overflow(__u32 slot, void *map,
+					       const struct connection_key *key, struct overflow *e,
+					       __u64 was, __u64 to)
+{
+	struct occupancy *o = bpf_map_lookup_elem(&occupancies, &slot);
+	__u64 found = __sync_val_compare_and_swap(&e->tag, was, to);
+
+	if (found != was)
+		return found;
+	if (to & CONNECTION_BUSY)
+		bpf_map_delete_elem(map, key);
+	if (o && (to & CONNECTION_BUSY))
+		__sync_fetch_and_add(&o->overflowed, ONE_LESS);
+	if (o && (was & ~to & CONNECTION_ESTABLISHED))
+		__sync_fetch_and_add(&o->established, ONE_LESS);
+	return found;
+}
+
+/* Removes the entry of the packet's key that stands beside the buckets, if that is its tag. */
+static __always_inline bool remove_overflow(const struct packet *p, void *map, struct overflow *e,
+					    __u64 tag)
+{
+	return exchange_overflow(p->slot, map, &p->key, e, tag,
+				 (tag & ~TAG_FLAGS) | CONNECTION_BUSY) == tag;
+}
+
 /* What the kernel's map gets before it gets the connection. */
 static const struct overflow busy_overflow = {.tag = CONNECTION_BUSY};
 
-/* Puts a copy of the connection that was found beside the buckets, established. 0; -ENOENT if it is not there any
- * more; or the kernel's error.
+/* Takes the place of the packet's key beside the buckets: a new one, or that of an entry which does not live, or is no connection.
+ * NULL: err says why. With -EEXIST there is one that lives, or that another CPU writes.
  */
-static __always_inline int copy_out(const struct packet *p, void *map, struct overflow **copy)
+static __always_inline struct overflow *claim_overflow(const struct packet *p, void *map,
+						       struct occupancy *o, int *err)
+{
+	struct overflow *e;
+	__u64 was;
+
+	*err = bpf_map_update_elem(map, &p->key, &busy_overflow, BPF_NOEXIST);
+	if (*err && *err != -EEXIST)
+		return NULL;
+	e = bpf_map_lookup_elem(map, &p->key);
+	if (!e || !*err)
+		return e;
+	was = read_word(&e->tag);
+	if (!is_live(was) || (was & CONNECTION_CHANGING) ||
+	    ((was & CONNECTION_TRACKED) && lives(e, was, &p->config->timeouts, p->now)) ||
+	    !exchange(&e->tag, was, (was & ~TAG_FLAGS) | CONNECTION_BUSY))
+		return NULL;
+	__sync_fetch_and_add(&o->overflowed, ONE_LESS); /* there is no element more */
+	if (was & CONNECTION_ESTABLISHED)
+		__sync_fetch_and_add(&o->established, ONE_LESS);
+	*err = 0;
+	return e;
+}
+
+/* Puts a copy of the connection that was found beside the buckets, established; its identity is new. 0; -ENOENT if it
+ * is not there any more; or the kernel's error.
+ */
+static __always_inline int copy_out(const struct packet *p, void *map, struct occupancy *o,
+				    struct overflow **copy, __u64 *tag)
 {
 	const struct flow *f = &p->flow;
-	struct overflow *to;
-	__u64 was;
-	int err = bpf_map_update_elem(map, &p->key, &busy_overflow, BPF_NOEXIST);
+	/* Before anybody can look for it. */
+	__u64 changes = __sync_fetch_and_add(&o->overflowed, ONE_MORE) >> 32, was;
+	int err = 0;
+	struct overflow *to = claim_overflow(p, map, o, &err);
 
-	if (err)
-		return err;
-	to = bpf_map_lookup_elem(map, &p->key);
-	if (!to)
-		return -ENOENT;
+	if (!to) {
+		__sync_fetch_and_add(&o->overflowed, ONE_LESS);
+		return err ?: -ENOENT;
+	}
 	was = read_word(f->tag);
 	to->connection = *(struct connection *)((void *)f->connection + after(was));
 	full_barrier();
 	if (!is_same_entry(was, f->said.tag) || !is_live(was) || !is_there(f)) {
 		bpf_map_delete_elem(map, &p->key);
+		__sync_fetch_and_add(&o->overflowed, ONE_LESS);
 		return -ENOENT;
 	}
-	__sync_lock_test_and_set(&to->tag, was | CONNECTION_ESTABLISHED);
+	*tag = (was & ~TAG_VERSION) | (changes << 16 & TAG_VERSION) | CONNECTION_ESTABLISHED;
+	__sync_lock_test_and_set(&to->tag, *tag);
 	*copy = to;
 	return 0;
+}
+
+/* The entry that the packet's key has beside the buckets is an established one from now on, if it lives. Returns its tag;
+ * 0: it does not, or another CPU has done the same or writes it.
+ */
+static __always_inline __u64 establish_beside(const struct packet *p, void *map,
+					      struct overflow **found)
+{
+	struct overflow *e = bpf_map_lookup_elem(map, &p->key);
+	__u64 was;
+
+	*found = e;
+	if (!e)
+		return 0;
+	was = read_word(&e->tag);
+	if ((was & (CONNECTION_TRACKED | CONNECTION_ESTABLISHED)) != CONNECTION_TRACKED ||
+	    difference((void *)&e->connection + after(was), &p->key) ||
+	    !lives(e, was, &p->config->timeouts, p->now) ||
+	    !exchange(&e->tag, was, was | CONNECTION_ESTABLISHED))
+		return 0;
+	return was | CONNECTION_ESTABLISHED;
 }
 
 /* Moves a connection that has its quota out of its bucket. marked: it stands there as an established one.
@@ -113,15 +195,18 @@ static __noinline bool move_out(const struct packet *p, bool marked)
 	struct occupancy *o = occupancy_of(p);
 	void *map = bpf_map_lookup_elem(&connections, &p->slot);
 	struct overflow *copy = NULL;
-	__u64 out;
+	__u64 tag = 0, out;
 	int err;
 
 	if (!o || !map || !f->connection)
 		return false;
-	__sync_fetch_and_add(&o->overflowed, ONE_MORE); /* before anybody can look for it */
-	err = copy_out(p, map, &copy);
+	err = copy_out(p, map, o, &copy, &tag);
+	if (err == -EEXIST) {
+		/* Another CPU has begun it there. */
+		tag = establish_beside(p, map, &copy);
+		err = tag ? 0 : -EEXIST;
+	}
 	if (err) {
-		__sync_fetch_and_add(&o->overflowed, ONE_LESS);
 		if (!marked)
 			give_quota(p);
 		/* Another CPU moves it; it was displaced, or cut; or it stays where it is. */
@@ -131,18 +216,18 @@ static __noinline bool move_out(const struct packet *p, bool marked)
 	 * publish that was a full barrier.
 	 */
 	out = take_out(f->bucket, (struct connection_key *)&p->key, f->tag - f->bucket->tags,
-		       f->said.tag);
+		       f->said.tag, true);
 	if (copy)
-		mark(&copy->tag, f->said.tag, out & TAG_FLAGS);
+		mark(&copy->tag, tag, out & CONNECTION_KEPT);
 	/* What was taken out had a quota each, the copy has the one that it came with. */
 	__sync_fetch_and_add(&o->established, ONE_MORE * marked + ONE_LESS * (out >> 16));
 	return true;
 }
 
-/* After an entry was published in a bucket: another CPU may have moved its key out meanwhile. Then that one
- * stays. False: nobody has.
+/* After an entry was published in a bucket: its key may have moved out meanwhile, or stand beside the buckets and be past
+ * its end. If it lives there that one stays: who has looked at the bucket already looks there next.
  */
-static __noinline bool yield(const struct packet *p)
+static __noinline void yield(const struct packet *p)
 {
 	const struct flow *f = &p->flow;
 	struct occupancy *o = occupancy_of(p);
@@ -150,14 +235,53 @@ static __noinline bool yield(const struct packet *p)
 	void *map;
 
 	if (!o || !(__u32)read_word(&o->overflowed))
-		return false;
+		return;
 	map = bpf_map_lookup_elem(&connections, &p->slot);
 	found = map ? bpf_map_lookup_elem(map, &p->key) : NULL;
-	if (!found || !lives(found, &p->config->timeouts, p->now))
-		return false;
-	if (remove(f->tag, f->said.tag) & CONNECTION_ESTABLISHED)
-		give_quota(p);
-	return true;
+	if (!found)
+		return;
+	for (int i = 0; i < MAX_MARKS; i++) {
+		__u64 own = read_word(f->tag), other = read_word(&found->tag);
+
+		/* Who writes one of them looks for the other one afterwards. What was removed may be another key's. */
+		if (!is_same_entry(own, f->said.tag) || !is_live(own) ||
+		    (own & CONNECTION_CHANGING) || !is_live(other) ||
+		    difference((void *)&found->connection + after(other), &p->key))
+			return;
+		if ((own & CONNECTION_ESTABLISHED) && (other & CONNECTION_CHANGING))
+			return;
+		if (!lives(found, other, &p->config->timeouts, p->now) ||
+		    ((own & CONNECTION_ESTABLISHED) && !(other & CONNECTION_TRACKED))) {
+			if (remove_overflow(p, map, found, other))
+				return;
+		} else if (own & ~other & CONNECTION_ESTABLISHED) {
+			if (exchange(&found->tag, other, other | CONNECTION_ESTABLISHED))
+				__sync_fetch_and_add(&o->established, ONE_MORE);
+		} else if (exchange(f->tag, own, own & ~TAG_FLAGS)) {
+			if (own & CONNECTION_ESTABLISHED)
+				give_quota(p);
+			return;
+		}
+	}
+}
+
+/* After an entry beside the buckets was begun anew: another CPU may have begun its key in the bucket meanwhile, and even
+ * established it. It stays here.
+ */
+static __noinline void take_over(const struct packet *p)
+{
+	const struct flow *f = &p->flow;
+	struct connection_key *key = (struct connection_key *)&p->key;
+	struct occupancy *o = occupancy_of(p);
+
+	if (!o || !(take_out(f->bucket, key, WAYS, f->said.tag, false) & CONNECTION_ESTABLISHED))
+		return;
+	if (mark(f->tag, f->said.tag, CONNECTION_ESTABLISHED))
+		__sync_fetch_and_add(&o->established, ONE_MORE);
+	if (is_there(f) && (read_word(f->tag) & CONNECTION_ESTABLISHED))
+		__sync_fetch_and_add(
+			&o->established,
+			ONE_LESS * (take_out(f->bucket, key, WAYS, f->said.tag, true) >> 16));
 }
 
 #endif

@@ -35,7 +35,10 @@
 #endif
 #define KEYS 2
 #define OTHER 3 /* a flow that no packet comes for */
-#define NONE WAYS
+/* The places of entries: the ways, then that of each key in the kernel's map. */
+#define PLACES (WAYS + KEYS)
+#define BESIDE(k) (WAYS - 1 + (k))
+#define NONE PLACES
 
 #define NO_SECOND_READ	 1 /* a reader does not look at the tag again */
 #define NO_RESCAN	 2 /* nobody looks for a second entry after an insert */
@@ -60,6 +63,10 @@
 #define CLAIM_BY_STORE	21 /* a way is claimed by a load and a store */
 #define SAME_VERSION	22 /* an entry that is written anew keeps its version */
 #define AMEND_WHATEVER	23 /* an entry that was past is written anew even if it was established meanwhile */
+#define NO_LOOK_FROM_BESIDE 24 /* who begins an entry of the overflow anew does not look into the bucket */
+#define YIELD_WHATEVER	25 /* an entry gives way to that of the overflow even if it alone is established */
+#define KEEP_DEAD	26 /* what is past its end in the overflow stays, and a move ends there */
+#define REMOVE_BY_KEY	27 /* an entry of the overflow is removed without making it busy first */
 
 /* A tag: what it is, in the order of rank; a flag; a version. Fingerprints are left out, as if all were equal. */
 #define EMPTY 0
@@ -73,6 +80,7 @@
 #define NEXT  16
 #define STATE(t) ((t) & 7)
 #define VERSION(t) ((t) & VERSIONS)
+#define RANK(t) (STATE(t) == CHANGING) /* of two that are both established, or both not */
 #define WITH(t, s) (((t) & ~7) | (s))
 #define IS_ENTRY(t) (STATE(t) > BUSY)
 #define IS_LIVE(t) (STATE(t) == HALF || STATE(t) == EST)
@@ -86,28 +94,27 @@
 #define RECLAIMED OLD
 #endif
 
-#define ABSENT 0
-#define THERE 2 /* BUSY or THERE */
-
-byte tag[WAYS];
-byte key[WAYS], by[WAYS], age[WAYS]; /* by is of the key's flow: whose rules, counters and so on */
+/* By place. by is of the key's flow: whose rules, counters and so on. An empty place beside the ways is no element of
+ * the kernel's map, whose operations are atomic.
+ */
+byte tag[PLACES];
+byte key[PLACES], by[PLACES], age[PLACES];
 bool overflowed;
-byte overflow[4]; /* by key: the kernel's map, whose operations are atomic */
 bool allowed[4];  /* the rules let the flow begin */
 
 /* What is only known here. */
 bool established[4]; /* by key: a packet has made it so, and none has ended it */
 bool alive[4];	     /* … and it is not past its timeout */
 bool gone[4];	     /* cut, and no rule lets it begin */
-bool refused;	     /* the overflow was, once */
+bool refused;	     /* the overflow was, once; or its entry was being written */
 byte watch[CPUS];    /* the key of an established flow that the lookup under way must find */
-byte since[WAYS];    /* CPUS, as bits, whose packet is older than the way's age */
+byte since[PLACES];  /* CPUS, as bits, whose packet is older than the age */
 byte left[CPUS];
 bool inside[CPUS + 1]; /* the last is the sweep, between a look and what it does */
 byte flow[CPUS]; /* whose packet is inside */
 bool late[CPUS];
 
-/* The way w is that old from now on. */
+/* The place w is that old from now on. */
 inline grow(w_, a_)
 {
 	age[w_] = a_;
@@ -121,7 +128,7 @@ inline grow(w_, a_)
 inline depart(who_)
 {
 	inside[who_] = false;
-	for (g : 0 .. WAYS - 1) {
+	for (g : 0 .. PLACES - 1) {
 		since[g] = since[g] & ~(1 << who_)
 	};
 	g = 0
@@ -173,9 +180,9 @@ inline establish(k_, is_alive)
 inline lose(w_)
 {
 	if
-	:: STATE(tag[w_]) == EST && established[key[w_]] && overflow[key[w_]] != THERE ->
+	:: STATE(tag[w_]) == EST && established[key[w_]] ->
 		h = 0;
-		for (g : 0 .. WAYS - 1) {
+		for (g : 0 .. PLACES - 1) {
 			if
 			:: g != w_ && STATE(tag[g]) == EST && key[g] == key[w_] -> h = 1
 			:: else
@@ -204,11 +211,7 @@ inline rest()
 	:: h == 0 ->
 		for (f : 1 .. KEYS) {
 			h = 0;
-			if
-			:: overflow[f] == THERE -> h = 1
-			:: else
-			fi;
-			for (g : 0 .. WAYS - 1) {
+			for (g : 0 .. PLACES - 1) {
 				if
 				:: IS_LIVE(tag[g]) && key[g] == f && age[g] == FRESH -> h++
 				:: else
@@ -285,8 +288,7 @@ next:
 		fi
 	};
 #if BROKEN == OVERFLOW_FIRST
-	c = (overflowed && overflow[k] == THERE);
-	may = (c -> may | 2 : may);
+	d_step { x = (overflowed -> tag[BESIDE(k)] : 0); b = age[BESIDE(k)] };
 #endif
 
 	/* ---- lookup ---- */
@@ -371,23 +373,26 @@ not_it:
 
 look_overflow:
 #if BROKEN == OVERFLOW_FIRST
-	c = (may >= 2 -> THERE : ABSENT);
+	atomic { t = x; a = b; x = 0; b = 0; w = BESIDE(k) };
 #else
 	if
 	:: !overflowed -> goto missed
 	:: else
 	fi;
-	c = overflow[k];
+	atomic { t = tag[BESIDE(k)]; a = age[BESIDE(k)]; w = BESIDE(k) };
 #endif
 	atomic {
 		if
-		:: c == THERE ->
-			if
-			:: ends && overflow[k] == THERE -> d_step { overflow[k] = ABSENT; stop(k) } /* its own tag says dead */
-			:: else
-			fi;
-			goto next
-		:: else -> c = 0
+		:: !IS_ENTRY(t) -> goto missed
+		:: else -> watch[me] = 0
+		fi;
+		if
+		:: STATE(t) == CHANGING -> goto next
+		:: a != FRESH || STATE(t) == DEAD ->
+			stale = w;
+			st = t;
+			goto missed
+		:: else -> goto hit
 		fi
 	};
 missed:
@@ -444,6 +449,10 @@ change:
 
 	/* ---- it is answered ---- */
 promote:
+	if
+	:: w >= WAYS -> goto establish_it
+	:: else
+	fi;
 	atomic {
 		j = 0;
 		for (g : 0 .. WAYS - 1) {
@@ -471,6 +480,10 @@ establish_it:
 			}
 		:: tag[w] != t && VERSION(tag[w]) == VERSION(t) && STATE(tag[w]) == HALF -> t = tag[w]; goto establish_it
 		:: else -> goto next
+		fi;
+		if
+		:: w >= WAYS -> goto next
+		:: else
 		fi
 	};
 #if BROKEN == NO_RECOUNT
@@ -496,36 +509,69 @@ establish_it:
 move_out:
 	overflowed = true;
 	atomic {
+		y = tag[BESIDE(k)];
 		if
-		:: overflow[k] != ABSENT -> goto next /* another CPU moves it */
-		:: overflow[k] == ABSENT -> overflow[k] = BUSY
-		:: overflow[k] == ABSENT -> refused = true; goto next
+		:: STATE(y) == EMPTY && VERSION(y) != VERSIONS -> tag[BESIDE(k)] = VERSION(y) + NEXT | BUSY; goto copy
+		:: STATE(y) == EMPTY -> refused = true; goto next
+		:: else -> y = 0
 		fi
 	};
+	/* There is an element already. */
+	atomic {
+		y = tag[BESIDE(k)];
+		a = age[BESIDE(k)];
+		if
+		:: STATE(y) == CHANGING -> refused = refused | marked; goto next
+		:: !IS_ENTRY(y) || VERSION(y) == VERSIONS || STATE(y) == EST && a == FRESH -> goto next /* another CPU moves it */
+		:: else
+		fi;
+#if BROKEN == KEEP_DEAD
+		goto next;
+#endif
+	};
+	atomic {
+		if
+		:: tag[BESIDE(k)] == y ->
+			d_step {
+				if
+				:: STATE(y) == EST && !marked && a != FRESH -> end(k) /* it was past its timeout */
+				:: else -> lose(BESIDE(k))
+				fi;
+				tag[BESIDE(k)] = VERSION(y) + NEXT | BUSY;
+				y = 0;
+				a = 0
+			}
+		:: else -> goto next
+		fi
+	};
+copy:
 #if BROKEN == EMPTY_FIRST
 	if
 	:: tag[w] == t -> tag[w] = VERSION(t)
 	:: else
 	fi;
 #endif
-	x = tag[w];
-	b = by[w];
+	atomic { x = tag[w]; y = 0 };
+	d_step { b = by[w]; a = age[w] };
 	atomic {
 		u = tag[w];
 #if BROKEN != NO_COPY_CHECK && BROKEN != EMPTY_FIRST
 		if
 		:: VERSION(x) != VERSION(t) || VERSION(u) != VERSION(t) || !IS_LIVE(x) || !IS_ENTRY(u) || STATE(u) == CHANGING ->
-			overflow[k] = ABSENT;
+			tag[BESIDE(k)] = VERSION(tag[BESIDE(k)]);
 			goto next
 		:: else
 		fi;
 #endif
 		assert(b == k); /* accept: the copy is of another flow */
-		b = 0; u = 0; x = 0
+		u = 0; x = 0
 	};
 	d_step {
-		overflow[k] = THERE;
-		establish(k, true)
+		by[BESIDE(k)] = b;
+		grow(BESIDE(k), a);
+		tag[BESIDE(k)] = VERSION(tag[BESIDE(k)]) | EST;
+		establish(k, a == FRESH);
+		a = 0; b = 0
 	};
 	atomic {
 		t = VERSION(t); /* from here on: of which version it was */
@@ -665,12 +711,17 @@ publish:
 	};
 #if BROKEN == NO_RESCAN
 	goto next;
+#elif BROKEN == NO_LOOK_FROM_BESIDE
+	if
+	:: i >= WAYS -> goto next
+	:: else
+	fi;
 #endif
 rescan:
 	atomic {
 		if
 		:: j == WAYS -> goto rescan_overflow
-		:: j == i -> j++; goto rescan
+		:: j == i && j < WAYS -> j++; goto rescan
 		:: else
 		fi;
 		t = tag[j];
@@ -706,19 +757,33 @@ judge:
 		:: i > j
 #else
 		if
-		:: STATE(x) < STATE(y) || STATE(x) == STATE(y) && i < j
+		:: STATE(x) != EST && STATE(y) == EST || (STATE(x) == EST) == (STATE(y) == EST) && (RANK(x) < RANK(y) || RANK(x) == RANK(y) && i < j)
 #endif
 			-> c = i
 		:: else -> c = j
+		fi;
+		if
+		:: STATE((c == i -> x : y)) == CHANGING -> x = 0; y = 0; c = 0; t = 0; j++; goto rescan /* its writer looks, too */
+		:: else
 		fi
 	};
 	atomic {
 		if
-		:: c == i && tag[i] == x -> d_step { lose(i); tag[i] = VERSION(x) }; goto next
+		:: c == i && tag[i] == x ->
+			d_step {
+				lose(i);
+				tag[i] = VERSION(x) | (i >= WAYS -> BUSY : EMPTY)
+			};
+			if
+			:: i >= WAYS -> goto remove_it
+			:: else -> goto next
+			fi
 		:: c == j && tag[j] == y -> d_step { lose(j); tag[j] = VERSION(y); x = 0; y = 0; c = 0; t = 0; j++ }; goto rescan
 		:: else -> c = 0; goto judge
 		fi
 	};
+remove_it:
+	atomic { tag[BESIDE(k)] = VERSION(tag[BESIDE(k)]); goto next };
 
 rescan_overflow:
 	j = 0;
@@ -728,27 +793,61 @@ rescan_overflow:
 		buffered = false
 	};
 #endif
+	if
+	:: i >= WAYS -> goto next
+	:: else
+	fi;
 #if BROKEN != NO_OVERFLOW_LOOK
 	if
 	:: overflowed
 	:: else -> goto next
 	fi;
-	if
-	:: overflow[k] == THERE
-	:: else -> goto next
-	fi;
-yield_to_overflow:
+yield:
 	atomic {
-		t = tag[i];
+		x = tag[i];
 		if
-		:: VERSION(t) != v || !IS_ENTRY(t) -> goto next
+		:: VERSION(x) != v || !IS_ENTRY(x) || STATE(x) == CHANGING -> goto next
 		:: else
 		fi
 	};
 	atomic {
+		y = tag[BESIDE(k)];
+		a = age[BESIDE(k)];
 		if
-		:: tag[i] == t -> d_step { lose(i); tag[i] = VERSION(t) }; goto next
-		:: else -> goto yield_to_overflow
+		:: !IS_ENTRY(y) -> goto next
+		:: else
+		fi;
+		if
+#if BROKEN == YIELD_WHATEVER
+		:: STATE(y) == DEAD || STATE(y) != CHANGING && a != FRESH
+#else
+		:: STATE(x) == EST && STATE(y) != EST || STATE(y) == DEAD || STATE(y) != CHANGING && a != FRESH
+#endif
+			->
+#if BROKEN == KEEP_DEAD
+			goto next
+#else
+			if
+			:: STATE(y) == CHANGING -> goto next
+			:: else -> c = 1
+			fi
+#endif
+		:: else -> c = 0
+		fi
+	};
+	atomic {
+		if
+		:: c == 0 && tag[i] == x -> d_step { lose(i); tag[i] = VERSION(x) }; goto next
+		:: c == 1 && tag[BESIDE(k)] == y ->
+			d_step {
+				if
+				:: STATE(y) == EST && STATE(x) != EST -> end(k) /* it was past its timeout when this packet looked */
+				:: else -> lose(BESIDE(k))
+				fi;
+				tag[BESIDE(k)] = VERSION(y) | BUSY
+			};
+			goto remove_it
+		:: else -> c = 0; goto yield
 		fi
 	};
 #endif
@@ -808,12 +907,36 @@ scan:
 scan_overflow:
 	atomic {
 		w = 0;
-		t = 0;
+		t = tag[BESIDE(k)];
 		if
-		:: overflow[k] == THERE -> overflow[k] = ABSENT; found = true; stop(k)
+		:: STATE(t) == CHANGING -> t = 0; found = true; goto scanned
+		:: !IS_LIVE(t) -> t = 0; goto scanned
 		:: else
 		fi
 	};
+	atomic {
+		if
+#if BROKEN == REMOVE_BY_KEY
+		:: true ->
+#else
+		:: tag[BESIDE(k)] == t ->
+#endif
+			d_step {
+				if
+				:: STATE(t) == EST -> stop(k)
+				:: else
+				fi;
+				found = true
+			};
+			if
+			:: tag[BESIDE(k)] = WITH(t, DEAD); t = 0; goto scanned /* who began it is remembered */
+			:: tag[BESIDE(k)] = VERSION(t) | BUSY; t = 0
+			fi
+		:: else -> t = 0; goto scan_overflow
+		fi
+	};
+	tag[BESIDE(k)] = VERSION(tag[BESIDE(k)]);
+scanned:
 #if BROKEN == TWO_SCANS
 	if
 	:: first
@@ -840,10 +963,9 @@ scan_overflow:
 	fi;
 	d_step {
 		gone[k] = true;
-		for (g : 0 .. WAYS - 1) {
+		for (g : 0 .. PLACES - 1) {
 			assert(!(IS_LIVE(tag[g]) && key[g] == k)) /* what was cut lives on */
 		};
-		assert(overflow[k] != THERE);
 		g = 0
 	}
 }
@@ -860,6 +982,7 @@ proctype sweep()
 #if WAYS > 2
 		:: w = 2
 #endif
+		:: w = BESIDE(1)
 		fi;
 		t = tag[w];
 		if
@@ -873,13 +996,19 @@ proctype sweep()
 			if
 #if BROKEN == SWEEP_BY_STORE
 			:: true
+#elif BROKEN == REMOVE_BY_KEY
+			:: w >= WAYS || tag[w] == t
 #else
 			:: tag[w] == t
 #endif
-				-> d_step { lose(w); tag[w] = VERSION(t) }
-			:: else
+				-> d_step { lose(w); tag[w] = VERSION(t) | (w >= WAYS -> BUSY : EMPTY) }
+			:: else -> w = 0
 			fi
-		}
+		};
+		if
+		:: w >= WAYS -> tag[w] = VERSION(tag[w])
+		:: else
+		fi
 	:: else
 	fi;
 	d_step { depart(CPUS); t = 0; w = 0 };
@@ -906,6 +1035,7 @@ proctype clock()
 #if WAYS > 3
 			:: w = 3
 #endif
+			:: w = BESIDE(1)
 			fi;
 			n++;
 			d_step {
@@ -913,9 +1043,9 @@ proctype clock()
 				:: IS_ENTRY(tag[w]) && age[w] == FRESH ->
 					grow(w, EXPIRED);
 					if
-					:: STATE(tag[w]) == EST && overflow[key[w]] != THERE ->
+					:: STATE(tag[w]) == EST ->
 						h = 0;
-						for (g : 0 .. WAYS - 1) {
+						for (g : 0 .. PLACES - 1) {
 							if
 							:: STATE(tag[g]) == EST && key[g] == key[w] && age[g] == FRESH -> h = 1
 							:: else
@@ -959,6 +1089,8 @@ init
 	atomic {
 		allowed[1] = true;
 		allowed[2] = true;
+		key[BESIDE(1)] = 1;
+		key[BESIDE(2)] = 2;
 		/* The bucket as packets find it. */
 		if
 #if SETUP == 0 || SETUP == 1
@@ -980,7 +1112,13 @@ init
 		:: put(0, 1, HALF, FRESH); put(WAYS - 1, OTHER, EST, FRESH)
 #endif
 #if SETUP == 0 || SETUP == 6
-		:: overflowed = true; overflow[1] = THERE; established[1] = true; alive[1] = true
+		:: overflowed = true; put(BESIDE(1), 1, EST, FRESH)
+#endif
+#if SETUP == 0 || SETUP == 7
+		:: overflowed = true; put(BESIDE(1), 1, DEAD, FRESH)
+#endif
+#if SETUP == 0 || SETUP == 8
+		:: overflowed = true; put(BESIDE(1), 1, DEAD, FRESH); put(0, 1, HALF, FRESH); put(WAYS - 1, OTHER, EST, FRESH)
 #endif
 		fi;
 		for (n : 0 .. CPUS - 1) {
