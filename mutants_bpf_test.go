@@ -663,7 +663,7 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"what comes after the end puts it off", "TestClosing/what_comes_after_the_end_does_not_put_it_off",
-			` && !(p->key.protocol == IPPROTO_TCP && is_closed(has)))`, `)`,
+			`if (!(p->key.protocol == IPPROTO_TCP && is_closed(has)))`, `if (true)`,
 		},
 		{
 			"a TCP connection is established by its first answer", "TestFlood",
@@ -717,6 +717,10 @@ var bpfMutants = map[string][]mutant{
 		{
 			"an established connection expires as a SYN does", "TestTimeouts/established,_not_SYN",
 			`return is_settled(flags) ? t->tcp_established : t->tcp_syn;`, `return is_settled(flags) ? t->tcp_syn : t->tcp_syn;`,
+		},
+		{
+			"the time of the last packet goes back", "TestSeenNeverGoesBack",
+			`age_of(seen, now); i++) {`, `seen != now; i++) {`,
 		},
 		{
 			"one answer makes a stream of UDP", "TestTimeouts/UDP_asked_twice",
@@ -779,6 +783,14 @@ var bpfMutants = map[string][]mutant{
 `,
 		},
 	},
+	programs + "/overflow.h": {
+		{
+			"what is past its end beside a bucket keeps its flow there", "TestTakenOver",
+			`	if (!is_live(was) || (was & CONNECTION_CHANGING) ||
+`, `	if (true ||
+`,
+		},
+	},
 	programs + "/flow.h": {
 		{
 			"a place that an expired connection leaves still counts", "TestCrowd",
@@ -799,7 +811,7 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"nobody looks beside the buckets", "TestFullBucket",
-			`if (!found || !read_overflow(found, &f->said))`, `if (true)`,
+			`if (!found || !read_overflow(found, &p->key, &f->said))`, `if (true)`,
 		},
 		{
 			"what begins does not look for its flow beside the buckets", "TestTwins",

@@ -159,6 +159,56 @@ func TestCutLooksAgain(t *testing.T) {
 	}
 }
 
+// TestCutBeside: what stands beside the buckets ends as well, even if a packet changes it while it is looked at. What a
+// program is writing is left alone, and said to be there.
+func TestCutBeside(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, datapath.Options{MaxHalfOpen: 8}.WithTestClock())
+	h.attach(eniA)
+	h.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))
+	web := func(i int) frame { return tcp(remote4, own4, uint16(1000+i), 80, syn) }
+	const many = 7
+	var last frame
+	for i := range many {
+		last = h.handshake(web(i), ruleset.ReasonTracked)
+	}
+	last.flags = rst
+	for range 2 {
+		looks := 0
+		n, err := h.d.Cut(eniA, func(c datapath.Connection) bool {
+			if c.RemotePort != 1000+many-1 {
+				return false
+			}
+			if looks++; looks == 1 {
+				h.want(eniA, ruleset.Ingress, last, ruleset.ReasonTracked)
+			}
+			return true
+		})
+		if err != nil || n != 1 || looks != 2 {
+			t.Fatalf("Cut() = %d, %v after %d looks, want 1 after 2", n, err, looks)
+		}
+		if e, o := h.d.Occupancy(eniA); e != many-1 || o != 1 {
+			t.Errorf("%d are established and %d stand beside the bucket, want %d and one that says who began it", e, o, many-1)
+		}
+		last = h.handshake(web(many-1), ruleset.ReasonTracked)
+		last.flags = rst
+	}
+
+	must(t, h.d.ForgetAll())
+	h.want(eniA, ruleset.Ingress, web(0), ruleset.ReasonRule)
+	must(t, h.d.Displace(eniA))
+	must(t, h.d.Advance(time.Hour))
+	if n, err := h.d.Sweep(); n != 0 || err != nil {
+		t.Errorf("Sweep() = %d, %v, want 0", n, err)
+	}
+	if n, err := h.d.Cut(eniA, func(datapath.Connection) bool { return true }); n != 0 || err == nil {
+		t.Errorf("Cut() = %d, %v, want an error", n, err)
+	}
+	if _, o := h.d.Occupancy(eniA); o != 1 {
+		t.Errorf("%d stand beside the bucket, want 1", o)
+	}
+}
+
 // TestCutIsNotTurnedRound: what a server may send anyway does not begin its client's connection anew.
 func TestCutIsNotTurnedRound(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/sallyport/sallyport/vpc"
 )
@@ -85,6 +86,22 @@ func (d *Datapath) Twin(eni vpc.InterfaceID) error {
 
 // Displace moves the one entry of an ENI's first bucket beside the buckets, where it is being changed for ever.
 func (d *Datapath) Displace(eni vpc.InterfaceID) error {
+	return d.putBeside(eni, func(tag *uint64, o *guestOverflow) {
+		o.Tag |= flagChanging
+		*tag &^= tagFlags
+	})
+}
+
+// CopyOut puts the one half-open entry of an ENI's first bucket beside the buckets as well, as an established one that
+// was seen so long before it.
+func (d *Datapath) CopyOut(eni vpc.InterfaceID, before time.Duration) error {
+	return d.putBeside(eni, func(_ *uint64, o *guestOverflow) {
+		o.Tag |= uint64(guestConnectionFlagCONNECTION_ESTABLISHED)
+		o.Connection.Seen -= uint32(d.ticks(before))
+	})
+}
+
+func (d *Datapath) putBeside(eni vpc.InterfaceID, change func(*uint64, *guestOverflow)) error {
 	slot, err := d.slotOf(eni)
 	if err != nil {
 		return err
@@ -92,8 +109,10 @@ func (d *Datapath) Displace(eni vpc.InterfaceID) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b := &d.private[slot].buckets[0]
-	way := slices.IndexFunc(b.Tags[:], isLive)
-	tag := atomic.LoadUint64(&b.Tags[way])
-	atomic.StoreUint64(&b.Tags[way], tag&^tagFlags)
-	return d.putOverflow(slot, d.private[slot], guestOverflow{Tag: tag | flagChanging, Connection: b.Ways[way]})
+	way := slices.IndexFunc(b.Tags[:], func(tag uint64) bool {
+		return isLive(tag) && flagsOf(tag)&guestConnectionFlagCONNECTION_ESTABLISHED == 0
+	})
+	o := guestOverflow{Tag: b.Tags[way], Connection: b.Ways[way]}
+	change(&b.Tags[way], &o)
+	return d.putOverflow(slot, d.private[slot], o)
 }

@@ -35,7 +35,11 @@ func (d *Datapath) Advance(by time.Duration) error {
 	if err != nil {
 		return err
 	}
-	atomic.AddUint64(&d.state.TestClock, uint64(by)*uint64(hz)/uint64(time.Second))
+	ticks := uint64(by.Abs()) * uint64(hz) / uint64(time.Second)
+	if by < 0 {
+		ticks = -ticks
+	}
+	atomic.AddUint64(&d.state.TestClock, ticks)
 	return nil
 }
 

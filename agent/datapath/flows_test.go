@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/agent/datapath"
 	"github.com/sallyport/sallyport/ruleset"
@@ -268,6 +271,104 @@ func TestTwins(t *testing.T) {
 	must(t, h.d.Advance(time.Hour)) // so that it must be begun anew, which another CPU does
 	h.want(eniA, ruleset.Ingress, dns(0), ruleset.ReasonRule)
 	wantEntries("beside the bucket", 0)
+}
+
+// TestTakenOver: what stands beside the buckets and is past its end keeps no connection of its flow in the bucket.
+func TestTakenOver(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, datapath.Options{MaxHalfOpen: 8}.WithTestClock())
+	h.attach(eniA)
+	h.apply(view(rule(false, vpc.UDP, 53, 53, "0.0.0.0/0")))
+	dns := func(i int) frame { return udp(remote4, own4, uint16(1000+i), 53) }
+	for i := range 7 {
+		h.want(eniA, ruleset.Ingress, dns(i), ruleset.ReasonRule)
+		if i < 6 {
+			h.want(eniA, ruleset.Egress, dns(i).reply(), ruleset.ReasonTracked)
+		}
+	}
+	must(t, h.d.CopyOut(eniA, time.Minute))
+	if e, o := h.d.Occupancy(eniA); e != 7 || o != 1 {
+		t.Fatalf("%d are established and %d stand beside the bucket, want 7 and 1", e, o)
+	}
+	h.want(eniA, ruleset.Egress, dns(6).reply(), ruleset.ReasonTracked)
+	s, err := h.d.Standing(eniA)
+	must(t, err)
+	if s.Established != 7 || s.Found != 7 || s.Overflowed != 1 || s.Fullest != 6 {
+		t.Errorf("after the answer: %+v, want 7 connections, one of them beside the bucket", s)
+	}
+	list, err := h.d.Connections(eniA)
+	must(t, err)
+	for _, c := range list {
+		if !c.Established || c.Packets != [2]uint64{1, 1} {
+			t.Errorf("%+v, want it established, with a packet each way", c)
+		}
+	}
+	if len(list) != 7 {
+		t.Errorf("%d connections are listed, want 7", len(list))
+	}
+}
+
+// TestSeenNeverGoesBack: a packet that began before another one, and is counted after it, leaves the time of that one.
+func TestSeenNeverGoesBack(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	const timeout = 30 * time.Second
+	h.d.SetTimeouts(timeout, timeout, timeout, timeout, timeout, timeout, timeout)
+	h.apply(view(rule(false, vpc.UDP, 53, 53, "0.0.0.0/0"), rule(false, vpc.AllProtocols, -1, -1, "198.51.100.0/24")))
+	gre := frame{src: remote4, dst: own4, protocol: unix.IPPROTO_GRE, data: make([]byte, 8)}
+	for name, f := range map[string]frame{"the short way": udp(remote4, own4, 1000, 53), "the long way": gre} {
+		t.Run(name, func(t *testing.T) {
+			h.fresh(t)
+			h.want(eniA, ruleset.Ingress, f, ruleset.ReasonRule)
+			h.want(eniA, ruleset.Egress, f.reply(), ruleset.ReasonTracked)
+			h.want(eniA, ruleset.Ingress, f, ruleset.ReasonTracked)
+			must(t, h.d.Advance(20*time.Second))
+			h.want(eniA, ruleset.Ingress, f, ruleset.ReasonTracked)
+			must(t, h.d.Advance(-20*time.Second))
+			h.want(eniA, ruleset.Ingress, f, ruleset.ReasonTracked)
+			must(t, h.d.Advance(20*time.Second+timeout-time.Second))
+			h.want(eniA, ruleset.Ingress, f, ruleset.ReasonTracked)
+		})
+	}
+}
+
+// TestSweepBesideClose: whoever looks at connections while the datapath is closed finds that it is.
+func TestSweepBesideClose(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, datapath.Options{MaxHalfOpen: 1 << 12})
+	h.attach(eniA)
+	h.apply(view(rule(false, vpc.UDP, 53, 53, "0.0.0.0/0")))
+	for i := range 100 {
+		h.want(eniA, ruleset.Ingress, udp(remote4, own4, uint16(1000+i), 53), ruleset.ReasonRule)
+	}
+	var done sync.WaitGroup
+	var begun sync.WaitGroup
+	closed := make(chan struct{})
+	for _, look := range []func(){
+		func() { h.d.Sweep() },
+		func() { h.d.Connections(eniA) },
+		func() { h.d.Cut(eniA, func(datapath.Connection) bool { return true }) },
+	} {
+		begun.Add(1)
+		done.Go(func() {
+			look()
+			begun.Done()
+			for {
+				select {
+				case <-closed:
+					look()
+					return
+				default:
+					look()
+				}
+			}
+		})
+	}
+	begun.Wait()
+	must(t, h.d.Close())
+	close(closed)
+	done.Wait()
 }
 
 // TestRecount: what an agent has left uncounted that died is counted by a sweep.

@@ -296,7 +296,7 @@ func (d *Datapath) freeRuleCounters() error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.state.Epoch != epoch || d.pending { // what was not in force may be so again
+	if d.state == nil || d.state.Epoch != epoch || d.pending { // what was not in force may be so again
 		return nil
 	}
 	if err := d.rules.drop(func(_ guestRuleKey, place uint32) bool { return retired[place] && d.rules.idle[place] }); err != nil {
@@ -312,7 +312,7 @@ func (d *Datapath) freeRuleCounters() error {
 func (d *Datapath) retiredPlaces() (epoch uint64, retired map[uint32]bool, slots map[uint32]bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.applied == nil || d.pending || d.rules.noneRetired && d.rules.looked == d.state.Epoch {
+	if d.state == nil || d.applied == nil || d.pending || d.rules.noneRetired && d.rules.looked == d.state.Epoch {
 		return 0, nil, nil
 	}
 	inForce, slotOf := map[guestRuleKey]bool{}, map[uint32]uint32{}

@@ -184,6 +184,9 @@ func (d *Datapath) OpenConnections() map[vpc.InterfaceID]map[uint32]uint64 {
 func (d *Datapath) beginSweep() (map[uint32]vpc.InterfaceID, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.state == nil {
+		return nil, fmt.Errorf("sweep: %w", os.ErrClosed)
+	}
 	if err := d.settle(); err != nil {
 		return nil, fmt.Errorf("reclaim what the last change left: %w", err)
 	}

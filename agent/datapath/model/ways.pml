@@ -6,7 +6,7 @@
  *
  * What must hold is asserted where it could break:
  *   lose      a live established flow never leaves the table
- *   missed    … nor does a packet ever miss it
+ *   missed    a packet never misses its flow, established or not, while that has an entry
  *   accept    a packet takes no entry for its own that is another flow's, or half written
  *   own       no transition changes another flow's entry
  *   establish what was cut stays cut
@@ -65,8 +65,7 @@
 #define AMEND_WHATEVER	23 /* an entry that was past is written anew even if it was established meanwhile */
 #define NO_LOOK_FROM_BESIDE 24 /* who begins an entry of the overflow anew does not look into the bucket */
 #define YIELD_WHATEVER	25 /* an entry gives way to that of the overflow even if it alone is established */
-#define KEEP_DEAD	26 /* what is past its end in the overflow stays, and a move ends there */
-#define REMOVE_BY_KEY	27 /* an entry of the overflow is removed without making it busy first */
+#define REMOVE_BY_KEY	26 /* an entry of the overflow is removed without making it busy first */
 
 /* A tag: what it is, in the order of rank; a flag; a version. Fingerprints are left out, as if all were equal. */
 #define EMPTY 0
@@ -107,7 +106,7 @@ bool established[4]; /* by key: a packet has made it so, and none has ended it *
 bool alive[4];	     /* … and it is not past its timeout */
 bool gone[4];	     /* cut, and no rule lets it begin */
 bool refused;	     /* the overflow was, once; or its entry was being written */
-byte watch[CPUS];    /* the key of an established flow that the lookup under way must find */
+byte watch[CPUS];    /* the key of a flow that the lookup under way must find: it is there, or goes from place to place */
 byte since[PLACES];  /* CPUS, as bits, whose packet is older than the age */
 byte left[CPUS];
 bool inside[CPUS + 1]; /* the last is the sweep, between a look and what it does */
@@ -179,6 +178,18 @@ inline establish(k_, is_alive)
 /* The entry of w is about to go. */
 inline lose(w_)
 {
+	h = 0;
+	for (g : 0 .. PLACES - 1) {
+		if
+		:: g != w_ && IS_ENTRY(tag[g]) && key[g] == key[w_] -> h = 1
+		:: else
+		fi
+	};
+	if
+	:: h == 0 -> unwatch(key[w_])
+	:: else
+	fi;
+	h = 0;
 	if
 	:: STATE(tag[w_]) == EST && established[key[w_]] ->
 		h = 0;
@@ -282,10 +293,15 @@ next:
 		may = allowed[k] && !answer && !ends;
 		inside[me] = true;
 		flow[me] = k;
-		if
-		:: established[k] && alive[k] -> watch[me] = k
-		:: else
-		fi
+		d_step {
+			for (g : 0 .. PLACES - 1) {
+				if
+				:: IS_LIVE(tag[g]) && key[g] == k && age[g] == FRESH -> watch[me] = k
+				:: else
+				fi
+			};
+			g = 0
+		}
 	};
 #if BROKEN == OVERFLOW_FIRST
 	d_step { x = (overflowed -> tag[BESIDE(k)] : 0); b = age[BESIDE(k)] };
@@ -398,7 +414,7 @@ look_overflow:
 missed:
 	atomic {
 		w = 0; a = 0; b = 0; c = 0; u = 0; t = 0;
-		assert(watch[me] == 0); /* missed: a packet of a live established flow does not find it */
+		assert(watch[me] == 0); /* missed: a packet does not find its flow, which is there */
 		if
 		:: may -> goto insert
 		:: else -> goto next
@@ -525,13 +541,18 @@ move_out:
 		:: !IS_ENTRY(y) || VERSION(y) == VERSIONS || STATE(y) == EST && a == FRESH -> goto next /* another CPU moves it */
 		:: else
 		fi;
-#if BROKEN == KEEP_DEAD
-		goto next;
-#endif
 	};
 	atomic {
 		if
-		:: tag[BESIDE(k)] == y ->
+		:: tag[BESIDE(k)] == y && IS_LIVE(y) && a == FRESH ->
+			d_step {
+				tag[BESIDE(k)] = WITH(y, EST);
+				establish(k, age[BESIDE(k)] == FRESH);
+				t = VERSION(t);
+				j = 0; y = 0; a = 0
+			};
+			goto recheck
+		:: tag[BESIDE(k)] == y && !(IS_LIVE(y) && a == FRESH) ->
 			d_step {
 				if
 				:: STATE(y) == EST && !marked && a != FRESH -> end(k) /* it was past its timeout */
@@ -711,12 +732,15 @@ publish:
 	};
 #if BROKEN == NO_RESCAN
 	goto next;
-#elif BROKEN == NO_LOOK_FROM_BESIDE
+#endif
 	if
+#if BROKEN == NO_LOOK_FROM_BESIDE
 	:: i >= WAYS -> goto next
+#else
+	:: i >= WAYS -> goto take_over
+#endif
 	:: else
 	fi;
-#endif
 rescan:
 	atomic {
 		if
@@ -769,22 +793,11 @@ judge:
 	};
 	atomic {
 		if
-		:: c == i && tag[i] == x ->
-			d_step {
-				lose(i);
-				tag[i] = VERSION(x) | (i >= WAYS -> BUSY : EMPTY)
-			};
-			if
-			:: i >= WAYS -> goto remove_it
-			:: else -> goto next
-			fi
+		:: c == i && tag[i] == x -> d_step { lose(i); tag[i] = VERSION(x) }; goto next
 		:: c == j && tag[j] == y -> d_step { lose(j); tag[j] = VERSION(y); x = 0; y = 0; c = 0; t = 0; j++ }; goto rescan
 		:: else -> c = 0; goto judge
 		fi
 	};
-remove_it:
-	atomic { tag[BESIDE(k)] = VERSION(tag[BESIDE(k)]); goto next };
-
 rescan_overflow:
 	j = 0;
 #if BROKEN == STORE_BUFFER
@@ -793,10 +806,6 @@ rescan_overflow:
 		buffered = false
 	};
 #endif
-	if
-	:: i >= WAYS -> goto next
-	:: else
-	fi;
 #if BROKEN != NO_OVERFLOW_LOOK
 	if
 	:: overflowed
@@ -818,20 +827,9 @@ yield:
 		:: else
 		fi;
 		if
-#if BROKEN == YIELD_WHATEVER
-		:: STATE(y) == DEAD || STATE(y) != CHANGING && a != FRESH
-#else
-		:: STATE(x) == EST && STATE(y) != EST || STATE(y) == DEAD || STATE(y) != CHANGING && a != FRESH
-#endif
-			->
-#if BROKEN == KEEP_DEAD
-			goto next
-#else
-			if
-			:: STATE(y) == CHANGING -> goto next
-			:: else -> c = 1
-			fi
-#endif
+		:: STATE(y) == CHANGING && STATE(x) == EST && BROKEN != YIELD_WHATEVER -> goto next
+		:: STATE(y) == DEAD || STATE(y) != CHANGING && a != FRESH -> c = 1
+		:: IS_LIVE(y) && a == FRESH && STATE(x) == EST && STATE(y) != EST && BROKEN != YIELD_WHATEVER -> c = 2
 		:: else -> c = 0
 		fi
 	};
@@ -845,12 +843,51 @@ yield:
 				:: else -> lose(BESIDE(k))
 				fi;
 				tag[BESIDE(k)] = VERSION(y) | BUSY
+			}
+		:: c == 2 && tag[BESIDE(k)] == y ->
+			d_step {
+				tag[BESIDE(k)] = WITH(y, EST);
+				establish(k, age[BESIDE(k)] == FRESH)
 			};
-			goto remove_it
+			goto yield
 		:: else -> c = 0; goto yield
 		fi
 	};
+	tag[BESIDE(k)] = VERSION(tag[BESIDE(k)]);
 #endif
+	goto next;
+
+	/* An entry of the overflow was begun anew: those of its key in the bucket go, established ones once it is one. */
+take_over:
+	atomic {
+		if
+		:: j == WAYS && marked -> goto take_all
+		:: j == WAYS && !marked -> goto next
+		:: else -> x = tag[j]
+		fi;
+		if
+		:: !IS_ENTRY(x) || STATE(x) == CHANGING -> j++; goto take_over
+		:: else
+		fi
+	};
+	c = key[j];
+	atomic {
+		if
+		:: c != k || VERSION(tag[j]) != VERSION(x) || !IS_ENTRY(tag[j]) -> c = 0; x = 0; j++; goto take_over
+		:: c == k && VERSION(tag[j]) == VERSION(x) && STATE(x) == EST -> marked = true; c = 0; x = 0; j++; goto take_over
+		:: tag[j] == x && c == k && STATE(x) != EST -> d_step { c = 0; lose(j); tag[j] = VERSION(x); x = 0; j++ }; goto take_over
+		:: else -> c = 0; goto take_over
+		fi
+	};
+take_all:
+	atomic {
+		j = 0;
+		y = tag[i];
+		if
+		:: VERSION(y) != v || !IS_LIVE(y) -> goto next
+		:: else -> tag[i] = WITH(y, EST); establish(k, age[i] == FRESH); t = 0; y = 0; w = NONE; goto recheck
+		fi
+	};
 	goto next;
 
 out:
@@ -924,7 +961,7 @@ scan_overflow:
 			d_step {
 				if
 				:: STATE(t) == EST -> stop(k)
-				:: else
+				:: else -> unwatch(k)
 				fi;
 				found = true
 			};
@@ -1039,8 +1076,18 @@ proctype clock()
 			fi;
 			n++;
 			d_step {
+				/* A copy that has just been made is as old as what it is of. */
+				h = 0;
+				for (g : 0 .. WAYS - 1) {
+					if
+					:: w >= WAYS && IS_ENTRY(tag[g]) && key[g] == key[w] && age[g] == FRESH -> h = 1
+					:: else
+					fi
+				};
+				g = 0;
 				if
-				:: IS_ENTRY(tag[w]) && age[w] == FRESH ->
+				:: h == 1 -> h = 0
+				:: h == 0 && IS_ENTRY(tag[w]) && age[w] == FRESH ->
 					grow(w, EXPIRED);
 					if
 					:: STATE(tag[w]) == EST ->
@@ -1058,7 +1105,7 @@ proctype clock()
 						h = 0
 					:: else
 					fi
-				:: IS_ENTRY(tag[w]) && age[w] == EXPIRED && since[w] == 0 -> grow(w, OLD)
+				:: h == 0 && IS_ENTRY(tag[w]) && age[w] == EXPIRED && since[w] == 0 -> grow(w, OLD)
 				:: else
 				fi;
 				g = 0;
