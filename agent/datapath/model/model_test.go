@@ -31,6 +31,12 @@ var (
 		{"SWEEP", "SETUP=5"},
 		{"SWEEP", "SETUP=6"},
 		{"CUT", "SETUP=4", "WAYS=3"},
+		{"SWEEP", "SETUP=7"},
+		{"CUT", "SETUP=6"},
+		{"CUT", "SETUP=7"},
+		{"CUT", "SETUP=8"},
+		{"SETUP=7", "PACKETS=2"},
+		{"SETUP=7", "CPUS=3"},
 		{"SETUP=2", "CPUS=3"},
 		{"SETUP=4", "CPUS=3"},
 		{"PACKETS=2"},
@@ -60,6 +66,12 @@ var broken = []struct {
 	{"NO_COPY_CHECK", bounds{"SETUP=5"}},
 	{"NO_RECOUNT", bounds{"SETUP=5"}},
 	{"CLAIM_BY_STORE", bounds{"SETUP=2"}},
+	{"TWO_SCANS", bounds{"CUT", "SETUP=5"}},
+	{"SWEEP_BY_STORE", bounds{"SWEEP", "SETUP=1"}},
+	{"SAME_VERSION", bounds{"SETUP=3"}},
+	{"AMEND_WHATEVER", bounds{"SWEEP", "SETUP=1"}},
+	{"YIELD_WHATEVER", bounds{"SETUP=7", "PACKETS=2"}},
+	{"REMOVE_BY_KEY", bounds{"SWEEP", "SETUP=6"}},
 }
 
 // TestModel: nothing that ways.pml asserts fails, in whatever order the steps come.

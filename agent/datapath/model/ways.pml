@@ -51,7 +51,6 @@
 #define KEY_FIRST	 9 /* a reader's load of the key comes before that of the tag */
 #define KEY_LAST	10 /* … or after the second one of the tag */
 #define STORE_BUFFER	11 /* the publishing store is still in the CPU's store buffer when it scans again */
-#define ONE_READ	12 /* a reader whose candidate has gone does not look again */
 #define OVERFLOW_FIRST	13 /* … or looks into the overflow before the ways */
 #define EMPTY_FIRST	14 /* a move to the overflow takes the flow out of its way first */
 #define NO_OVERFLOW_LOOK 15 /* an inserter does not look into the overflow again */
@@ -63,7 +62,6 @@
 #define CLAIM_BY_STORE	21 /* a way is claimed by a load and a store */
 #define SAME_VERSION	22 /* an entry that is written anew keeps its version */
 #define AMEND_WHATEVER	23 /* an entry that was past is written anew even if it was established meanwhile */
-#define NO_LOOK_FROM_BESIDE 24 /* who begins an entry of the overflow anew does not look into the bucket */
 #define YIELD_WHATEVER	25 /* an entry gives way to that of the overflow even if it alone is established */
 #define REMOVE_BY_KEY	26 /* an entry of the overflow is removed without making it busy first */
 
@@ -326,8 +324,8 @@ again:
 look:
 	atomic {
 		if
-		:: w == WAYS && changed && BROKEN != ONE_READ -> goto again
-		:: w == WAYS && !(changed && BROKEN != ONE_READ) -> goto look_overflow
+		:: w == WAYS && changed -> goto again
+		:: w == WAYS && !(changed) -> goto look_overflow
 		:: w < WAYS && !(left_ & (1 << w)) -> w++; goto look
 		:: else
 		fi
@@ -734,11 +732,7 @@ publish:
 	goto next;
 #endif
 	if
-#if BROKEN == NO_LOOK_FROM_BESIDE
-	:: i >= WAYS -> goto next
-#else
 	:: i >= WAYS -> goto take_over
-#endif
 	:: else
 	fi;
 rescan:
