@@ -119,6 +119,9 @@ const maxScans = 32
 
 // createdSince says whether a flow began after that moment.
 func (v visited) createdSince(ticks uint64) bool {
+	if ahead := v.connection.Created - uint32(v.ticks); ahead != 0 && age(v.connection.Created, v.ticks) == 0 {
+		return true // after the look at the clock
+	}
 	return v.ticks > ticks && uint64(age(v.connection.Created, v.ticks)) < v.ticks-ticks
 }
 
