@@ -29,8 +29,8 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"a packet that is yet to be cut counts once", "TestRuleCountsSegments",
-			`	if (!p->skb->gso_size)
-`, `	if (true)
+			`	if (p->skb->gso_size)
+`, `	if (false)
 `,
 		},
 	},

@@ -101,7 +101,7 @@ static __always_inline __u64 end_of(const struct connection *c, __u64 has, const
 }
 
 /* Counts the packet in an entry with these flags, in which others may count, too. */
-static __always_inline void count_in(struct connection *c, __u64 has, const struct packet *p,
+static __always_inline void count_in(struct connection *c, __u64 has, struct packet *p,
 				     enum direction d)
 {
 	__sync_fetch_and_add(&c->packets[d], segments_of(p));
@@ -132,7 +132,7 @@ static __always_inline __u64 flags_in(struct connection *c, __u64 has, const str
  * it counts in what came there meanwhile: a packet too many, seen now, and a number that the next packet
  * of that connection corrects. A flag is never set there: mark looks again.
  */
-static __always_inline void account(const struct packet *p, bool from_guest)
+static __always_inline void account(struct packet *p, bool from_guest)
 {
 	const struct flow *f = &p->flow;
 	__u64 flags;
@@ -257,6 +257,15 @@ static __always_inline bool begin_entry(struct packet *p, enum direction d, bool
 	return true;
 }
 
+/* Of the tables that the packet is judged by. */
+static __always_inline __u64 revision_of(const struct packet *p)
+{
+	__u32 zero = 0;
+	const struct state *global = bpf_map_lookup_elem(&state, &zero);
+
+	return global ? global->revision[index_of(p->epoch)] : 0;
+}
+
 /* A new entry, or one in place of p->flow, for a flow that its first packet's rule, first, lets through;
  * without one it is observed.
  */
@@ -281,7 +290,7 @@ static __always_inline enum reason put_flow(struct packet *p, allowance first, b
 	if (!begin_entry(p, d, by_guest))
 		return p->tracked ? REASON_CONNECTION_LIMIT : REASON_RULE;
 	c = p->flow.connection;
-	c->revision = p->revision;
+	c->revision = revision_of(p);
 	c->tables = untracked ? p->tables : 0;
 	c->by[!d] = none;
 	c->by[d] = untracked ? own : none;

@@ -43,18 +43,20 @@ __noinline __u32 uncounted_segments(struct __sk_buff *skb, __u32 l4, __u32 lengt
 }
 
 /* A packet that is yet to be cut counts its segments. */
-static __always_inline __u32 segments_of(const struct packet *p)
+static __always_inline __u32 segments_of(struct packet *p)
 {
-	__u32 segments = p->skb->gso_segs;
-
-	if (segments)
-		return segments;
-	if (!p->skb->gso_size)
-		return 1;
-	return uncounted_segments(p->skb, p->l4, p->l4_length, p->key.protocol);
+	if (p->segments)
+		return p->segments;
+	p->segments = p->skb->gso_segs;
+	if (p->segments)
+		return p->segments;
+	p->segments = 1;
+	if (p->skb->gso_size)
+		p->segments = uncounted_segments(p->skb, p->l4, p->l4_length, p->key.protocol);
+	return p->segments;
 }
 
-static __always_inline void count_rule(const struct packet *p)
+static __always_inline void count_rule(struct packet *p)
 {
 	__u32 at = p->counter;
 	struct rule_count *count;
@@ -115,7 +117,7 @@ static __always_inline void tell(const struct packet *p, enum reason reason, boo
 }
 
 /* One more packet with that verdict. */
-static __always_inline void count(const struct packet *p, enum reason reason, bool from_guest)
+static __always_inline void count(struct packet *p, enum reason reason, bool from_guest)
 {
 	__u32 at = p->slot * 2 + (from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS);
 	struct counts *counts = bpf_map_lookup_elem(&counters, &at);

@@ -198,7 +198,6 @@ static __always_inline int filter(struct __sk_buff *skb, bool from_guest, bool p
 	/* Once per packet: all that follows belongs to this epoch. */
 	p.now = test_clock ? global->test_clock : bpf_jiffies64();
 	p.epoch = *(volatile __u64 *)&global->epoch;
-	p.revision = global->revision[index_of(p.epoch)];
 	p.config = &p.eni->config[index_of(p.epoch)];
 	p.tables = *(volatile __u64 *)&p.config->tables;
 
@@ -274,7 +273,8 @@ int change_overflow(struct __sk_buff *skb)
 	map = bpf_map_lookup_elem(&connections, &wanted.slot);
 	e = map ? bpf_map_lookup_elem(map, &wanted.key) : NULL;
 	if (e)
-		of->tag = exchange_overflow(wanted.slot, map, &wanted.key, e, wanted.tag, wanted.to);
+		of->tag =
+			exchange_overflow(wanted.slot, map, &wanted.key, e, wanted.tag, wanted.to);
 	return TC_ACT_OK;
 }
 

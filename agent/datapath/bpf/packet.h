@@ -96,7 +96,6 @@ struct packet {
 	/* From here on no pointers: see blur. */
 	struct connection_key key __attribute__((aligned(8))); /* it is read by words */
 	__u64 tables;
-	__u64 revision;
 	__u32 slot;
 	__u32 fingerprint; /* of the key */
 	__u64 epoch;	   /* its lowest bit counts */
@@ -112,6 +111,7 @@ struct packet {
 	__be32 fragment_id;
 	enum part part;
 	__u32 ip_length;
+	__u32 segments; /* 0: not counted yet */
 	__u32 checksum; /* offset in the frame where one is still to be written; 0: none */
 	__be32 tcp_sequence;
 	__be32 tcp_acknowledged;
