@@ -49,7 +49,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// The least and the most of either. Places take their memory, 144 bytes each, at once.
+// The least and the most of either. Places take their memory, 144 bytes each, at once, and 8,192 at least.
 const (
 	fewestConnections = 1 << 10
 	mostConnections   = 1 << 20
