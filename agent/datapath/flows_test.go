@@ -346,9 +346,9 @@ func TestSweepBesideClose(t *testing.T) {
 	var begun sync.WaitGroup
 	closed := make(chan struct{})
 	for _, look := range []func(){
-		func() { h.d.Sweep() },
-		func() { h.d.Connections(eniA) },
-		func() { h.d.Cut(eniA, func(datapath.Connection) bool { return true }) },
+		func() { _, _ = h.d.Sweep() },
+		func() { _, _ = h.d.Connections(eniA) },
+		func() { _, _ = h.d.Cut(eniA, func(datapath.Connection) bool { return true }) },
 	} {
 		begun.Add(1)
 		done.Go(func() {
