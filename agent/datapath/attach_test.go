@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -427,39 +428,31 @@ func TestPurge(t *testing.T) {
 	}
 }
 
-// TestMountsBPFFS: where no bpffs is mounted Open mounts it.
+// TestMountsBPFFS: where no bpffs is mounted Open mounts it. A process of its own finds out: all of its threads have
+// another view of what is mounted.
 func TestMountsBPFFS(t *testing.T) {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
-		done <- func() error {
-			if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-				return err
-			}
-			if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-				return err
-			}
-			for unix.Unmount("/sys/fs/bpf", unix.MNT_DETACH) == nil {
-			}
-			d, err := datapath.Open(datapath.Options{Pins: "/sys/fs/bpf/spt-datapath-mount"})
-			if err != nil {
-				return err
-			}
-			if err := d.Close(); err != nil {
-				return err
-			}
-			var fs unix.Statfs_t
-			if err := unix.Statfs("/sys/fs/bpf", &fs); err != nil {
-				return err
-			}
-			if fs.Type != unix.BPF_FS_MAGIC {
-				return fmt.Errorf("/sys/fs/bpf has type %x", fs.Type)
-			}
-			if _, err := datapath.Open(datapath.Options{Pins: "/tmp/spt-datapath-mount"}); err == nil || !strings.Contains(err.Error(), "not in a bpffs") {
-				return fmt.Errorf("Open outside of a bpffs: %w", err)
-			}
-			return nil
-		}()
-	}()
-	must(t, <-done)
+	const child = "SALLYPORT_TEST_MOUNTS"
+	if os.Getenv(child) == "" {
+		c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMountsBPFFS$", "-test.v")
+		c.Env = append(os.Environ(), child+"=1")
+		c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS} // which makes all mounts private
+		out, err := c.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "--- PASS: TestMountsBPFFS") {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	for unix.Unmount("/sys/fs/bpf", unix.MNT_DETACH) == nil {
+	}
+	d, err := datapath.Open(datapath.Options{Pins: "/sys/fs/bpf/spt-datapath-mount"})
+	must(t, err)
+	must(t, d.Close())
+	var fs unix.Statfs_t
+	must(t, unix.Statfs("/sys/fs/bpf", &fs))
+	if fs.Type != unix.BPF_FS_MAGIC {
+		t.Errorf("/sys/fs/bpf has type %x", fs.Type)
+	}
+	if _, err := datapath.Open(datapath.Options{Pins: "/tmp/spt-datapath-mount"}); err == nil || !strings.Contains(err.Error(), "not in a bpffs") {
+		t.Errorf("Open outside of a bpffs: %v", err)
+	}
 }
