@@ -133,6 +133,10 @@ var goMutants = map[string][]mutant{
 			` || !slices.Equal(a.Groups, b.Groups)`, ``,
 		},
 		{
+			"a group that observes brings no interface", "TestScopeEqualsResolve",
+			` || !a.Observe.Equal(b.Observe)`, ``,
+		},
+		{
 			"a list that changes its version stays as it was", "TestScopeEqualsResolve",
 			`if id := vpc.PrefixListID(k.ID); c.lists[id] {`, `if id := vpc.PrefixListID(k.ID); false {`,
 		},

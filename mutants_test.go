@@ -32,7 +32,7 @@ const (
 	datapath = "agent/datapath"
 	rules    = "ruleset"
 
-	fewest = 40 // mutants, drawn or all
+	fewest = 250 // mutants
 )
 
 // TestMutants makes each mistake of bpfMutants and goMutants in a copy and wants its test to fail, which passes
@@ -93,9 +93,6 @@ func TestMutants(t *testing.T) {
 		t.Error(err)
 	}
 	t.Logf("%d of %d mutants caught in %s", n, len(caught), time.Since(start).Round(time.Second))
-	if len(caught) < fewest {
-		t.Errorf("%d mutants, want at least %d", len(caught), fewest)
-	}
 }
 
 // draw returns as many mutants as MUTANTS says, without it all, in the order of the files.
@@ -107,7 +104,9 @@ func draw(t *testing.T) (bpf, golang map[string][]mutant, n int) {
 			all += len(ms)
 		}
 	}
-	n = all
+	if n = all; n < fewest {
+		t.Errorf("%d mutants, want at least %d", n, fewest)
+	}
 	if s := os.Getenv("MUTANTS"); s != "" {
 		var err error
 		if n, err = strconv.Atoi(s); err != nil || n < 1 || n > all {

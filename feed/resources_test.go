@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/vpc"
 )
@@ -72,6 +73,7 @@ func randomObject(r *rand.Rand, s *vpc.State) vpc.Object {
 		for i := range uint32(r.IntN(3)) {
 			g.Rules = append(g.Rules, vpc.Rule{Number: 2 + i, Protocol: vpc.TCP, To: r.Int32N(3), Peer: peers[r.IntN(len(peers))]})
 		}
+		g.Observe = time.Unix(r.Int64N(2), 0)
 		return g
 	case 4, 5, 6, 7, 8, 9:
 		e := vpc.NetworkInterface{ID: vpc.InterfaceID(some("eni", 4)), VPC: "vpc-1", Subnet: "subnet-1", Groups: []vpc.GroupID{"sg-1"}}
@@ -79,7 +81,9 @@ func randomObject(r *rand.Rand, s *vpc.State) vpc.Object {
 			e = *old
 		}
 		e.IPv4 = []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 1, byte(4 + r.IntN(40))})}
-		switch r.IntN(6) {
+		switch r.IntN(7) {
+		case 5:
+			e.Observe = time.Unix(r.Int64N(2), 0)
 		case 0:
 			e.Groups = []vpc.GroupID{vpc.GroupID(some("sg", 3))}
 		case 1:

@@ -3,6 +3,7 @@ package ruleset_test
 import (
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/ruleset"
 	"github.com/sallyport/sallyport/vpc"
@@ -96,11 +97,17 @@ func vary(u universe, o vpc.Object) vpc.Object {
 		if u.IntN(4) == 0 {
 			c.Binding = nil
 		}
+		if u.IntN(4) == 0 {
+			c.Observe = time.Unix(u.Int64N(2), 0)
+		}
 		return &c
 	case *vpc.SecurityGroup:
 		c := *o
 		if n := len(c.Rules); n > 0 && u.IntN(2) == 0 {
 			c.Rules = c.Rules[:n-1]
+		}
+		if u.IntN(4) == 0 {
+			c.Observe = time.Unix(u.Int64N(2), 0)
 		}
 		return &c
 	default:

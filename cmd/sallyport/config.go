@@ -81,12 +81,12 @@ func readConfig(flags *pflag.FlagSet, path string) error {
 		switch {
 		case f == nil || slices.Contains(notConfig, k.Value):
 			return fmt.Errorf("read the configuration: %s: line %d: unknown key %q", path, k.Line, k.Value)
-		case seen[k.Value]:
+		case seen[f.Name]:
 			return fmt.Errorf("read the configuration: %s: line %d: %q is there twice", path, k.Line, k.Value)
 		case f.Changed:
 			continue
 		}
-		seen[k.Value] = true
+		seen[f.Name] = true
 		var err error
 		switch v.Kind {
 		case yaml.ScalarNode:

@@ -20,7 +20,7 @@ const (
 )
 
 // maxWaiting is how many calls may wait at a time. Each holds a connection and its answer; one more is told to come
-// again, which clients do by themselves.
+// again.
 const maxWaiting = 1000
 
 // describeEnforcement says whether a revision is in force on interfaces: those that were named, or all
