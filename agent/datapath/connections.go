@@ -307,6 +307,9 @@ func notThere(err error) error {
 // maps these were.
 func (d *Datapath) look(slot uint32, were *visited) (*visited, error) {
 	p, ok := d.private[slot]
+	if !ok && d.enis != nil && d.enis[slot].Number != 0 {
+		return nil, fmt.Errorf("slot %d has maps that are not open", slot)
+	}
 	if !ok || were != nil && were.p != p {
 		return nil, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"testing"
 
 	"github.com/sallyport/sallyport/agent/datapath"
@@ -84,7 +85,11 @@ func TestLists(t *testing.T) {
 		}
 		return listView(lists, names[:1+r.IntN(len(names))]...)
 	}
-	for step := range 60 {
+	steps := 25
+	if os.Getenv("SOAK") != "" {
+		steps = 500
+	}
+	for step := range steps {
 		v := random()
 		v.Revision = int64(step + 1)
 		switch r.IntN(4) {

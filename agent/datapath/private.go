@@ -53,14 +53,16 @@ func (d *Datapath) outer(slot uint32, p *private) []outer {
 }
 
 // givePrivate makes sure that a slot has its maps: those that are pinned, or new ones if one of them is missing, since
-// no packet has been let to such a slot yet.
+// no packet is let to such a slot.
 func (d *Datapath) givePrivate(slot uint32) error {
 	if _, ok := d.private[slot]; ok {
 		return nil
 	}
 	p, err := d.findPrivate(slot)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		p, err = d.makePrivate(slot)
+		if err = d.takePrivate(slot); err == nil { // where there were more places
+			p, err = d.makePrivate(slot)
+		}
 	}
 	if err == nil {
 		p.buckets, err = mapBuckets(p.flows, d.enis[slot].BucketMask+1)

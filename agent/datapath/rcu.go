@@ -15,27 +15,33 @@ import (
 // way: some 0.1 ms where membarrier takes ten or, on a busy host, a hundred.
 // Source: kernel/bpf/syscall.c, maybe_wait_bpf_programs.
 func gracePeriod() error {
-	maps := graceMaps()
-	if maps.err != nil {
-		return fmt.Errorf("wait for an RCU grace period: %w", maps.err)
+	outer, inner, err := graceMaps()
+	if err == nil {
+		err = outer.Put(uint32(0), inner)
 	}
-	if err := maps.outer.Put(uint32(0), maps.inner); err != nil {
+	if err != nil {
 		return fmt.Errorf("wait for an RCU grace period: %w", err)
 	}
 	return nil
 }
 
-// graceMaps makes the pair of maps once per process.
-var graceMaps = sync.OnceValue(func() (g struct {
+var grace struct {
+	sync.Mutex
 	outer, inner *ebpf.Map
-	err          error
-},
-) {
+}
+
+// graceMaps makes the pair of maps once per process.
+func graceMaps() (outer, inner *ebpf.Map, err error) {
+	grace.Lock()
+	defer grace.Unlock()
 	spec := &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1}
-	if g.inner, g.err = ebpf.NewMap(spec); g.err == nil {
-		g.outer, g.err = ebpf.NewMap(&ebpf.MapSpec{
-			Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerMap: spec,
-		})
+	if grace.inner == nil {
+		if grace.inner, err = ebpf.NewMap(spec); err != nil {
+			return nil, nil, err
+		}
 	}
-	return g
-})
+	if grace.outer == nil {
+		grace.outer, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerMap: spec})
+	}
+	return grace.outer, grace.inner, err
+}

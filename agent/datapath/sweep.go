@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -205,7 +206,7 @@ func (d *Datapath) beginSweep() (map[uint32]vpc.InterfaceID, error) {
 // expired is the twin of is_expired in connection.h.
 func (v visited) expired() bool { return v.isPast(0) }
 
-// isReclaimable says whether an entry may be taken from its flow, as rank_of in bucket.h does.
+// isReclaimable says whether an entry may be taken from its flow, as is_over in bucket.h does.
 func (v visited) isReclaimable() bool {
 	if v.isChanging() {
 		return false
@@ -216,9 +217,16 @@ func (v visited) isReclaimable() bool {
 	return v.isPast(0)
 }
 
+// staleLook is how long after a look at the clock nothing is said to be past its end any more: who was stopped in
+// between would take what was seen since for the oldest of all.
+const staleLook = 10 * time.Second
+
 // isPast says whether an entry is so many jiffies past its timeout.
 func (v visited) isPast(margin uint64) bool {
 	if v.config.Tables == 0 { // closed, as long as no View names the ENI: it has no timeouts
+		return false
+	}
+	if time.Since(v.now) > staleLook {
 		return false
 	}
 	return uint64(age(v.connection.Seen, v.ticks)) > uint64(timeout(v.flags(), v.connection, v.config.Timeouts))+margin

@@ -143,8 +143,10 @@ __noinline __u64 find_way(struct bucket *b, struct connection_key *key, struct e
 
 			left &= left - 1;
 			if (was >> 32 != fingerprint || !is_live(was)) {
-				/* Gone: its twin may have come up behind the look at all tags. */
-				changed |= !(was & CONNECTION_BUSY);
+				/* Gone, and perhaps another flow's already: its twin may have come up behind the
+				 * look at all tags.
+				 */
+				changed |= was >> 32 != fingerprint || !(was & CONNECTION_BUSY);
 				continue;
 			}
 			differs = difference((void *)c + after(was), key);

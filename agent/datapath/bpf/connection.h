@@ -144,7 +144,10 @@ static __always_inline void account(struct packet *p, bool from_guest)
 	if ((f->said.tag & flags) != flags)
 		mark(f->tag, f->said.tag, flags);
 	flags |= f->said.tag;
-	if (!is_closed(f->said.tag) && (!(flags & CONNECTION_ESTABLISHED) || is_closed(flags)))
+	/* Of an established one where it comes nearer. */
+	if (!is_closed(f->said.tag) &&
+	    (!(flags & CONNECTION_ESTABLISHED) ||
+	     ((flags ^ f->said.tag) & (CONNECTION_FIN_BOTH | CONNECTION_RST))))
 		note(p, flags);
 }
 

@@ -135,6 +135,10 @@ struct packet {
 /* Bytes from its port on, with what a parser finds. A power of two. */
 #define FORGOTTEN 64
 
+_Static_assert(offsetof(struct packet, hop_limit) - offsetof(struct packet, port) < FORGOTTEN &&
+		       offsetof(struct packet, port) + FORGOTTEN <= sizeof(struct packet),
+	       "see forget");
+
 /* All of a packet but its pointers. */
 struct facts {
 	__u8 bytes[sizeof(struct packet) - offsetof(struct packet, key)];
