@@ -323,6 +323,17 @@ func TestMembersTwice(t *testing.T) {
 		mt.change(ruleset.Members{one.ID: one}, false)
 		mt.change(ruleset.Members{other.ID: other}, false)
 	}
+	// Among so many that its two buckets are different ones.
+	for name, address := range forms {
+		p := newPool(t, 256)
+		addresses := make([]netip.Addr, 1000)
+		for n := range addresses {
+			addresses[n] = address(n)
+		}
+		if _, err := datapath.Fill(p, append(addresses, addresses[0])); err == nil || !strings.Contains(err.Error(), addresses[0].String()) {
+			t.Errorf("%s: an address that is there twice among many: %v", name, err)
+		}
+	}
 }
 
 // TestMembersOfManyDomains: room for all members is not made in each domain.
