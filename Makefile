@@ -229,7 +229,7 @@ generate: check-generators $(TOOLS)/stamp ## make generated code again: BPF obje
 
 .PHONY: test
 # The rest of the mutants takes longer: make test-mutants makes all.
-test: export MUTANTS ?= 40
+test: export MUTANTS ?= 20
 test: need-root packages lint test-unit test-console test-generate test-bpf test-mutants test-clients test-e2e ## everything that CI runs, which is this
 
 # All at once: later parts find theirs.
