@@ -2,9 +2,11 @@ package datapath_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -369,6 +371,9 @@ func TestSweepBesideClose(t *testing.T) {
 	must(t, h.d.Close())
 	close(closed)
 	done.Wait()
+	if _, err := h.d.Sweep(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a sweep of what is closed: %v, want %v", err, os.ErrClosed)
+	}
 }
 
 // TestRecount: what an agent has left uncounted that died is counted by a sweep.

@@ -271,7 +271,7 @@ func TestPortSetIsShared(t *testing.T) {
 		}
 		sets.Release(first)
 		if got := pool.Used(); got != lines {
-			t.Errorf("%d intervals that are in use still are freed: %d lines, want %d", n, got, lines)
+			t.Fatalf("%d intervals that are in use still are freed: %d lines, want %d", n, got, lines)
 		}
 		sets.Release(again)
 		if got := pool.Used(); got != 0 {

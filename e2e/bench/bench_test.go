@@ -63,7 +63,7 @@ func TestChecksSee(t *testing.T) {
 			{filter{name: "none", apply: noFilter}, true},
 			{nftFilter(60), true},
 			{nftLinear(60), true},
-			{sallyportFilter(60), true},
+			{sallyportFilter(60, 0), true},
 			{filter{name: "one that lets all through", filters: true, apply: noFilter}, false},
 			{filter{name: "one that drops all", filters: true, apply: dropAll}, false},
 			{filter{name: "one that nobody knows of", apply: dropAll}, false},

@@ -42,13 +42,13 @@ func candidates(l layout) []filter {
 	none := filter{name: unfiltered, apply: noFilter}
 	empty := filter{name: "empty programs", apply: emptyPrograms}
 	if l == routed {
-		return []filter{none, empty, nftFilter(60), sallyportFilter(60)}
+		return []filter{none, empty, nftFilter(60), sallyportFilter(60, 0)}
 	}
 	return []filter{
 		none, empty,
 		nftFilter(60), nftFilter(960), nftLinear(60), nftLinear(960),
 		iptablesFilter(60, 1), iptablesFilter(960, 1), iptablesFilter(60, 100),
-		sallyportFilter(60), sallyportFilter(960),
+		sallyportFilter(60, 0), sallyportFilter(960, 0), sallyportFilter(60, 1<<15),
 	}
 }
 
@@ -148,10 +148,15 @@ func emptyPrograms(w *world) (func() error, error) {
 const pinsBase = "/sys/fs/bpf/spt-bench"
 
 // sallyportFilter is what an agent does with a View of n rules of each family: 60 are the most that one
-// group has, so more of them are in more groups of the same interface.
-func sallyportFilter(n int) filter {
+// group has, so more of them are in more groups of the same interface. Its tables of connections have so many
+// places, or, with 0, as many as by default.
+func sallyportFilter(n int, places uint32) filter {
+	name := fmt.Sprintf("Sallyport %d", n)
+	if places > 0 {
+		name += fmt.Sprintf(", %d places", places)
+	}
 	apply := func(w *world) (func() error, error) {
-		pins := filepath.Join(pinsBase, fmt.Sprintf("%s-%d", w.layout, n))
+		pins := filepath.Join(pinsBase, fmt.Sprintf("%s-%d-%d", w.layout, n, places))
 		var d *datapath.Datapath
 		undo := func() error {
 			return w.host.do(func() error {
@@ -163,23 +168,27 @@ func sallyportFilter(n int) filter {
 			})
 		}
 		err := w.host.do(func() (err error) {
-			if d, err = datapath.Open(datapath.Options{Pins: pins}); err != nil {
+			if d, err = datapath.Open(datapath.Options{Pins: pins, MaxHalfOpen: places}); err != nil {
 				return err
 			}
-			if err := d.Attach(w.deviceA, hostA, eniA); err != nil {
-				return err
-			}
-			if err := d.Attach(w.deviceB, hostB, eniB); err != nil {
-				return err
-			}
-			return d.Apply(new(ruleset.Compiler).Compile(view(n)))
+			return attachBoth(w, d, n)
 		})
 		if err != nil {
 			return nil, errors.Join(err, undo())
 		}
+		w.forget = func() error {
+			return w.host.do(func() error {
+				return errors.Join(d.Detach(w.deviceA), d.Detach(w.deviceB), attachBoth(w, d, n))
+			})
+		}
 		return undo, nil
 	}
-	return filter{name: fmt.Sprintf("Sallyport %d", n), filters: true, apply: apply}
+	return filter{name: name, filters: true, apply: apply}
+}
+
+// attachBoth filters A and B by n rules of each family.
+func attachBoth(w *world, d *datapath.Datapath, n int) error {
+	return errors.Join(d.Attach(w.deviceA, hostA, eniA), d.Attach(w.deviceB, hostB, eniB), d.Apply(new(ruleset.Compiler).Compile(view(n))))
 }
 
 const (
@@ -245,12 +254,15 @@ func view(n int) *ruleset.View {
 	return v
 }
 
-// forgetConnections empties nf_conntrack of a world, whose flows would fill it: it holds 262,144.
+// forgetConnections makes the filter forget all flows: those of one kind of traffic would fill the tables of the next.
 func (w *world) forgetConnections() error {
-	if !w.netfilter {
-		return nil
+	if w.netfilter {
+		return w.host.do(func() error { return netlink.ConntrackTableFlush(netlink.ConntrackTable) })
 	}
-	return w.host.do(func() error { return netlink.ConntrackTableFlush(netlink.ConntrackTable) })
+	if w.forget != nil {
+		return w.forget()
+	}
+	return nil
 }
 
 func indexOf(device string) (int, error) {

@@ -71,6 +71,7 @@ type world struct {
 	sinkB, sinkA              *sink
 	generator                 *generator
 	filtered                  func() error // undoes the filter
+	forget                    func() error // of all connections, where netfilter does not know them; nil: there are none
 }
 
 // The names of devices: the host's end of each pair, and what a guest calls its own.
