@@ -353,8 +353,9 @@ func (s *apiServer) start(ctx context.Context) (time.Duration, error) {
 			res.Body.Close()
 			break
 		}
-		if time.Since(begin) > time.Minute || s.cmd.Process.Signal(syscall.Signal(0)) != nil {
-			return 0, errors.Join(fmt.Errorf("the server does not answer after a minute: %w", err), s.stop())
+		// The kernel may still be taking down what the part before has made.
+		if time.Since(begin) > 3*time.Minute || s.cmd.Process.Signal(syscall.Signal(0)) != nil {
+			return 0, errors.Join(fmt.Errorf("the server does not answer after three minutes: %w", err), s.stop())
 		}
 		select {
 		case <-time.After(5 * time.Millisecond):
