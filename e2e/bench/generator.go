@@ -243,8 +243,9 @@ func (g *generator) run(b burst) (time.Duration, error) {
 	if s.Made < s.Wanted {
 		return 0, fmt.Errorf("the generator made %d frames of %d", s.Made, s.Wanted)
 	}
-	// Should the network stack be late once, the kernel takes others.
-	if most := framesOfRun + s.Made/100; s.Fresh > most {
+	// Each time the network stack is late the kernel takes others.
+	const most = 8 * framesOfRun
+	if s.Fresh > most {
 		return 0, fmt.Errorf("%d of %d frames were set up while the clock ran, want at most %d", s.Fresh, s.Made, most)
 	}
 	return time.Duration(s.Last - s.First), nil
