@@ -60,8 +60,10 @@ func OpenCA(dir string, now func() time.Time) (*CA, error) {
 // write a file wins, and everybody reads what is there.
 func (ca *CA) open() error {
 	keyFile, certFile := filepath.Join(ca.dir, "ca.key"), filepath.Join(ca.dir, "ca.crt")
+	// The certificate is looked for first, since the key is written first: whoever finds a certificate finds its key.
+	_, certErr := os.Stat(certFile)
 	if _, err := os.Stat(keyFile); errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(certFile); err == nil {
+		if certErr == nil {
 			return fmt.Errorf("%s is there, but its key %s is not", certFile, keyFile)
 		}
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

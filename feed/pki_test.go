@@ -276,33 +276,36 @@ func TestHostNames(t *testing.T) {
 	}
 }
 
-// Two processes that start on an empty directory agree on one authority.
+// Processes that start on an empty directory agree on one authority, also those that come while it is made.
 func TestOneAuthority(t *testing.T) {
-	dir := t.TempDir()
-	confs := make(chan *tls.Config, 8)
-	for range cap(confs) {
-		go func() {
-			ca, err := feed.OpenCA(dir, nil)
-			if err != nil {
-				t.Error(err)
-				confs <- nil
-				return
-			}
-			conf, err := ca.ServerTLS()
-			if err != nil {
-				t.Error(err)
-			}
-			confs <- conf
-		}()
-	}
-	var first *tls.Config
-	for range cap(confs) {
-		conf := <-confs
-		if first == nil {
-			first = conf
+	for range 8 {
+		dir := t.TempDir()
+		confs := make(chan *tls.Config, 64)
+		for i := range cap(confs) {
+			go func() {
+				time.Sleep(time.Duration(i) * 20 * time.Microsecond)
+				ca, err := feed.OpenCA(dir, nil)
+				if err != nil {
+					t.Error(err)
+					confs <- nil
+					return
+				}
+				conf, err := ca.ServerTLS()
+				if err != nil {
+					t.Error(err)
+				}
+				confs <- conf
+			}()
 		}
-		if conf != nil && first != nil && !conf.ClientCAs.Equal(first.ClientCAs) {
-			t.Error("there are two authorities")
+		var first *tls.Config
+		for range cap(confs) {
+			conf := <-confs
+			if first == nil {
+				first = conf
+			}
+			if conf != nil && first != nil && !conf.ClientCAs.Equal(first.ClientCAs) {
+				t.Error("there are two authorities")
+			}
 		}
 	}
 }
