@@ -73,7 +73,10 @@ func startLimited(t testing.TB, c server.Config, set func(*server.Server)) (stop
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
+	go func() {
+		ended <- s.Run(ctx)
+		close(ended)
+	}()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
