@@ -21,6 +21,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,12 +33,17 @@ import (
 	"github.com/sallyport/sallyport/server"
 )
 
+// ports counts those that were tried: of two servers each has its own, also when neither listens yet.
+var ports atomic.Int32
+
+func init() { ports.Store(mathrand.Int32N(20_000)) }
+
 // freeAddr returns a loopback address that nobody listens on. Its port is below those that the kernel gives to clients, and
 // to whoever asks for any: of them another test might have it by then.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+mathrand.IntN(20_000))); err == nil {
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+ports.Add(1)%20_000)); err == nil {
 			defer l.Close()
 			return l.Addr().String()
 		}
