@@ -173,6 +173,20 @@ var goMutants = map[string][]mutant{
 			`if len(e.samples) < MaxDropSamples {`, `if true {`,
 		},
 	},
+	datapath + "/grace.go": {
+		{
+			"programs on the last CPU are not waited for", "TestGracePeriod",
+			`for _, cpu := range online {`, `for _, cpu := range online[:len(online)-1] {`,
+		},
+		{
+			"programs on the first CPU are not waited for", "TestGracePeriod",
+			`for _, cpu := range online {`, `for _, cpu := range online[1:] {`,
+		},
+		{
+			"of a range of CPUs only the first is waited for", "TestGracePeriod",
+			`cpu <= last; cpu++`, `cpu <= min(first, last); cpu++`,
+		},
+	},
 	datapath + "/apply.go": {
 		{
 			"only the first address is an ENI's own", "TestVerdicts",

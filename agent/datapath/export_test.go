@@ -17,6 +17,9 @@ import (
 	"github.com/sallyport/sallyport/vpc"
 )
 
+// The ways to wait for programs that run.
+var GracePeriod, GoRound, RCUGracePeriod = gracePeriod, goRound, rcuGracePeriod
+
 // WithVerdicts makes each packet carry its verdict, so that Run can tell it.
 func (o Options) WithVerdicts() Options {
 	o.showVerdicts = true
