@@ -50,12 +50,16 @@ const volatile bool weak_order;
 #define CONNECTION_KEPT \
 	(CONNECTION_ANSWERED | CONNECTION_FIN_BOTH | CONNECTION_RST | CONNECTION_NEXT_BOTH)
 
-/* 0, and the CPU does not know before it has the value: what is read from an address that this went into
- * is read later. arm64 keeps to that; x86 reads in order anyway.
+/* 0, and the compiler does not know before it has the value: what is read from an address that this went into
+ * is read later. Nor does the CPU where that takes an address that depends on the value; elsewhere it would wait
+ * for one line of memory after the other.
  */
 static __always_inline __u64 after(__u64 value)
 {
-	asm volatile("%0 &= 0" : "+r"(value));
+	if (weak_order)
+		asm volatile("%0 &= 0" : "+r"(value));
+	else
+		asm volatile("%0 = 0" : "+r"(value));
 	return value;
 }
 

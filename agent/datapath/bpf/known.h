@@ -74,13 +74,7 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	}
 	tag = &b->tags[at];
 	was = read_word(tag);
-	/* Where the CPU reads in order by itself, the compiler alone has to: it would wait for one line of memory after
-	 * the other.
-	 */
-	c = &b->ways[at];
-	if (weak_order)
-		c = (void *)c + after(was);
-	asm volatile("" : "+r"(c) : "r"(was));
+	c = (void *)&b->ways[at] + after(was);
 	all = difference(&c->key, &p->key);
 	if (all)
 		return REASON_NONE;
