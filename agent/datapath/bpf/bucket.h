@@ -205,14 +205,16 @@ __noinline bool is_over(struct bucket *b, __u32 way, __u64 tag, struct timeouts 
 	return false;
 }
 
-/* The way of a full bucket that a new entry is to have: one past its end, else the half-open one that was not
- * seen for the longest time; as its number, below what its tag has besides the fingerprint; or NO_WAY.
- * Where several are as good the search begins at from.
+/* The way of a full bucket that a new entry is to have: one past its end, also of those that are established if
+ * they may, else the half-open one that was not seen for the longest time; as its number, below what its tag has
+ * besides the fingerprint; or NO_WAY. Where several are as good the search begins at from.
  */
-static __always_inline __u64 choose_way(struct bucket *b, struct timeouts *t, __u32 now, __u32 from)
+__noinline __u64 choose_way(struct bucket *b, __u32 now, __u32 from, bool established_may)
 {
 	__u64 chosen = NO_WAY, best = 0, established = NO_WAY;
 
+	if (!b)
+		return NO_WAY;
 	for (__u32 i = 0; i < WAYS; i++) {
 		__u32 way = (from + i) & (WAYS - 1);
 		__u64 tag = read_word(&b->tags[way]), times = read_word(&b->times[way]);
@@ -231,10 +233,8 @@ static __always_inline __u64 choose_way(struct bucket *b, struct timeouts *t, __
 			chosen = tag;
 		}
 	}
-	if (established != NO_WAY && !(best & PAST_ITS_END) &&
-	    is_over(b, established, established >> 8, t, now))
-		return established;
-	return chosen;
+	return established_may && established != NO_WAY && !(best & PAST_ITS_END) ? established :
+										    chosen;
 }
 
 /* Takes a way for a new entry: as its number, with CLAIMED_ESTABLISHED if an established one was there, below
@@ -256,8 +256,12 @@ __noinline __u64 claim_way(struct bucket *b, struct timeouts *t, __u32 now, __u3
 			if (was & TAG_FLAGS)
 				continue;
 		} else {
-			__u64 chosen = choose_way(b, t, now, fingerprint);
+			__u64 chosen = choose_way(b, now, fingerprint, true);
 
+			/* An established one's end is a hint: the entry itself has the last word. */
+			if (chosen != NO_WAY && (chosen >> 8 & CONNECTION_ESTABLISHED) &&
+			    !is_over(b, chosen, chosen >> 8, t, now))
+				chosen = choose_way(b, now, fingerprint, false);
 			if (chosen == NO_WAY)
 				return NO_WAY;
 			way = chosen & (WAYS - 1);

@@ -140,7 +140,7 @@ static __always_inline void account(struct packet *p, bool from_guest)
 	if (!is_there(f))
 		return;
 	count_in(f->connection, f->said.tag, p, from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS);
-	flags = flags_in(f->connection, f->said.tag, p, from_guest);
+	flags = flags_in(f->connection, f->said.tag, p, from_guest) | any_number(p);
 	if ((f->said.tag & flags) != flags)
 		mark(f->tag, f->said.tag, flags);
 	flags |= f->said.tag;
@@ -302,7 +302,7 @@ static __always_inline enum reason put_flow(struct packet *p, allowance first, b
 	flags |= p->known ? p->flow.said.tag & CONNECTION_KEPT : 0;
 	if (p->known)
 		count_in(c, flags, p, d);
-	flags |= flags_in(c, flags, p, from_guest);
+	flags |= flags_in(c, flags, p, from_guest) | any_number(p);
 	publish(p, flags);
 	return REASON_RULE;
 }

@@ -154,15 +154,23 @@ __noinline int blur(struct facts *facts)
 	return 0;
 }
 
-/* Makes it forget the most of that without a call, in a few instructions: a byte is written back where it
+/* 0, of which the verifier knows no bit. */
+static __always_inline __u64 any_number(const struct packet *p)
+{
+	__u64 number = p->now, same = number;
+
+	asm volatile("%0 ^= %1" : "+&r"(number) : "r"(same));
+	return number;
+}
+
+/* Makes it forget the most of a packet without a call, in a few instructions: a byte is written back where it
  * stands, and only the CPU knows where among the others that is.
  */
 static __always_inline void forget(struct packet *p)
 {
 	volatile __u8 *bytes = (void *)&p->port;
-	__u64 at = p->now, same = at;
+	__u64 at = any_number(p);
 
-	asm volatile("%0 ^= %1" : "+&r"(at) : "r"(same));
 	at += offsetof(struct packet, hop_limit) - offsetof(struct packet, port);
 	asm volatile("%0 &= %1" : "+r"(at) : "i"(FORGOTTEN - 1));
 	bytes[at] = *(volatile __u8 *)&p->hop_limit;
