@@ -12,6 +12,7 @@ import (
 // TestOldKernel loads the programs on the oldest kernel that is supported, Linux 6.1, whose verifier
 // knows less and counts otherwise.
 func TestOldKernel(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	qemu := exec.CommandContext(ctx, "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",

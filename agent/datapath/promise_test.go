@@ -137,6 +137,7 @@ func TestPromise07StaysUp(t *testing.T) {
 	const idle = 4 * time.Second
 	for _, mode := range modes(t) {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			g := newGuest(t, datapath.Options{Attach: mode})
 			g.d.SetTimeouts(idle, time.Hour, time.Hour, time.Hour, time.Hour, time.Hour, time.Hour)
 			g.apply(view(rule(false, vpc.TCP, 80, 80, "0.0.0.0/0")))

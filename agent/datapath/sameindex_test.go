@@ -1,6 +1,7 @@
 package datapath_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -37,53 +38,56 @@ func TestSameIndex(t *testing.T) {
 	}
 	for _, mode := range modes(t) {
 		for _, name := range []string{"g0", "other"} {
-			h := begin(t, mode)
-			index := h.devices[eniA]
-			h.another(name)
-			if h.do(func() {
-				if h.d.Filters(index) {
-					t.Errorf("%s, %s: the device is taken for the one that is gone", mode, name)
+			t.Run(fmt.Sprintf("%s, %s", mode, name), func(t *testing.T) {
+				t.Parallel()
+				h := begin(t, mode)
+				index := h.devices[eniA]
+				h.another(name)
+				if h.do(func() {
+					if h.d.Filters(index) {
+						t.Error("the device is taken for the one that is gone")
+					}
+				}); len(h.filters(index)) != 0 {
+					t.Error("the new device is filtered already")
 				}
-			}); len(h.filters(index)) != 0 {
-				t.Errorf("%s, %s: the new device is filtered already", mode, name)
-			}
-			h.do(func() { must(t, h.d.Attach(index, name, eniB)) })
-			h.want(eniA, ruleset.Ingress, first, ruleset.ReasonNoTable)
-			h.want(eniA, ruleset.Egress, first.reply(), ruleset.ReasonNoTable)
-			h.do(func() { must(t, h.d.Attach(index, name, eniA)) })
-			h.want(eniA, ruleset.Egress, first.reply(), ruleset.ReasonNoRule) // the connection was the old device's
-			h.want(eniA, ruleset.Ingress, first, ruleset.ReasonRule)
+				h.do(func() { must(t, h.d.Attach(index, name, eniB)) })
+				h.want(eniA, ruleset.Ingress, first, ruleset.ReasonNoTable)
+				h.want(eniA, ruleset.Egress, first.reply(), ruleset.ReasonNoTable)
+				h.do(func() { must(t, h.d.Attach(index, name, eniA)) })
+				h.want(eniA, ruleset.Egress, first.reply(), ruleset.ReasonNoRule) // the connection was the old device's
+				h.want(eniA, ruleset.Ingress, first, ruleset.ReasonRule)
 
-			h = begin(t, mode)
-			index = h.devices[eniA]
-			h.another(name)
-			h.do(func() { must(t, h.d.Attach(index, name, eniA)) })
-			h.want(eniA, ruleset.Egress, first.reply(), ruleset.ReasonNoRule)
+				h = begin(t, mode)
+				index = h.devices[eniA]
+				h.another(name)
+				h.do(func() { must(t, h.d.Attach(index, name, eniA)) })
+				h.want(eniA, ruleset.Egress, first.reply(), ruleset.ReasonNoRule)
 
-			h = begin(t, mode)
-			index = h.devices[eniA]
-			must(t, h.d.Close())
-			h.another(name)
-			h.open()
-			want := []datapath.Attachment{{Ifindex: index, Name: name, Replaced: true}}
-			if name == "other" {
-				want = []datapath.Attachment{}
-			}
-			if got := h.d.Attached(); !slices.Equal(got, want) {
-				t.Errorf("%s: without an agent %s came: attached: %+v, want %+v", mode, name, got, want)
-			}
-			h.want(eniA, ruleset.Egress, first.reply(), ruleset.ReasonUnbound)
-			h.apply(h.view)
-			h.restart()
-			h.apply(h.view)
-			h.want(eniA, ruleset.Ingress, first, ruleset.ReasonUnbound)
-			h.do(func() { must(t, h.d.Attach(index, name, eniA)) })
-			h.want(eniA, ruleset.Egress, first.reply(), ruleset.ReasonNoRule)
-			h.want(eniA, ruleset.Ingress, first, ruleset.ReasonRule)
-			h.do(func() { must(t, h.d.Detach(index)) })
-			if got := len(h.filters(index)) + len(h.links()); got != 0 {
-				t.Errorf("%s, %s: %d links and filters are left after Detach", mode, name, got)
-			}
+				h = begin(t, mode)
+				index = h.devices[eniA]
+				must(t, h.d.Close())
+				h.another(name)
+				h.open()
+				want := []datapath.Attachment{{Ifindex: index, Name: name, Replaced: true}}
+				if name == "other" {
+					want = []datapath.Attachment{}
+				}
+				if got := h.d.Attached(); !slices.Equal(got, want) {
+					t.Errorf("it came without an agent: attached: %+v, want %+v", got, want)
+				}
+				h.want(eniA, ruleset.Egress, first.reply(), ruleset.ReasonUnbound)
+				h.apply(h.view)
+				h.restart()
+				h.apply(h.view)
+				h.want(eniA, ruleset.Ingress, first, ruleset.ReasonUnbound)
+				h.do(func() { must(t, h.d.Attach(index, name, eniA)) })
+				h.want(eniA, ruleset.Egress, first.reply(), ruleset.ReasonNoRule)
+				h.want(eniA, ruleset.Ingress, first, ruleset.ReasonRule)
+				h.do(func() { must(t, h.d.Detach(index)) })
+				if got := len(h.filters(index)) + len(h.links()); got != 0 {
+					t.Errorf("%d links and filters are left after Detach", got)
+				}
+			})
 		}
 	}
 }

@@ -338,9 +338,13 @@ func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	for _, layout := range olderLayouts {
 		t.Run(fmt.Sprint(layout), func(t *testing.T) {
+			t.Parallel()
 			for _, mode := range modes(t) {
 				deaths := mode == datapath.TCX || os.Getenv("SOAK") != ""
-				t.Run(string(mode), func(t *testing.T) { upgrade(t, layout, mode, deaths) })
+				t.Run(string(mode), func(t *testing.T) {
+					t.Parallel()
+					upgrade(t, layout, mode, deaths)
+				})
 			}
 		})
 	}
@@ -401,7 +405,10 @@ func upgrade(t *testing.T, layout uint64, mode datapath.Mode, deaths bool) {
 func TestUpgradeWaits(t *testing.T) {
 	t.Parallel()
 	for _, layout := range olderLayouts {
-		t.Run(fmt.Sprint(layout), func(t *testing.T) { upgradeWaits(t, layout) })
+		t.Run(fmt.Sprint(layout), func(t *testing.T) {
+			t.Parallel()
+			upgradeWaits(t, layout)
+		})
 	}
 }
 
@@ -427,6 +434,7 @@ func upgradeWaits(t *testing.T, layout uint64) {
 			continue // what is done with it is the same in all
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l := newOlder(t, layout, datapath.Options{})
 			l.host.open()
 			l.do(func() { tt.do(l) })
@@ -455,7 +463,10 @@ func upgradeWaits(t *testing.T, layout uint64) {
 func TestUpgradeBegunAgain(t *testing.T) {
 	t.Parallel()
 	for _, layout := range olderLayouts {
-		t.Run(fmt.Sprint(layout), func(t *testing.T) { upgradeBegunAgain(t, layout) })
+		t.Run(fmt.Sprint(layout), func(t *testing.T) {
+			t.Parallel()
+			upgradeBegunAgain(t, layout)
+		})
 	}
 }
 
@@ -471,6 +482,7 @@ func upgradeBegunAgain(t *testing.T, layout uint64) {
 		"the ENI of the other, which has another": {eniB, eniC, olderSlotOfB, olderSlotOfA},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l := newOlder(t, layout, datapath.Options{})
 			l.host.open()
 			must(t, l.d.Close())
