@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// UntilAnswered is what a start does until the store answers.
+var UntilAnswered = untilAnswered[int]
+
 // ResolveProxies shows a handler the address of a client as a server with these trusted proxies does.
 func ResolveProxies(trusted []netip.Prefix, next http.Handler) http.Handler {
 	return proxies(trusted).resolve(next)

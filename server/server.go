@@ -244,8 +244,10 @@ type listeners struct{ api, feed, metrics net.Listener }
 // serve serves API and feed from a store that is ready, until ctx ends.
 func (s *Server) serve(ctx context.Context, on listeners, certificate *certificate) error {
 	log := s.conf.Log
-	keys, err := iam.Bootstrap(ctx, s.store, iam.Options{
-		Dir: s.conf.DataDir, Account: account, Region: s.conf.Region, VPCCIDR: s.conf.DefaultVPCCIDR, Env: env, Log: log,
+	keys, err := untilAnswered(ctx, log, func() (*iam.Keys, error) {
+		return iam.Bootstrap(ctx, s.store, iam.Options{
+			Dir: s.conf.DataDir, Account: account, Region: s.conf.Region, VPCCIDR: s.conf.DefaultVPCCIDR, Env: env, Log: log,
+		})
 	})
 	if err != nil {
 		return s.unlessDone(ctx, fmt.Errorf("prepare the installation: %w", err))
@@ -381,6 +383,18 @@ func (s *Server) renew(ctx context.Context, ca *feed.CA) {
 				s.conf.Log.Error("certificate not renewed", "err", err)
 			}
 		}
+	}
+}
+
+// untilAnswered does something that may be done twice until the store says in time what came of it: while a
+// machine starts its disk may be slow, and a server that gives up would only be started again.
+func untilAnswered[T any](ctx context.Context, log *slog.Logger, do func() (T, error)) (T, error) {
+	for {
+		v, err := do()
+		if ctx.Err() != nil || !errors.Is(err, store.ErrUnknown) && !errors.Is(err, context.DeadlineExceeded) {
+			return v, err
+		}
+		log.Warn("the store has not answered in time, asked again", "err", err)
 	}
 }
 

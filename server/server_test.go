@@ -31,6 +31,7 @@ import (
 
 	"github.com/sallyport/sallyport/feed"
 	"github.com/sallyport/sallyport/server"
+	"github.com/sallyport/sallyport/server/store"
 )
 
 // ports counts those that were tried: of two servers each has its own, also when neither listens yet.
@@ -377,4 +378,32 @@ func issue(t *testing.T, c server.Config) *x509.Certificate {
 		t.Fatal(err)
 	}
 	return cert
+}
+
+// A start goes on when a store that was too slow answers, and ends with what is an answer.
+func TestUntilAnswered(t *testing.T) {
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	refused := errors.New("refused")
+	slow := fmt.Errorf("write: %w", store.ErrUnknown)
+	late := fmt.Errorf("read: %w", context.DeadlineExceeded)
+	for _, tt := range []struct {
+		answers []error
+		want    error
+	}{
+		{[]error{nil}, nil}, {[]error{slow, late, slow, nil}, nil}, {[]error{refused}, refused}, {[]error{late, refused}, refused},
+	} {
+		asked := 0
+		n, err := server.UntilAnswered(t.Context(), log, func() (int, error) {
+			asked++
+			return asked, tt.answers[asked-1]
+		})
+		if !errors.Is(err, tt.want) || n != len(tt.answers) {
+			t.Errorf("%v: %d times, %v", tt.answers, n, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := server.UntilAnswered(ctx, log, func() (int, error) { return 0, slow }); err == nil {
+		t.Error("it goes on after its context ended")
+	}
 }
