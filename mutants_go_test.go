@@ -584,7 +584,7 @@ var goMutants = map[string][]mutant{
 	datapath + "/lists.go": {
 		{
 			"an address is in the last list alone that holds it", "TestLists",
-			`all := append(slices.Clone(sets.of[above].lists), ids[e.list])`, `all := append([]vpc.PrefixListID(nil), ids[e.list])`,
+			`all := append(slices.Clone(sets.of[at.above].lists), ids[e.list])`, `all := append([]vpc.PrefixListID(nil), ids[e.list])`,
 		},
 		{
 			"lists are written where packets look", "TestListsNeverHalf",

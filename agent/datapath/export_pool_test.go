@@ -98,7 +98,7 @@ func (p Pool) AddressTrees(cidrs []netip.Prefix, values []uint32) (ipv4, ipv6 ui
 		if c.Addr().Is4() {
 			family = &cut.ipv4
 		}
-		family.add(firstPoint(c), uint8(c.Bits()), func(uint32) uint32 { return values[i] })
+		family.add(firstPoint(c), uint8(c.Bits()), values[i])
 	}
 	trees, block, err := cut.write(p.pool)
 	return trees.Ipv4, trees.Ipv6, func() { p.release(block.first, block.count) }, err

@@ -54,22 +54,18 @@ func (d *Datapath) flatten(f *flat, ids []vpc.PrefixListID, entries []listEntry,
 	sets := d.tables.sets
 	last, number := pair{list: -1}, uint32(0)
 	for _, e := range entries {
-		f.add(e.first, e.bits, func(above uint32) uint32 {
-			at := pair{above, e.list}
-			if at == last {
-				return number
-			}
+		if at := (pair{f.above(e.first), e.list}); at != last {
 			last = at
 			var known bool
 			if number, known = with[at]; !known {
-				all := append(slices.Clone(sets.of[above].lists), ids[e.list])
+				all := append(slices.Clone(sets.of[at.above].lists), ids[e.list])
 				slices.Sort(all)
 				number = sets.lists(slices.Compact(all))
 				with[at] = number
 				into.sets = append(into.sets, number)
 			}
-			return number
-		})
+		}
+		f.add(e.first, e.bits, number)
 	}
 }
 

@@ -166,9 +166,14 @@ func (f *flat) begin(ipv4 bool) {
 	f.last = lastPoint(point{}, f.bits)
 }
 
-// add adds a CIDR, after all that begin before it or hold it: its addresses have what value says, which
-// is told what they had without it.
-func (f *flat) add(first point, bits uint8, value func(above uint32) uint32) {
+// add adds a CIDR, after all that begin before it or hold it: its addresses have a value.
+func (f *flat) add(first point, bits uint8, value uint32) {
+	f.above(first)
+	f.open = append(f.open, flatCIDR{lastPoint(first, f.bits-bits), value})
+}
+
+// above ends what ends before an address, at which the next CIDR begins, and returns what the address has without it.
+func (f *flat) above(first point) uint32 {
 	for len(f.open) > 0 && f.open[len(f.open)-1].last.less(first) {
 		f.closeLast()
 	}
@@ -179,7 +184,7 @@ func (f *flat) add(first point, bits uint8, value func(above uint32) uint32) {
 	if f.next.less(first) {
 		f.put(first.before(), above)
 	}
-	f.open = append(f.open, flatCIDR{lastPoint(first, f.bits-bits), value(above)})
+	return above
 }
 
 func (f *flat) closeLast() {
