@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -200,7 +201,7 @@ func (p *pair) change(n int, apply func(i int, v *ruleset.View)) streamtest.Resu
 // nothing passes that is forbidden throughout, while every part of the rules changes as fast as it can,
 // and while agents come and go and replace the programs.
 func TestNoGap(t *testing.T) {
-	changes, restarts := 200, 10
+	changes, restarts := 1000, 10
 	if os.Getenv("SOAK") != "" {
 		changes, restarts = 10_000, 100
 	}
@@ -240,6 +241,7 @@ func TestNoGapSees(t *testing.T) {
 			half := *v
 			half.Members = p.view.Members
 			p.apply(&half)
+			time.Sleep(5 * time.Millisecond) // in which packets come
 			p.apply(v)
 		}},
 	} {
