@@ -176,15 +176,15 @@ var goMutants = map[string][]mutant{
 	datapath + "/grace.go": {
 		{
 			"programs on the last CPU are not waited for", "TestGracePeriod",
-			`for _, cpu := range online {`, `for _, cpu := range online[:len(online)-1] {`,
+			`for cpu := range possible {`, `for cpu := range possible - 1 {`,
 		},
 		{
 			"programs on the first CPU are not waited for", "TestGracePeriod",
-			`for _, cpu := range online {`, `for _, cpu := range online[1:] {`,
+			`if offline[cpu] {`, `if offline[cpu] || cpu == 0 {`,
 		},
 		{
-			"of a range of CPUs only the first is waited for", "TestGracePeriod",
-			`cpu <= last; cpu++`, `cpu <= min(first, last); cpu++`,
+			"CPUs below those of a range are in it", "TestParseCPUs",
+			`for cpu := first; cpu <= last`, `for cpu := min(0, first); cpu <= last`,
 		},
 	},
 	datapath + "/apply.go": {

@@ -20,6 +20,9 @@ import (
 // The ways to wait for programs that run.
 var GracePeriod, GoRound, RCUGracePeriod = gracePeriod, goRound, rcuGracePeriod
 
+// ParseCPUs reads a list of CPUs.
+var ParseCPUs = parseCPUs
+
 // WithVerdicts makes each packet carry its verdict, so that Run can tell it.
 func (o Options) WithVerdicts() Options {
 	o.showVerdicts = true

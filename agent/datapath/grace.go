@@ -58,14 +58,26 @@ func goRound() error {
 	if err := canGoRound(); err != nil {
 		return err
 	}
-	online, err := onlineCPUs()
+	// Not those of the list that are online: to a container some tools show fewer.
+	possible, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	list, err := os.ReadFile(sysCPUs + "offline")
+	if err != nil {
+		return err
+	}
+	offline, err := parseCPUs(string(list))
 	if err != nil {
 		return err
 	}
 	runtime.LockOSThread() // and never unlocked: the thread, which is like no other now, ends here
 	// Before those of ordinary priority. Without the right to that it takes its turn.
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0)
-	for _, cpu := range online {
+	for cpu := range possible {
+		if offline[cpu] {
+			continue
+		}
 		var one unix.CPUSet
 		one.Set(cpu)
 		// It returns there, or fails if the agent may not run there.
@@ -95,14 +107,13 @@ var canGoRound = sync.OnceValue(func() error {
 
 const sysCPUs = "/sys/devices/system/cpu/"
 
-// onlineCPUs reads the kernel's list, like 0-3,8.
-func onlineCPUs() ([]int, error) {
-	b, err := os.ReadFile(sysCPUs + "online")
-	if err != nil {
-		return nil, err
+// parseCPUs reads one of the kernel's lists, like 0-3,8.
+func parseCPUs(list string) (map[int]bool, error) {
+	cpus := map[int]bool{}
+	if list = strings.TrimSpace(list); list == "" {
+		return cpus, nil
 	}
-	var cpus []int
-	for part := range strings.SplitSeq(string(bytes.TrimSpace(b)), ",") {
+	for part := range strings.SplitSeq(list, ",") {
 		from, to, isRange := strings.Cut(part, "-")
 		if !isRange {
 			to = from
@@ -110,10 +121,10 @@ func onlineCPUs() ([]int, error) {
 		first, err := strconv.Atoi(from)
 		last, lastErr := strconv.Atoi(to)
 		if err := errors.Join(err, lastErr); err != nil {
-			return nil, fmt.Errorf("read the list of CPUs that are online: %w", err)
+			return nil, fmt.Errorf("read the list of CPUs %q: %w", list, err)
 		}
 		for cpu := first; cpu <= last; cpu++ {
-			cpus = append(cpus, cpu)
+			cpus[cpu] = true
 		}
 	}
 	return cpus, nil

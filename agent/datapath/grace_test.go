@@ -2,7 +2,9 @@ package datapath_test
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -53,6 +55,21 @@ func TestGracePeriods(t *testing.T) {
 	}
 }
 
+// TestParseCPUs: a CPU that is taken for an offline one is not waited for.
+func TestParseCPUs(t *testing.T) {
+	for list, want := range map[string][]int{"": nil, "\n": nil, "3\n": {3}, "2-4,8\n": {2, 3, 4, 8}, "1,16-17": {1, 16, 17}} {
+		cpus, err := datapath.ParseCPUs(list)
+		if got := slices.Sorted(maps.Keys(cpus)); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: %v, %v, want %v", list, got, err, want)
+		}
+	}
+	for _, list := range []string{"x", "1-", "-", "1,,2", "1-2-3"} {
+		if cpus, err := datapath.ParseCPUs(list); err == nil {
+			t.Errorf("%q: %v, want an error", list, cpus)
+		}
+	}
+}
+
 // progress is what a program has written to a map.
 type progress struct {
 	t      *testing.T
@@ -73,10 +90,10 @@ func (p progress) reset() {
 	must(p.t, err)
 }
 
-// longRun makes a program that copies memory for some tens of milliseconds, and says when it began and ended.
+// longRun makes a program that copies memory for a tenth of a second or so, and says when it began and ended.
 func longRun(t *testing.T) (run func(cpu int) error, said progress) {
 	t.Helper()
-	const size, copies = 1 << 22, 300
+	const size, copies = 1 << 22, 1000
 	words, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE})
 	must(t, err)
 	t.Cleanup(func() { words.Close() })
