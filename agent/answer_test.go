@@ -61,7 +61,8 @@ func TestAnswers(t *testing.T) {
 		}
 	}
 	pins := fmt.Sprintf("/sys/fs/bpf/spt-queries-%d", os.Getpid())
-	d, err := datapath.Open(datapath.Options{Pins: pins})
+	// So many places that no bucket is full, where one half-open connection would displace another.
+	d, err := datapath.Open(datapath.Options{Pins: pins, MaxHalfOpen: 1 << 16})
 	must(err)
 	ns, err := netns.Get()
 	must(err)
