@@ -395,6 +395,11 @@ func untilAnswered[T any](ctx context.Context, log *slog.Logger, do func() (T, e
 			return v, err
 		}
 		log.Warn("the store has not answered in time, asked again", "err", err)
+		select { // it may say so at once, where there is nobody to ask
+		case <-ctx.Done():
+			return v, err
+		case <-time.After(time.Second):
+		}
 	}
 }
 

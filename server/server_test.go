@@ -23,6 +23,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -381,7 +382,9 @@ func issue(t *testing.T, c server.Config) *x509.Certificate {
 }
 
 // A start goes on when a store that was too slow answers, and ends with what is an answer.
-func TestUntilAnswered(t *testing.T) {
+func TestUntilAnswered(t *testing.T) { synctest.Test(t, untilAnswered) }
+
+func untilAnswered(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	refused := errors.New("refused")
 	slow := fmt.Errorf("write: %w", store.ErrUnknown)
