@@ -224,7 +224,7 @@ func (v *visited) visitBucket(b *guestBucket, f func(visited) error) error {
 			if v.tag, v.connection, ok = readWay(b, way); !ok {
 				break
 			}
-			v.at, v.key = &b.Tags[way], v.connection.Key
+			v.at, v.key = &b.Tags[way], v.connection.key()
 			err := f(*v)
 			if errors.Is(err, errChanged) {
 				continue
@@ -326,6 +326,7 @@ func (d *Datapath) look(slot uint32, were *visited) (*visited, error) {
 
 func (v visited) export() Connection {
 	k, c, flags := v.key, v.connection, v.flags()
+	packets, bytes := c.counts(v.tag)
 	return Connection{
 		Protocol: k.Protocol,
 		Local:    fromAddress(k.Family, k.Local), Remote: fromAddress(k.Family, k.Remote),
@@ -335,18 +336,10 @@ func (v visited) export() Connection {
 		Untracked:   flags&guestConnectionFlagCONNECTION_UNTRACKED != 0,
 		Observed:    flags&guestConnectionFlagCONNECTION_OBSERVED != 0,
 		Closing:     flags&(flagFins|guestConnectionFlagCONNECTION_RST) != 0,
-		Rule:        v.admittedBy(), Revision: int64(c.Revision),
+		Rule:        c.By.Rule, Revision: int64(*c.revisionAt()),
 		Created: v.time(c.Created), Seen: v.time(c.Seen),
-		Packets: c.Packets, Bytes: c.Bytes,
+		Packets: packets, Bytes: bytes,
 	}
-}
-
-// admittedBy returns the number of the rule that let the first packet through; 0: none did.
-func (v visited) admittedBy() uint32 {
-	if v.flags()&guestConnectionFlagCONNECTION_BY_GUEST != 0 {
-		return v.connection.By[1].Rule
-	}
-	return v.connection.By[0].Rule
 }
 
 // time is when the programs' clock said ticks.

@@ -48,8 +48,8 @@ func (d *Datapath) Standing(eni vpc.InterfaceID) (Standing, error) {
 	it := p.connections.Iterate()
 	for it.Next(&key, &o) {
 		s.Overflowed++
-		if key != o.Connection.Key {
-			return s, fmt.Errorf("the entry of %v beside the buckets is %v's", key, o.Connection.Key)
+		if key != o.Connection.key() {
+			return s, fmt.Errorf("the entry of %v beside the buckets is %v's", key, o.Connection.key())
 		}
 		if isLive(o.Tag) && o.Tag&established != 0 {
 			s.Found++
@@ -75,7 +75,7 @@ func (d *Datapath) Twin(eni vpc.InterfaceID) error {
 	for way := range b.Tags {
 		if !isLive(b.Tags[way]) {
 			to = way
-		} else if bits.ReverseBytes16(b.Ways[way].Key.RemotePort) > bits.ReverseBytes16(b.Ways[from].Key.RemotePort) {
+		} else if bits.ReverseBytes16(b.Ways[way].key().RemotePort) > bits.ReverseBytes16(b.Ways[from].key().RemotePort) {
 			from = way
 		}
 	}

@@ -141,7 +141,7 @@ func (d *Datapath) Closed(eni vpc.InterfaceID) (n int, err error) {
 	slot, err := d.slotOf(eni)
 	if err == nil {
 		err = d.visit(slot, func(v visited) error {
-			if v.key.Protocol == unix.IPPROTO_TCP && timeout(v.flags(), v.connection, guestTimeouts{TcpClosed: 1}) == 1 {
+			if v.key.Protocol == unix.IPPROTO_TCP && timeout(v.tag, v.connection, guestTimeouts{TcpClosed: 1}) == 1 {
 				n++
 			}
 			return nil

@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"runtime"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 )
@@ -20,6 +22,9 @@ const (
 
 	flagBusy     = uint64(guestConnectionFlagCONNECTION_BUSY)
 	flagChanging = uint64(guestConnectionFlagCONNECTION_CHANGING)
+
+	moreIngress  = uint64(guestConnectionFlagCONNECTION_MORE_INGRESS) // and then MORE_EGRESS
+	countedBytes = guestLimitCOUNTED_BYTES
 
 	oneMore uint64 = 1<<32 + 1 // of struct occupancy
 	oneLess uint64 = 1<<32 - 1
@@ -57,6 +62,60 @@ func readWay(b *guestBucket, way int) (tag uint64, c guestConnection, ok bool) {
 		fence.Add(1) // what was read is read before the tag is again
 		if now := atomic.LoadUint64(&b.Tags[way]); isSameEntry(now, tag) && isLive(now) {
 			return now, c, true
+		}
+	}
+}
+
+// Of struct connection.
+
+// key is whose entry it is. Its inverse is setKey; both are the twins of set_key in bpf/entry.h.
+func (c *guestConnection) key() guestConnectionKey {
+	var k guestConnectionKey
+	*(*uint64)(unsafe.Pointer(&k)) = c.Name
+	if k.Family == uint8(guestFamilyFAMILY_IPV4) {
+		k.Remote.Words[0], k.Local.Words[0] = uint32(c.Peer[0]), uint32(c.Peer[0]>>32)
+		return k
+	}
+	*(*[2]uint64)(unsafe.Pointer(&k.Remote)), *(*[2]uint64)(unsafe.Pointer(&k.Local)) = c.Peer, c.Local
+	return k
+}
+
+func (c *guestConnection) setKey(k guestConnectionKey) {
+	c.Name = *(*uint64)(unsafe.Pointer(&k))
+	if k.Family == uint8(guestFamilyFAMILY_IPV4) {
+		c.Peer[0] = uint64(k.Remote.Words[0]) | uint64(k.Local.Words[0])<<32
+		return
+	}
+	c.Peer, c.Local = *(*[2]uint64)(unsafe.Pointer(&k.Remote)), *(*[2]uint64)(unsafe.Pointer(&k.Local))
+}
+
+func (c *guestConnection) revisionAt() *uint64 {
+	if c.key().Family == uint8(guestFamilyFAMILY_IPV4) {
+		return &c.Peer[1]
+	}
+	return &c.Revision
+}
+
+// counts is what an entry with this tag has counted, by direction.
+func (c *guestConnection) counts(tag uint64) (packets, bytes [2]uint64) {
+	for d, n := range c.Counts {
+		packets[d], bytes[d] = n>>countedBytes, n&(1<<countedBytes-1)
+		if tag&(moreIngress<<d) != 0 {
+			packets[d] += c.More[d] >> 32 << (63 - countedBytes)
+			bytes[d] += c.More[d] & math.MaxUint32 << (countedBytes - 1)
+		}
+	}
+	return packets, bytes
+}
+
+// setCounts is its inverse.
+func (c *guestConnection) setCounts(tag *uint64, packets, bytes [2]uint64) {
+	const maxPackets, maxBytes = 1<<(63-countedBytes) - 1, 1<<(countedBytes-1) - 1
+	for d := range c.Counts {
+		c.Counts[d] = packets[d]&maxPackets<<countedBytes | bytes[d]&maxBytes
+		c.More[d] = packets[d]>>(63-countedBytes)<<32 | bytes[d]>>(countedBytes-1)
+		if c.More[d] != 0 {
+			*tag |= moreIngress << d
 		}
 	}
 }
@@ -116,7 +175,7 @@ func (d *Datapath) putOverflow(slot uint32, p *private, o guestOverflow) error {
 	if established {
 		atomic.AddUint64(&occupancy.Established, oneMore)
 	}
-	err := p.connections.Update(o.Connection.Key, o, ebpf.UpdateNoExist)
+	err := p.connections.Update(o.Connection.key(), o, ebpf.UpdateNoExist)
 	if err != nil {
 		atomic.AddUint64(&occupancy.Overflowed, oneLess)
 		if established {

@@ -48,16 +48,23 @@ type guestByEpoch struct {
 }
 
 type guestConnection struct {
-	_        structs.HostLayout
-	Key      guestConnectionKey
-	Seen     uint32
-	Created  uint32
-	Stamp    [2]uint32
-	Tables   uint64
-	Packets  [2]uint64
-	Bytes    [2]uint64
+	_       structs.HostLayout
+	Name    uint64
+	Peer    [2]uint64
+	Counts  [2]uint64
+	Stamp   [2]uint32
+	Seen    uint32
+	Created uint32
+	By      struct {
+		_       structs.HostLayout
+		Rule    uint32
+		Counter uint32
+	}
+	Local    [2]uint64
 	Revision uint64
-	By       [2]struct {
+	More     [2]uint64
+	Tables   uint64
+	Answer   struct {
 		_       structs.HostLayout
 		Rule    uint32
 		Counter uint32
@@ -80,6 +87,8 @@ const (
 	guestConnectionFlagCONNECTION_NEXT_INGRESS guestConnectionFlag = 512
 	guestConnectionFlagCONNECTION_NEXT_EGRESS  guestConnectionFlag = 1024
 	guestConnectionFlagCONNECTION_CUT          guestConnectionFlag = 2048
+	guestConnectionFlagCONNECTION_MORE_INGRESS guestConnectionFlag = 4096
+	guestConnectionFlagCONNECTION_MORE_EGRESS  guestConnectionFlag = 8192
 	guestConnectionFlagCONNECTION_CHANGING     guestConnectionFlag = 16384
 	guestConnectionFlagCONNECTION_BUSY         guestConnectionFlag = 32768
 )
@@ -226,7 +235,7 @@ const (
 type guestLimit uint32
 
 const (
-	guestLimitLAYOUT               guestLimit = 4
+	guestLimitLAYOUT               guestLimit = 5
 	guestLimitMAX_SLOTS            guestLimit = 4096
 	guestLimitCHUNK_LINES          guestLimit = 16384
 	guestLimitMAX_CHUNKS           guestLimit = 4096
@@ -239,6 +248,7 @@ const (
 	guestLimitMAX_ESTABLISHED_WAYS guestLimit = 6
 	guestLimitCHUNK_BUCKETS        guestLimit = 1024
 	guestLimitMAX_FLOW_CHUNKS      guestLimit = 128
+	guestLimitCOUNTED_BYTES        guestLimit = 40
 	guestLimitRECLAIM_MARGIN       guestLimit = 10
 	guestLimitMAX_FRAGMENTED       guestLimit = 1024
 	guestLimitMAX_RULE_COUNTS      guestLimit = 32768

@@ -131,16 +131,19 @@ func eachInside[K, V any](outer *ebpf.Map, slot uint32, visit func(K, V) error) 
 // Numbers of tables are another layout's, and might be those of other tables here: what the rules say of
 // an untracked flow is asked of ours, as after each change.
 func (k layout3ConnectionKey) convert(c layout3Connection, places map[uint32]uint32) guestOverflow {
-	connection := guestConnection{
-		Key: guestConnectionKey{
-			LocalPort: k.LocalPort, RemotePort: k.RemotePort, Protocol: k.Protocol, Family: k.Family, Query: k.Query,
-			Local: k.Local, Remote: k.Remote,
-		},
-		Created: uint32(c.Created), Seen: uint32(c.Seen), Packets: c.Packets, Bytes: c.Bytes,
-		Revision: c.Revision, Next: c.Next,
+	tag := uint64(c.Flags)
+	connection := guestConnection{Created: uint32(c.Created), Seen: uint32(c.Seen), Next: c.Next}
+	connection.setKey(guestConnectionKey{
+		LocalPort: k.LocalPort, RemotePort: k.RemotePort, Protocol: k.Protocol, Family: k.Family, Query: k.Query,
+		Local: k.Local, Remote: k.Remote,
+	})
+	*connection.revisionAt() = c.Revision
+	connection.setCounts(&tag, c.Packets, c.Bytes)
+	first, answer := c.By[ruleset.Ingress], c.By[ruleset.Egress]
+	if c.Flags&guestConnectionFlagCONNECTION_BY_GUEST != 0 {
+		first, answer = answer, first
 	}
-	for i, by := range c.By {
-		connection.By[i].Rule, connection.By[i].Counter = by.Rule, places[by.Counter]
-	}
-	return guestOverflow{Tag: uint64(c.Flags), Connection: connection}
+	connection.By.Rule, connection.By.Counter = first.Rule, places[first.Counter]
+	connection.Answer.Rule, connection.Answer.Counter = answer.Rule, places[answer.Counter]
+	return guestOverflow{Tag: tag, Connection: connection}
 }

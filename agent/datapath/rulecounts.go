@@ -347,8 +347,10 @@ func (d *Datapath) retiredPlaces() (epoch uint64, retired map[uint32]bool, slots
 func (d *Datapath) eachPlace(slot uint32, visit func(place uint32)) error {
 	if err := d.visit(slot, func(v visited) error {
 		if v.flags()&guestConnectionFlagCONNECTION_CUT == 0 {
-			visit(v.connection.By[0].Counter)
-			visit(v.connection.By[1].Counter)
+			visit(v.connection.By.Counter)
+		}
+		if v.flags()&(guestConnectionFlagCONNECTION_UNTRACKED|guestConnectionFlagCONNECTION_CUT) == guestConnectionFlagCONNECTION_UNTRACKED {
+			visit(v.connection.Answer.Counter)
 		}
 		return nil
 	}); err != nil {

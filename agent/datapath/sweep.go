@@ -48,7 +48,7 @@ func (d *Datapath) sweepSlot(slot uint32) (swept int, rules map[uint32]uint64, e
 		if !v.isReclaimable() {
 			found.add(v)
 			if !v.isChanging() && !v.isVoid() && !ended(v.flags()) && !v.expired() {
-				rules[v.admittedBy()]++
+				rules[v.connection.By.Rule]++
 			}
 			return nil
 		}
@@ -229,7 +229,7 @@ func (v visited) isPast(margin uint64) bool {
 	if time.Since(v.now) > staleLook {
 		return false
 	}
-	return uint64(age(v.connection.Seen, v.ticks)) > uint64(timeout(v.flags(), v.connection, v.config.Timeouts))+margin
+	return uint64(age(v.connection.Seen, v.ticks)) > uint64(timeout(v.tag, v.connection, v.config.Timeouts))+margin
 }
 
 // age is the twin of age_of in entry.h.
@@ -256,8 +256,9 @@ func settled(flags guestConnectionFlag) bool {
 }
 
 // timeout is the twin of timeout_of in entry.h, in jiffies.
-func timeout(flags guestConnectionFlag, c guestConnection, t guestTimeouts) uint32 {
-	switch c.Key.Protocol {
+func timeout(tag uint64, c guestConnection, t guestTimeouts) uint32 {
+	flags := flagsOf(tag)
+	switch c.key().Protocol {
 	case unix.IPPROTO_TCP:
 		switch {
 		case ended(flags):
@@ -269,7 +270,7 @@ func timeout(flags guestConnectionFlag, c guestConnection, t guestTimeouts) uint
 		}
 		return t.TcpSyn
 	case unix.IPPROTO_UDP:
-		if c.Packets[0] > 1 && c.Packets[1] > 1 {
+		if packets, _ := c.counts(tag); packets[0] > 1 && packets[1] > 1 {
 			return t.UdpStream
 		}
 		return t.Udp

@@ -61,15 +61,6 @@ static __always_inline __u32 home_of(__u64 fingerprint)
 	return fingerprint & (WAYS - 1);
 }
 
-/* 0: they are the same. */
-static __always_inline __u64 difference(const struct connection_key *a,
-					const struct connection_key *b)
-{
-	const word *x = (const word *)a, *y = (const word *)b;
-
-	return (x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4]);
-}
-
 /* The ways of a bucket that have a fingerprint, as bits. Without a branch: nobody can predict which it is. */
 static __always_inline __u32 candidates(const struct bucket *b, __u64 fingerprint)
 {
@@ -196,7 +187,7 @@ __noinline bool is_over(struct bucket *b, __u32 way, __u64 tag, struct timeouts 
 	way &= WAYS - 1;
 	c = (void *)&b->ways[way] + after(tag);
 	seen = *(volatile __u32 *)&c->seen;
-	end = timeout_of(t, tag, c->key.protocol, c->packets[0] > 1 && c->packets[1] > 1);
+	end = timeout_of(t, tag, protocol_of(c), is_stream(tag, c->counts[0], c->counts[1]));
 	if (!is_closed(tag))
 		end += RECLAIM_MARGIN * ticks_per_second;
 	if (age_of(seen, now) > end)
@@ -324,7 +315,7 @@ __noinline __u32 drop_twins(struct bucket *b, struct connection_key *key, __u32 
 __noinline __u64 take_out(struct bucket *b, struct connection_key *key, __u32 way, __u64 tag,
 			  bool all)
 {
-	__u64 flags = 0, gone = 0;
+	__u64 out = 0;
 	__u32 left;
 
 	if (!b || !key)
@@ -334,23 +325,27 @@ __noinline __u64 take_out(struct bucket *b, struct connection_key *key, __u32 wa
 		__u32 at = lowest(left);
 		__u64 was = read_word(&b->tags[at]);
 
+		/* Or parts of them are on the stack all the time. */
+		barrier_var(key);
+		barrier_var(tag);
+		barrier_var(b);
 		left &= left - 1;
 		if (was >> 32 != tag >> 32 || !is_live(was) || (was & CONNECTION_CHANGING) ||
 		    difference((void *)&b->ways[at] + after(was), key))
 			continue;
 		if (!all && (was & CONNECTION_ESTABLISHED)) {
-			flags |= CONNECTION_ESTABLISHED;
+			out |= CONNECTION_ESTABLISHED;
 			continue;
 		}
 		if (!exchange(&b->tags[at], was, was & ~TAG_FLAGS)) {
 			left |= 1U << at;
 			continue;
 		}
-		gone += !!(was & CONNECTION_ESTABLISHED);
+		out += (__u64)!!(was & CONNECTION_ESTABLISHED) << 16;
 		if (at == way && is_same_entry(was, tag))
-			flags = was & TAG_FLAGS;
+			out |= was & TAG_FLAGS;
 	}
-	return gone << 16 | flags;
+	return out;
 }
 
 #endif

@@ -41,11 +41,9 @@ static __always_inline bool is_expired(const struct packet *p)
 static __always_inline void admit(struct packet *p)
 {
 	const struct entry *said = &p->flow.said;
-	const struct admission *by = said->tag & CONNECTION_BY_GUEST ? &said->by[DIRECTION_EGRESS] :
-								       &said->by[DIRECTION_INGRESS];
 
-	p->rule = by->rule;
-	p->counter = by->counter;
+	p->rule = said->by.rule;
+	p->counter = said->by.counter;
 }
 
 /* A packet that does not belong to the end that has come, or begun: a SYN, or what is no FIN, RST or
@@ -101,11 +99,10 @@ static __always_inline __u64 end_of(const struct connection *c, __u64 has, const
 }
 
 /* Counts the packet in an entry with these flags, in which others may count, too. */
-static __always_inline void count_in(struct connection *c, __u64 has, struct packet *p,
+static __always_inline void count_in(struct connection *c, __u64 *tag, __u64 has, struct packet *p,
 				     enum direction d)
 {
-	__sync_fetch_and_add(&c->packets[d], segments_of(p));
-	__sync_fetch_and_add(&c->bytes[d], p->ip_length);
+	count_packet(c, tag, has, p, d);
 	/* What comes after the end does not put it off. */
 	if (!(p->key.protocol == IPPROTO_TCP && is_closed(has)))
 		see(c, c->seen, p->now);
@@ -116,7 +113,7 @@ static __always_inline __u64 flags_in(struct connection *c, __u64 has, const str
 				      bool from_guest)
 {
 	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
-	bool reply = from_guest != !!(has & CONNECTION_BY_GUEST);
+	bool reply = is_reply(has, from_guest);
 	__u64 flags = reply ? CONNECTION_ANSWERED : 0;
 
 	flags |= end_of(c, has, p, from_guest);
@@ -139,7 +136,8 @@ static __always_inline void account(struct packet *p, bool from_guest)
 
 	if (!is_there(f))
 		return;
-	count_in(f->connection, f->said.tag, p, from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS);
+	count_in(f->connection, f->tag, f->said.tag, p,
+		 from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS);
 	flags = flags_in(f->connection, f->said.tag, p, from_guest) | any_number(p);
 	if ((f->said.tag & flags) != flags)
 		mark(f->tag, f->said.tag, flags);
@@ -153,7 +151,7 @@ static __always_inline void account(struct packet *p, bool from_guest)
 
 static __always_inline bool is_answered(__u64 flags, const struct packet *p, bool from_guest)
 {
-	bool reply = from_guest != !!(flags & CONNECTION_BY_GUEST);
+	bool reply = is_reply(flags, from_guest);
 
 	if (p->key.protocol != IPPROTO_TCP)
 		return reply;
@@ -172,7 +170,6 @@ static __always_inline bool is_syn(const struct packet *p)
  */
 static __always_inline enum reason track(struct packet *p, bool from_guest)
 {
-	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	struct entry *said = &p->flow.said;
 	enum reason reason = REASON_TRACKED;
 	bool answers = false;
@@ -205,10 +202,13 @@ static __always_inline enum reason track(struct packet *p, bool from_guest)
 		p->observed = true;
 		reason = REASON_NO_RULE;
 	} else {
-		if (said->tables != p->tables || !said->by[d].rule)
+		const struct admission *by =
+			is_reply(said->tag, from_guest) ? &said->answer : &said->by;
+
+		if (said->tables != p->tables || !by->rule)
 			return REASON_NONE;
-		p->rule = said->by[d].rule;
-		p->counter = said->by[d].counter;
+		p->rule = by->rule;
+		p->counter = by->counter;
 		reason = REASON_RULE;
 	}
 	account(p, from_guest);
@@ -244,7 +244,7 @@ static __always_inline bool begin_entry(struct packet *p, enum direction d, bool
 		p->known = false;
 		if (!claim(p))
 			return false;
-		f->connection->key = p->key;
+		set_key(f->connection, &p->key);
 	}
 	if (p->known)
 		return true;
@@ -252,11 +252,8 @@ static __always_inline bool begin_entry(struct packet *p, enum direction d, bool
 	c->seen = c->created = p->now;
 	c->stamp[0] = c->stamp[1] = 0;
 	/* Nobody else counts here yet, and what locks waits for all that was written. */
-	c->packets[d] = segments_of(p);
-	c->packets[!d] = 0;
-	c->bytes[d] = p->ip_length;
-	c->bytes[!d] = 0;
-	c->next[0] = c->next[1] = 0;
+	c->counts[d] = counted(p);
+	c->counts[!d] = 0;
 	return true;
 }
 
@@ -278,13 +275,14 @@ static __always_inline enum reason put_flow(struct packet *p, allowance first, b
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	bool untracked = is_for_everyone(first) && is_open(p, !by_guest);
 	struct admission own = {.rule = p->rule, .counter = p->counter}, by = own, none = {};
+	bool answers = by_guest != from_guest;
 	__u64 flags = untracked ? CONNECTION_UNTRACKED :
 		      first	? CONNECTION_TRACKED :
 				  CONNECTION_OBSERVED;
 	struct connection *c;
 
 	forget(p);
-	if (by_guest != from_guest) {
+	if (answers) {
 		by.rule = rule_of(first);
 		by.counter = counter_of(p, by.rule);
 	}
@@ -293,15 +291,16 @@ static __always_inline enum reason put_flow(struct packet *p, allowance first, b
 	if (!begin_entry(p, d, by_guest))
 		return p->tracked ? REASON_CONNECTION_LIMIT : REASON_RULE;
 	c = p->flow.connection;
-	c->revision = revision_of(p);
-	c->tables = untracked ? p->tables : 0;
-	c->by[!d] = none;
-	c->by[d] = untracked ? own : none;
-	c->by[by_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS] = by;
+	*(p->key.family == FAMILY_IPV4 ? &c->peer[1] : &c->revision) = revision_of(p);
+	c->by = by;
+	if (untracked) {
+		c->tables = p->tables;
+		c->answer = answers ? own : none;
+	}
 	flags |= by_guest ? CONNECTION_BY_GUEST : 0;
 	flags |= p->known ? p->flow.said.tag & CONNECTION_KEPT : 0;
 	if (p->known)
-		count_in(c, flags, p, d);
+		count_in(c, p->flow.tag, p->flow.said.tag, p, d);
 	flags |= flags_in(c, flags, p, from_guest) | any_number(p);
 	publish(p, flags);
 	return REASON_RULE;
@@ -324,11 +323,10 @@ static __always_inline bool is_known(const struct packet *p)
 /* The first answer of an untracked flow: its rule lets through those that follow. */
 static __always_inline void answer(struct packet *p, bool from_guest)
 {
-	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	struct flow *f = &p->flow;
 
 	if (amend(p, CONNECTION_KEPT, f->said.tag & CONNECTION_BY_GUEST)) {
-		f->connection->by[d] = (struct admission){.rule = p->rule, .counter = p->counter};
+		f->connection->answer = (struct admission){.rule = p->rule, .counter = p->counter};
 		publish(p, f->said.tag & TAG_FLAGS & ~CONNECTION_CHANGING);
 	}
 	account(p, from_guest);
@@ -337,7 +335,6 @@ static __always_inline void answer(struct packet *p, bool from_guest)
 /* The rules let the packet through: what becomes of its flow. */
 static __always_inline enum reason decide_flow(struct packet *p, allowance own, bool from_guest)
 {
-	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
 	const struct entry *said = &p->flow.said;
 	bool by_guest = from_guest;
 	allowance first = own;
@@ -346,8 +343,8 @@ static __always_inline enum reason decide_flow(struct packet *p, allowance own, 
 		account(p, from_guest);
 		return REASON_RULE;
 	}
-	if (is_known(p) && from_guest != !!(said->tag & CONNECTION_BY_GUEST)) {
-		if (said->tables == p->tables && said->by[other].rule) {
+	if (is_known(p) && is_reply(said->tag, from_guest)) {
+		if (said->tables == p->tables && said->by.rule) {
 			answer(p, from_guest);
 			return REASON_RULE;
 		}

@@ -38,8 +38,8 @@
 #define TAG_VERSION 0xffff0000ULL
 #define ONE_VERSION 0x10000ULL
 
-#define MAX_READS 3 /* of what changes at the same time */
-#define MAX_MARKS 8 /* who loses has seen another flag come, and there are seven */
+#define MAX_READS 3  /* of what changes at the same time */
+#define MAX_MARKS 10 /* who loses has seen another flag come, and there are nine */
 
 /* The CPU reads out of order what does not depend on each other. The agent says so; where it does not, the
  * verifier removes what this asks for.
@@ -47,8 +47,9 @@
 const volatile bool weak_order;
 
 /* What packets have said of a flow, which stays when the rules decide anew. */
-#define CONNECTION_KEPT \
-	(CONNECTION_ANSWERED | CONNECTION_FIN_BOTH | CONNECTION_RST | CONNECTION_NEXT_BOTH)
+#define CONNECTION_KEPT                                                                      \
+	(CONNECTION_ANSWERED | CONNECTION_FIN_BOTH | CONNECTION_RST | CONNECTION_NEXT_BOTH | \
+	 CONNECTION_MORE_BOTH)
 
 /* 0, and the compiler does not know before it has the value: what is read from an address that this went into
  * is read later. Nor does the CPU where that takes an address that depends on the value; elsewhere it would wait
@@ -91,32 +92,88 @@ static __always_inline bool exchange(__u64 *tag, __u64 from, __u64 to)
 	return __sync_val_compare_and_swap(tag, from, to) == from;
 }
 
+static __always_inline __u64 addresses4(const struct connection_key *key)
+{
+	return key->remote.words[0] | (__u64)key->local.words[0] << 32;
+}
+
+/* 0: the entry is the key's. */
+static __always_inline __u64 difference(const struct connection *c,
+					const struct connection_key *key)
+{
+	const word *remote = (const word *)&key->remote, *local = (const word *)&key->local;
+	__u64 differs = c->name ^ *(const word *)key;
+
+	if (differs)
+		return differs;
+	barrier_var(differs);
+	if (key->family == FAMILY_IPV4)
+		return differs | (c->peer[0] ^ addresses4(key));
+	return differs | (c->peer[0] ^ remote[0]) | (c->peer[1] ^ remote[1]) |
+	       (c->local[0] ^ local[0]) | (c->local[1] ^ local[1]);
+}
+
+static __always_inline void set_key(struct connection *c, const struct connection_key *key)
+{
+	const word *remote = (const word *)&key->remote, *local = (const word *)&key->local;
+
+	c->name = *(const word *)key;
+	if (key->family == FAMILY_IPV4) {
+		c->peer[0] = addresses4(key);
+		return;
+	}
+	c->peer[0] = remote[0];
+	c->peer[1] = remote[1];
+	c->local[0] = local[0];
+	c->local[1] = local[1];
+}
+
+static __always_inline __u8 protocol_of(const struct connection *c)
+{
+	return c->name >> 8 * offsetof(struct connection_key, protocol);
+}
+
+/* Whether a packet goes the other way than the first one of an entry with these flags. */
+static __always_inline bool is_reply(__u64 flags, bool from_guest)
+{
+	return from_guest != !!(flags & CONNECTION_BY_GUEST);
+}
+
+/* More than one packet has gone each way. */
+static __always_inline bool is_stream(__u64 flags, __u64 ingress, __u64 egress)
+{
+	return ((flags & CONNECTION_MORE_INGRESS) || ingress >> (COUNTED_BYTES + 1)) &&
+	       ((flags & CONNECTION_MORE_EGRESS) || egress >> (COUNTED_BYTES + 1));
+}
+
 /* Reads what an entry says whose tag was read as was, and whose key was found to differ by differs. False:
  * it became something else meanwhile.
  */
 static __always_inline bool read_entry(const struct connection *c, const __u64 *tag, __u64 was,
 				       __u64 differs, struct entry *said)
 {
-	__u64 packets[2], by[2], tables, now;
+	__u64 counts[2], by, answer = 0, tables = 0, now;
 	__u32 seen;
 
 	c = (void *)c + after(was);
 	seen = *(volatile __u32 *)&c->seen;
-	tables = read_word(&c->tables);
-	packets[0] = read_word(&c->packets[0]);
-	packets[1] = read_word(&c->packets[1]);
-	by[0] = read_word(&c->by[0]);
-	by[1] = read_word(&c->by[1]);
+	counts[0] = read_word(&c->counts[0]);
+	counts[1] = read_word(&c->counts[1]);
+	by = read_word(&c->by);
+	if (was & CONNECTION_UNTRACKED) {
+		tables = read_word(&c->tables);
+		answer = read_word(&c->answer);
+	}
 	now = read_word((void *)tag +
-			after(differs ^ seen ^ tables ^ packets[0] ^ packets[1] ^ by[0] ^ by[1]));
+			after(differs ^ seen ^ tables ^ counts[0] ^ counts[1] ^ by ^ answer));
 	said->tag = now;
 	if (now & (CONNECTION_CHANGING | CONNECTION_CUT))
-		tables = by[0] = by[1] = 0;
+		tables = by = answer = 0;
 	said->tables = tables;
-	*(word *)&said->by[0] = by[0];
-	*(word *)&said->by[1] = by[1];
+	*(word *)&said->by = by;
+	*(word *)&said->answer = answer;
 	said->seen = seen;
-	said->stream = packets[0] > 1 && packets[1] > 1;
+	said->stream = is_stream(now, counts[0], counts[1]);
 	return is_same_entry(now, was) && is_live(now) && !((now ^ was) & CONNECTION_CHANGING);
 }
 
@@ -209,6 +266,59 @@ static __always_inline __u32 age_of(__u32 seen, __u32 now)
 	__u32 age = now - seen;
 
 	return age > -AHEAD ? 0 : age;
+}
+
+/* What a packet adds to counts. */
+static __always_inline __u64 counted(struct packet *p)
+{
+	return (__u64)segments_of(p) << COUNTED_BYTES | p->ip_length;
+}
+
+/* The highest bits of what counts holds: they are taken off before there are more. */
+#define MANY_PACKETS (1ULL << 63)
+#define MANY_BYTES   (1ULL << (COUNTED_BYTES - 1))
+
+/* Takes off counts what has become too many for it. A CPU that is delayed here for as long as it takes to
+ * become that once more may lose it.
+ */
+__noinline int take_off(struct connection *c, __u64 *tag, __u64 was, __u32 direction)
+{
+	__u64 taken, more, now, flag;
+
+	if (!c || !tag)
+		return 0;
+	direction &= 1;
+	flag = CONNECTION_MORE_INGRESS << direction;
+	taken = __sync_fetch_and_and(&c->counts[direction], ~(MANY_PACKETS | MANY_BYTES));
+	more = (__u64) !!(taken & MANY_PACKETS) << 32 | !!(taken & MANY_BYTES);
+	now = read_word(tag);
+	if (!more || !is_same_entry(now, was))
+		return 0;
+	if (now & flag) {
+		__sync_fetch_and_add(&c->more[direction], more);
+		return 0;
+	}
+	c->more[direction] = more;
+	for (int i = 0; i < MAX_MARKS && is_same_entry(now, was); i++) {
+		__u64 found = __sync_val_compare_and_swap(tag, now, now | flag);
+
+		if (found == now)
+			break;
+		now = found;
+	}
+	return 0;
+}
+
+/* Counts a packet in an entry whose tag was read as was, in which others may count, too. */
+static __always_inline void count_packet(struct connection *c, __u64 *tag, __u64 was,
+					 struct packet *p, enum direction d)
+{
+	__u64 n = counted(p);
+
+	n += __sync_fetch_and_add(&c->counts[d], n);
+	if ((n & (MANY_PACKETS | MANY_BYTES)) &&
+	    !(was & CONNECTION_CHANGING)) /* or the next packet does it */
+		take_off(c, tag, was, d);
 }
 
 /* A packet of the entry that was seen then passes now. Never back: who began earlier may write later. */

@@ -54,7 +54,7 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
 	const bool is_tcp = p->key.protocol == IPPROTO_TCP;
-	__u64 hash = hash_of(p), was, by, read, all;
+	__u64 hash = hash_of(p), was, by, read, counted, all;
 	struct bucket *b = bucket_of(p, hash);
 	struct connection *c;
 	__u32 at, seen, timeout;
@@ -75,14 +75,14 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	tag = &b->tags[at];
 	was = read_word(tag);
 	c = (void *)&b->ways[at] + after(was);
-	all = difference(&c->key, &p->key);
+	all = difference(c, &p->key);
 	if (all)
 		return REASON_NONE;
 	barrier_var(all);
 	/* The entry has all flags that the packet would add. */
 	if (is_tcp && !(was & (from_guest ? CONNECTION_NEXT_INGRESS : CONNECTION_NEXT_EGRESS)))
 		return REASON_NONE;
-	reply = from_guest != !!(was & CONNECTION_BY_GUEST);
+	reply = is_reply(was, from_guest);
 	if (reply && !(was & CONNECTION_ANSWERED))
 		return REASON_NONE;
 	read = *(volatile __u32 *)&c->stamp[d];
@@ -93,10 +93,10 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	case CONNECTION_TRACKED:
 		if (!(was & CONNECTION_ESTABLISHED) && (is_tcp || reply))
 			return REASON_NONE; /* it may become an established one */
-		by = read_word(&c->by[reply ? other : d]);
+		by = read_word(&c->by);
 		break;
 	case CONNECTION_UNTRACKED:
-		by = read_word(&c->by[d]);
+		by = read_word(reply ? &c->answer : &c->by);
 		read = read_word(&c->tables);
 		if (read != p->tables || !(__u32)by)
 			return REASON_NONE;
@@ -106,20 +106,17 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 		return REASON_NONE;
 	}
 	seen = *(volatile __u32 *)&c->seen;
-	read = read_word(&c->packets[0]);
-	stream = read > 1;
-	all ^= read;
-	read = read_word(&c->packets[1]);
-	stream &= read > 1;
-	all ^= read ^ seen ^ by;
+	read = read_word(&c->counts[0]);
+	counted = read_word(&c->counts[1]);
+	stream = is_stream(was, read, counted);
+	all ^= read ^ counted ^ seen ^ by;
 	timeout = timeout_of(&p->config->timeouts, was, p->key.protocol, stream);
 	if (age_of(seen, p->now) > timeout)
 		return REASON_NONE;
 	if (read_word((void *)tag + after(all)) != was)
 		return REASON_NONE;
 
-	__sync_fetch_and_add(&c->packets[d], segments_of(p));
-	__sync_fetch_and_add(&c->bytes[d], p->ip_length);
+	count_packet(c, tag, was, p, d);
 	if (seen != (__u32)p->now) {
 		see(c, seen, p->now);
 		if (!(was & CONNECTION_ESTABLISHED))

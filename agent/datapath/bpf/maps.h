@@ -16,7 +16,7 @@
 #define SALLYPORT_MAPS_H
 
 enum limit {
-	LAYOUT = 4,	       /* version of everything in this file */
+	LAYOUT = 5,	       /* version of everything in this file */
 	MAX_SLOTS = 4096,      /* devices of one host */
 	CHUNK_LINES = 1 << 14, /* of the pool: 1 MiB */
 	MAX_CHUNKS = 1 << 12,
@@ -29,6 +29,7 @@ enum limit {
 	MAX_ESTABLISHED_WAYS = 6,    /* of them: the others are left to half-open connections */
 	CHUNK_BUCKETS = 1 << 10,     /* of one map of flows: as many as an ENI has by default */
 	MAX_FLOW_CHUNKS = 1 << 7,    /* of one ENI */
+	COUNTED_BYTES = 40,	     /* bits of an entry's counts; the others are packets */
 	RECLAIM_MARGIN = 10,	     /* seconds past its timeout: see entry.h */
 	MAX_FRAGMENTED = 1 << 10,    /* packets of one ENI of which more fragments may come */
 	MAX_RULE_COUNTS = 1 << 15,   /* pairs of an ENI and a rule that are counted apart */
@@ -270,12 +271,15 @@ enum connection_flag {
 	CONNECTION_NEXT_INGRESS = 1 << 9, /* the number in next is one that was acknowledged */
 	CONNECTION_NEXT_EGRESS = 1 << 10,
 	CONNECTION_CUT = 1 << 11, /* by the agent, with CONNECTION_UNTRACKED: it has no rules */
+	CONNECTION_MORE_INGRESS = 1 << 12, /* more says what was counted, too */
+	CONNECTION_MORE_EGRESS = 1 << 13,
 	/* A program writes: see entry.h. */
 	CONNECTION_CHANGING = 1 << 14, /* what the entry says of rules; whose it is stands */
 	CONNECTION_BUSY = 1 << 15,     /* all of the entry */
 };
 #define CONNECTION_FIN_BOTH  (CONNECTION_FIN_INGRESS | CONNECTION_FIN_EGRESS)
 #define CONNECTION_NEXT_BOTH (CONNECTION_NEXT_INGRESS | CONNECTION_NEXT_EGRESS)
+#define CONNECTION_MORE_BOTH (CONNECTION_MORE_INGRESS | CONNECTION_MORE_EGRESS)
 
 /* What lets a direction of a connection through. */
 struct admission {
@@ -283,22 +287,32 @@ struct admission {
 	__u32 counter; /* its place in rule_counts */
 };
 
-/* An entry. Its flags are in its tag: see entry.h. */
+/* An entry. Its flags are in its tag: see entry.h. A tracked connection of IPv4 is all in the first cache line; what is
+ * written without a look at whose entry it still is stands where no other kind of entry has its key.
+ */
 struct connection {
-	struct connection_key key;
-	__u32 seen;	/* jiffies of the last packet */
-	__u32 created;	/* jiffies */
-	__u32 stamp[2]; /* by enum direction: see known.h */
-	__u64 tables;	/* of an untracked one: that its rules are of */
+	__u64 name; /* the first word of its key */
+	__u64 peer
+		[2]; /* of IPv6 the remote address; of IPv4 both, the remote one lowest, and the revision */
+	__u64 counts
+		[2]; /* by direction: packets, with their segments, << COUNTED_BYTES | bytes from the IP header on */
+	__u32 stamp[2];	     /* by direction: see known.h */
+	__u32 seen;	     /* jiffies of the last packet */
+	__u32 created;	     /* jiffies */
+	struct admission by; /* what let its first packet through */
 	/* From here on the second cache line. */
-	__u64 packets[2];	/* by direction; a segmented packet counts its segments */
-	__u64 bytes[2];		/* from the IP header on */
-	__u64 revision;		/* that admitted it */
-	struct admission by[2]; /* by direction; of a tracked one only that of its first packet */
-	/* Of TCP, by direction: the sequence number that the other side waits for. */
+	__u64 local[2]; /* of IPv6: the local address */
+	__u64 revision; /* of IPv6: that admitted it */
+	/* By direction, with CONNECTION_MORE_*: how often the highest bit of packets, << 32, and of bytes was taken off counts. */
+	__u64 more[2];
+	/* Of an untracked one. */
+	__u64 tables;		 /* that its rules are of */
+	struct admission answer; /* what lets the other direction through */
+	/* Of TCP, by direction, with CONNECTION_NEXT_*: the sequence number that the other side waits for. */
 	__be32 next[2];
 };
-_Static_assert(sizeof(struct connection) == 128, "two cache lines; shared with Go");
+_Static_assert(offsetof(struct connection, local) == 64, "a cache line");
+_Static_assert(sizeof(struct connection) == 128, "two of them; shared with Go");
 
 struct bucket {
 	__u64 tags[WAYS];

@@ -73,7 +73,7 @@ __noinline bool lives(struct overflow *o, __u64 tag, struct timeouts *t, __u32 n
 		return true;
 	c = (void *)&o->connection + after(tag);
 	return age_of(c->seen, now) <=
-	       timeout_of(t, tag, c->key.protocol, c->packets[0] > 1 && c->packets[1] > 1);
+	       timeout_of(t, tag, protocol_of(c), is_stream(tag, c->counts[0], c->counts[1]));
 }
 
 /* Exchanges the tag of an entry beside the buckets. If it is busy from then on it is removed: nobody else does that, or

@@ -72,8 +72,8 @@ enum part {
 /* What an entry said at the moment when that was its tag: see entry.h. */
 struct entry {
 	__u64 tag;
-	__u64 tables;		/* 0 where it says nothing of rules */
-	struct admission by[2]; /* zeros there */
+	__u64 tables;		     /* 0 where it says nothing of rules */
+	struct admission by, answer; /* zeros there */
 	__u32 seen;
 	bool stream; /* of UDP: more than one request and response */
 	__u8 pad[3];
