@@ -437,11 +437,11 @@ var goMutants = map[string][]mutant{
 	datapath + "/layout3.go": {
 		{
 			"an upgrade leaves untracked and observed flows behind", "TestUpgradeFlows/whole",
-			`[]string{"connections", "half_open"} {`, `[]string{"connections"} {`,
+			`			for _, name := range []string{"connections", "half_open"} {`, `			for _, name := range []string{"connections"} {`,
 		},
 		{
 			"an upgrade counts the rules of connections at each other's places", "TestUpgradeFlows/whole",
-			`by.Rule, places[by.Counter]`, `by.Rule, by.Counter`,
+			`first.Rule, places[first.Counter]`, `first.Rule, first.Counter`,
 		},
 	},
 	datapath + "/layout2.go": {

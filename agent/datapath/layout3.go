@@ -71,7 +71,7 @@ func openLayout3(dir string) (_ *older, err error) {
 			err = errors.Join(err, m.close())
 		}
 	}()
-	for _, name := range []string{"connections", "half_open", "counters", "event_budgets", "rule_slots", "rule_counts"} {
+	for _, name := range []string{"connections", "half_open"} {
 		if _, err := m.open(name); err != nil {
 			return nil, err
 		}
@@ -82,14 +82,26 @@ func openLayout3(dir string) (_ *older, err error) {
 				if a.ENI == "" {
 					continue
 				}
-				if err := eachInside(m.byName[name], uint32(slot), func(k layout3ConnectionKey, c layout3Connection) error {
-					return visit(uint32(slot), name == "connections", k, c)
+				if err := inside(m.byName[name], uint32(slot), func(inner *ebpf.Map) error {
+					return each(inner, func(k layout3ConnectionKey, c layout3Connection) error {
+						return visit(uint32(slot), name == "connections", k, c)
+					})
 				}); err != nil {
 					return fmt.Errorf("%s of slot %d: %w", name, slot, err)
 				}
 			}
 		}
 		return nil
+	}
+	return m.older, m.openCounted()
+}
+
+// openCounted reads what is counted, in this layout and the next.
+func (m *olderMaps) openCounted() error {
+	for _, name := range []string{"counters", "event_budgets", "rule_slots", "rule_counts"} {
+		if _, err := m.open(name); err != nil {
+			return err
+		}
 	}
 	m.counts = func(slot uint32, direction ruleset.Direction) (cpus []layout3Counts, err error) {
 		return cpus, m.byName["counters"].Lookup(2*slot+uint32(direction), &cpus)
@@ -107,22 +119,22 @@ func openLayout3(dir string) (_ *older, err error) {
 		}
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("read rule_slots: %w", err)
+		return fmt.Errorf("read rule_slots: %w", err)
 	}
-	return m.older, nil
+	return nil
 }
 
-// eachInside visits the elements of the map that a map of maps has for a slot, if it has one.
-func eachInside[K, V any](outer *ebpf.Map, slot uint32, visit func(K, V) error) error {
+// inside gives f the map that a map of maps has at a place, if it has one.
+func inside(outer *ebpf.Map, at uint32, f func(inner *ebpf.Map) error) error {
 	var inner *ebpf.Map
-	err := outer.Lookup(slot, &inner)
+	err := outer.Lookup(at, &inner)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(each(inner, visit), inner.Close())
+	return errors.Join(f(inner), inner.Close())
 }
 
 // convert says what a connection is in our layout. Its rules are counted at the places that ours have
