@@ -403,45 +403,63 @@ var goMutants = map[string][]mutant{
 			`if same != [3]bool{} && same != [3]bool{true, true, true} {`, `if same == [3]bool{} && false {`,
 		},
 		{
-			"an upgrade puts its programs in force before it has tables", "TestUpgrade/3/tcx",
+			"an upgrade puts its programs in force before it has tables", "TestUpgrade/4/tcx",
 			`	slot, ok := d.upgrade.waiting[v.Ifindex]
 	return ok && d.upgrade.devices[slot].ENI == v.ENI`, `	return false`,
 		},
 		{
-			"an upgrade leaves connections behind", "TestUpgrade/3/tcx",
+			"an upgrade leaves connections behind", "TestUpgrade/4/tcx",
 			`[]func() error{d.placeRules, d.carryConnections, d.replacePrograms, d.carryConnections, d.endUpgrade}`,
 			`[]func() error{d.placeRules, d.replacePrograms, d.endUpgrade}`,
 		},
 		{
-			"an upgrade replaces programs before it has their connections", "TestUpgrade/3/tcx",
+			"an upgrade replaces programs before it has their connections", "TestUpgrade/4/tcx",
 			`[]func() error{d.placeRules, d.carryConnections, d.replacePrograms, d.carryConnections, d.endUpgrade}`,
 			`[]func() error{d.placeRules, d.replacePrograms, d.carryConnections, d.endUpgrade}`,
 		},
 		{
-			"a device that is closed during an upgrade keeps its older program", "TestUpgradeWaits/3/closed",
+			"a device that is closed during an upgrade keeps its older program", "TestUpgradeWaits/4/closed",
 			`return ok && d.upgrade.devices[slot].ENI == v.ENI`, `return ok || d.upgrade.devices[slot].ENI == v.ENI`,
 		},
 		{
-			"an upgrade begins to count rules anew", "TestUpgradeFlows/whole",
+			"an upgrade begins to count rules anew", "TestUpgradeFlows/4/whole",
 			`		if r.slot == slot {`, `		if false && r.slot == slot {`,
 		},
 		{
-			"an upgrade forgets rules that live on in connections alone", "TestUpgradeFlows/whole",
+			"an upgrade forgets rules that live on in connections alone", "TestUpgradeFlows/4/whole",
 			`d.waitsIn(r.slot) && d.rules.at[key] == 0`, `false && d.waitsIn(r.slot) && d.rules.at[key] == 0`,
 		},
 		{
-			"an upgrade that is begun again takes counts back", "TestUpgradeFlows/dead_after_step_4",
+			"an upgrade that is begun again takes counts back", "TestUpgradeFlows/4/dead_after_step_4",
 			`	if *n >= least {`, `	if *n == least {`,
 		},
 	},
 	datapath + "/layout3.go": {
 		{
-			"an upgrade leaves untracked and observed flows behind", "TestUpgradeFlows/whole",
+			"an upgrade leaves untracked and observed flows behind", "TestUpgradeFlows/3/whole",
 			`			for _, name := range []string{"connections", "half_open"} {`, `			for _, name := range []string{"connections"} {`,
 		},
 		{
-			"an upgrade counts the rules of connections at each other's places", "TestUpgradeFlows/whole",
+			"an upgrade counts the rules of connections at each other's places", "TestUpgradeFlows/4/whole",
 			`first.Rule, places[first.Counter]`, `first.Rule, first.Counter`,
+		},
+	},
+	datapath + "/layout4.go": {
+		{
+			"an upgrade leaves connections behind that found no room in their bucket", "TestUpgradeBuckets/one",
+			`if first.isEstablished() != established {`, `if first.isEstablished() != established || established {`,
+		},
+		{
+			"an upgrade takes the first buckets for all", "TestUpgradeBuckets/two_chunks",
+			`left -= here`, `left = 0`,
+		},
+		{
+			"an upgrade gives the room to half-open connections", "TestUpgradeBuckets/one",
+			`[]bool{true, false}`, `[]bool{false, true}`,
+		},
+		{
+			"an upgrade takes what a program has written by half", "TestUpgradeEntries",
+			`if same == 3 {`, `if same == 2 {`,
 		},
 	},
 	datapath + "/layout2.go": {

@@ -36,7 +36,7 @@ type older struct {
 type countedRule struct{ slot, rule, place uint32 }
 
 // olders opens the maps of each layout that Open upgrades from.
-var olders = map[uint64]func(dir string) (*older, error){2: openLayout2, 3: openLayout3}
+var olders = map[uint64]func(dir string) (*older, error){2: openLayout2, 3: openLayout3, 4: openLayout4}
 
 // olderMaps are the maps of an older layout.
 type olderMaps struct {
@@ -44,10 +44,11 @@ type olderMaps struct {
 	dir      string
 	byName   map[string]*ebpf.Map
 	mappings [][]byte
+	enis     []byte            // by slot: struct eni
 	slots    map[uint32]uint32 // by number of the ENI
 }
 
-// openOlder reads what layouts 2 and 3 hold alike: which device carries which ENI. sizeOfENI is that of a
+// openOlder reads what all older layouts hold alike: which device carries which ENI. sizeOfENI is that of a
 // struct eni, whose first field is the number of the ENI.
 func openOlder(dir string, sizeOfENI int) (_ *olderMaps, err error) {
 	m := &olderMaps{older: &older{}, dir: dir, byName: map[string]*ebpf.Map{}, slots: map[uint32]uint32{}}
@@ -57,7 +58,7 @@ func openOlder(dir string, sizeOfENI int) (_ *olderMaps, err error) {
 			err = errors.Join(err, m.closeAll())
 		}
 	}()
-	enis, err := m.memory("enis", sizeOfENI)
+	m.enis, err = m.memory("enis", sizeOfENI)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func openOlder(dir string, sizeOfENI int) (_ *olderMaps, err error) {
 		return nil, err
 	}
 	devices := unsafe.Slice((*layout3Device)(unsafe.Pointer(unsafe.SliceData(raw))), m.byName["devices"].MaxEntries())
-	number := func(slot uint32) *uint32 { return (*uint32)(unsafe.Pointer(&enis[sizeOfENI*int(slot)])) }
+	number := func(slot uint32) *uint32 { return (*uint32)(unsafe.Pointer(&m.enis[sizeOfENI*int(slot)])) }
 	for slot, v := range devices {
 		m.devices = append(m.devices, Attachment{
 			Ifindex: int(v.Ifindex), Name: getString(v.Name[:]), ENI: vpc.InterfaceID(getString(v.Eni[:])),

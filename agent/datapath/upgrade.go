@@ -17,7 +17,7 @@ import (
 
 // An upgrade moves a host from the maps of an older layout to ours without a gap.
 //
-// The directory "maps" holds the layout that is in force, "layout4" the one that an upgrade builds.
+// The directory "maps" holds the layout that is in force, "layout5" the one that an upgrade builds.
 // Open loads our programs on maps of their own, and gives every device of the older maps its slot and
 // its ENI there. What filters the devices is the older programs with the older maps, until the first
 // Apply has put all that the server says into ours. Then the connections are copied, the programs of
