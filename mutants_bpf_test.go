@@ -15,7 +15,17 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"all rules count in one place", "TestRuleCounts",
-			`return index ? *index : 0;`, `return 0;`,
+			`return word & ((1 << RULE_LINE_BITS) - 1);`, `return 0;`,
+		},
+		{
+			"a rule counts at the place of another one in its line", "TestRuleCountersOfOneLine",
+			`if (!((word ^ x << RULE_LINE_BITS) >> RULE_LINE_BITS))`, `if (word)`,
+		},
+		{
+			"nobody says how many events were not made", "TestPromise11Events",
+			`		counts->lost++;
+`, `		;
+`,
 		},
 		{
 			"each packet begins a flow", "TestRuleCounts",
@@ -23,8 +33,8 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"what is observed counts as dropped", "TestObservedCounts",
-			`		if (p->observed)
-`, `		if (false)
+			`	if (p->observed)
+`, `	if (false)
 `,
 		},
 		{
@@ -589,8 +599,12 @@ var bpfMutants = map[string][]mutant{
 			first = own;`, `		first = own;`,
 		},
 		{
+			"an answer of an untracked flow counts for the rule of its first packet", "TestUntrackedCounts",
+			`is_reply(said->tag, from_guest) ? &said->answer : &said->by;`, `&said->by;`,
+		},
+		{
 			"a revoked rule cuts no untracked flow", "TestScenarios/untracked/a_revoked_rule_cuts_at_once",
-			`if (said->tables != p->tables || !said->by[d].rule)`, `if (!said->by[d].rule)`,
+			`if (said->tables != p->tables || !by->rule)`, `if (!by->rule)`,
 		},
 		{
 			"an answer brings back what was cut", "TestScenarios/untracked/what_the_guest_still_says_does_not_bring_it_back",
@@ -724,7 +738,33 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"one answer makes a stream of UDP", "TestTimeouts/UDP_asked_twice",
-			`said->stream = packets[0] > 1 && packets[1] > 1;`, `said->stream = packets[0] > 1 || packets[1] > 1;`,
+			`ingress >> (COUNTED_BYTES + 1)) &&`, `ingress >> (COUNTED_BYTES + 1)) ||`,
+		},
+		{
+			"counts run over", "TestConnectionCountsGoOn",
+			`	if ((n & (MANY_PACKETS | MANY_BYTES)) &&
+`, `	if (!n &&
+`,
+		},
+		{
+			"what was taken off counts is forgotten the next time", "TestConnectionCountsGoOn",
+			`		__sync_fetch_and_add(&c->more[direction], more);`, `		c->more[direction] = more;`,
+		},
+		{
+			"nobody says that more was counted", "TestConnectionCountsGoOn",
+			`__sync_val_compare_and_swap(tag, now, now | flag);`, `now;`,
+		},
+		{
+			"two IPv4 addresses of a fingerprint are one flow", "TestSameHash/IPv4",
+			`return differs | (c->peer[0] ^ addresses4(key));`, `return differs;`,
+		},
+		{
+			"two remote IPv6 addresses of a fingerprint are one flow", "TestSameHash/IPv6_remote",
+			`(c->peer[0] ^ remote[0]) | (c->peer[1] ^ remote[1]) |`, ``,
+		},
+		{
+			"two local IPv6 addresses of a fingerprint are one flow", "TestSameHash/IPv6_local",
+			`(c->local[0] ^ local[0]) | (c->local[1] ^ local[1])`, `0`,
 		},
 		{
 			"a FIN of one side does not shorten the life", "TestTimeouts/FIN",

@@ -159,6 +159,14 @@ var goMutants = map[string][]mutant{
 	},
 	datapath + "/rulecounts.go": {
 		{
+			"a counter that is free has its line for ever", "TestRuleCountersFreed",
+			`atomic.StoreUint64(&words[slices.Index(words[:], word|uint64(place))], 0)`, `_, _ = words, word`,
+		},
+		{
+			"a rule takes the word of another one in its line", "TestRuleCountersOfOneLine",
+			`at := slices.Index(words[:], 0)`, `at := 0`,
+		},
+		{
 			"a counter is freed while a connection counts there", "TestRuleCountersFreed",
 			`func(place uint32) { delete(retired, place) }`, `func(place uint32) {}`,
 		},
@@ -308,6 +316,15 @@ var goMutants = map[string][]mutant{
 	},
 	datapath + "/flows.go": {
 		{
+			"what was taken off counts is not told", "TestConnectionCountsGoOn",
+			`packets[d] += c.More[d] >> 32 << (63 - countedBytes)`, `_ = d`,
+		},
+		{
+			"an upgrade forgets what is more than a word holds", "TestCountsKept",
+			`			*tag |= moreIngress << d
+`, ``,
+		},
+		{
 			"what was cut is counted for ever", "TestFullBucket",
 			`if flagsOf(v.tag&^to)&guestConnectionFlagCONNECTION_ESTABLISHED != 0 {`, `if false {`,
 		},
@@ -325,7 +342,7 @@ var goMutants = map[string][]mutant{
 		},
 		{
 			"what lives is swept", "TestTimeouts/UDP_stream,_not_UDP",
-			`uint64(age(v.connection.Seen, v.ticks)) > uint64(timeout(v.flags(), v.connection, v.config.Timeouts))+margin`,
+			`uint64(age(v.connection.Seen, v.ticks)) > uint64(timeout(v.tag, v.connection, v.config.Timeouts))+margin`,
 			`uint64(age(v.connection.Seen, v.ticks)) >= 0*margin`,
 		},
 		{

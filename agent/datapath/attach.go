@@ -144,9 +144,7 @@ func (d *Datapath) release(v device) error {
 	if err := d.names.forget(nameKey(guestKindKIND_ENI, string(v.ENI))); err != nil {
 		return err
 	}
-	if err := d.rules.drop(func(key guestRuleKey, _ uint32) bool { return key.Eni == number }); err != nil {
-		return err
-	}
+	d.rules.drop(func(key ruleKey, _ uint32) bool { return key.eni == number })
 	*eni = guestEni{}
 	v.ENI = ""
 	d.remember(v)

@@ -42,8 +42,7 @@ type Counts struct {
 	// When the last packet was dropped for a reason, to some seconds; of what was dropped since
 	// Open alone.
 	Last map[ruleset.Reason]time.Time
-	// Events that were not made of its packets, in both directions, since there were too many; among the
-	// ingress counts.
+	// Events that were not made of its packets, since there were too many.
 	LostEvents uint64
 }
 
@@ -106,13 +105,7 @@ func (d *Datapath) counts(slot uint32, direction ruleset.Direction) (Counts, err
 			}
 		}
 		sum.Observed += cpu.Observed
-	}
-	if direction == ruleset.Ingress {
-		var budget guestEventBudget
-		if err := d.objects.EventBudgets.Lookup(slot, &budget); err != nil {
-			return Counts{}, fmt.Errorf("read the budget of events: %w", err)
-		}
-		sum.LostEvents = budget.Lost
+		sum.LostEvents += cpu.Lost
 	}
 	return sum, nil
 }

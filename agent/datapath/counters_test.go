@@ -186,7 +186,7 @@ func TestRuleCountsSegments(t *testing.T) {
 // serves another rule, from zero, after that.
 func TestRuleCountersFreed(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, datapath.Options{}.WithTestClock().WithSizes(map[string]uint32{"rule_slots": 3, "rule_counts": 3}))
+	h := newHost(t, datapath.Options{}.WithTestClock().WithSizes(map[string]uint32{"rule_counts": 3}))
 	h.attach(eniA)
 	web, dns := rule(false, vpc.TCP, 80, 80, "198.51.100.0/24"), rule(false, vpc.UDP, 53, 53, "198.51.100.0/24")
 	web.Number, dns.Number = 1, 2
@@ -238,7 +238,7 @@ func TestRuleCountersFull(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	h := newHost(t, datapath.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}.WithTestClock().
-		WithSizes(map[string]uint32{"rule_slots": 2, "rule_counts": 2}))
+		WithSizes(map[string]uint32{"rule_counts": 2}))
 	h.attach(eniA)
 	rules := []vpc.Rule{rule(false, vpc.TCP, 80, 80, "0.0.0.0/0"), rule(false, vpc.TCP, 81, 81, "0.0.0.0/0"), rule(false, vpc.TCP, 82, 82, "0.0.0.0/0")}
 	h.apply(view(rules...))
@@ -250,6 +250,86 @@ func TestRuleCountersFull(t *testing.T) {
 	h.apply(view(append(rules, rule(false, vpc.TCP, 83, 83, "0.0.0.0/0"))...))
 	if got := strings.Count(log.String(), "rules are counted together"); got != 1 {
 		t.Errorf("logged %d times that rules are counted together, want once:\n%s", got, log.String())
+	}
+}
+
+// TestRuleCountersOfOneLine: of rules whose counters are looked for in one line of memory as many have one as it has
+// words, through a restart, too; the others are counted together.
+func TestRuleCountersOfOneLine(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	eni, err := h.d.NumberOf(eniA)
+	must(t, err)
+	const words, others = 8, 2
+	rules := []vpc.Rule{rule(false, vpc.TCP, 1, 1, "0.0.0.0/0")}
+	rules[0].Number = 1
+	for number := uint32(2); len(rules) < words+others; number++ {
+		if datapath.RuleLine(eni, number) == datapath.RuleLine(eni, 1) {
+			port := int32(len(rules) + 1)
+			next := rule(false, vpc.TCP, port, port, "0.0.0.0/0")
+			next.Number = number
+			rules = append(rules, next)
+		}
+	}
+	send := func(remotePort uint16) {
+		t.Helper()
+		for i := range rules {
+			h.want(eniA, ruleset.Ingress, tcp(remote4, own4, remotePort, uint16(i+1), syn), ruleset.ReasonRule)
+		}
+	}
+	h.apply(view(rules...))
+	send(1)
+	h.restart()
+	h.apply(view(rules...))
+	send(2)
+	n := size(tcp(remote4, own4, 1, 1, syn))
+	want := []string{fmt.Sprintf(" 0: %d %d %d", 2*others, 2*others*n, 2*others)}
+	for _, r := range rules[:words] {
+		want = append(want, fmt.Sprintf("a %d: 2 %d 2", r.Number, 2*n))
+	}
+	h.wantRules(want...)
+}
+
+// TestConnectionCountsGoOn: what a connection has counted does not end where the word of a direction is full.
+func TestConnectionCountsGoOn(t *testing.T) {
+	t.Parallel()
+	const packets, bytes = 1<<23 - 2, 1<<39 - 100
+	for _, local := range []netip.Addr{own4, own6} {
+		h := newHost(t, datapath.Options{}.WithTestClock())
+		h.attach(eniA)
+		h.apply(view(rule(false, vpc.UDP, 53, 53, "0.0.0.0/0"), rule(false, vpc.UDP, 53, 53, "::/0")))
+		remote := remote4
+		if local.Is6() {
+			remote = remote6
+		}
+		in, out := udp(remote, local, 1, 53), udp(local, remote, 53, 1)
+		h.want(eniA, ruleset.Ingress, in, ruleset.ReasonRule)
+		h.want(eniA, ruleset.Egress, out, ruleset.ReasonTracked)
+		const rounds, each = 3, 4
+		for range rounds {
+			must(t, h.d.Raise(eniA, packets, bytes))
+			for range each {
+				h.want(eniA, ruleset.Ingress, in, ruleset.ReasonTracked)
+				h.want(eniA, ruleset.Egress, out, ruleset.ReasonTracked)
+			}
+		}
+		list, err := h.d.Connections(eniA)
+		must(t, err)
+		wantPackets := uint64(rounds*(packets+each) + 1)
+		wantIn, wantOut := uint64(rounds*(bytes+each*size(in))+size(in)), uint64(rounds*(bytes+each*size(out))+size(out))
+		if len(list) != 1 || list[0].Packets != [2]uint64{wantPackets, wantPackets} || list[0].Bytes != [2]uint64{wantIn, wantOut} {
+			t.Errorf("%s: %+v, want %d packets each way, %d bytes in and %d out", local, list, wantPackets, wantIn, wantOut)
+		}
+	}
+}
+
+// TestCountsKept: an upgrade takes over counts of any size.
+func TestCountsKept(t *testing.T) {
+	t.Parallel()
+	packets, bytes := [2]uint64{1<<24 + 3, 1}, [2]uint64{1<<52 + 7, 1 << 39}
+	if gotPackets, gotBytes := datapath.CountsKept(packets, bytes); gotPackets != packets || gotBytes != bytes {
+		t.Errorf("%v packets and %v bytes are %v and %v", packets, bytes, gotPackets, gotBytes)
 	}
 }
 

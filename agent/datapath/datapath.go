@@ -345,7 +345,11 @@ func (d *Datapath) read() error {
 		return err
 	}
 	d.members = newMembers(d.pool)
-	if d.rules, err = loadRulePlaces(o.RuleSlots, o.RuleCounts, d.log); err != nil {
+	lines, err := mapMemory[guestRuleLine](d, o.RulePlaces)
+	if err != nil {
+		return err
+	}
+	if d.rules, err = loadRulePlaces(lines, o.RuleCounts, d.log); err != nil {
 		return err
 	}
 	d.pending, d.passed = true, sync.OnceValue(gracePeriod) // the agent before may have died in the middle

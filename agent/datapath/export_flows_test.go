@@ -17,6 +17,7 @@ type Standing struct {
 	Overflowed  int // entries beside the buckets
 	Fullest     int // established connections in the bucket that has most
 	Busy        int // entries that some program is writing
+	Shared      int // entries whose fingerprint another one of their bucket has, too
 }
 
 // Standing reads the table of an ENI, tag by tag.
@@ -32,8 +33,13 @@ func (d *Datapath) Standing(eni vpc.InterfaceID) (Standing, error) {
 	p := d.private[slot]
 	for i := range p.buckets {
 		n := 0
+		fingerprints := map[uint64]bool{}
 		for way := range p.buckets[i].Tags {
 			tag := atomic.LoadUint64(&p.buckets[i].Tags[way])
+			if isLive(tag) && fingerprints[tag>>32] {
+				s.Shared++
+			}
+			fingerprints[tag>>32] = fingerprints[tag>>32] || isLive(tag)
 			if tag&(flagBusy|flagChanging) != 0 {
 				s.Busy++
 			} else if tag&established != 0 {
@@ -115,4 +121,54 @@ func (d *Datapath) putBeside(eni vpc.InterfaceID, change func(*uint64, *guestOve
 	o := guestOverflow{Tag: b.Tags[way], Connection: b.Ways[way]}
 	change(&b.Tags[way], &o)
 	return d.putOverflow(slot, d.private[slot], o)
+}
+
+// Raise lets the entries in the buckets of an ENI have counted so many packets and bytes more each way.
+func (d *Datapath) Raise(eni vpc.InterfaceID, packets, bytes uint64) error {
+	slot, err := d.slotOf(eni)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.private[slot].buckets {
+		for way := range ways {
+			for direction := range (guestConnection{}).Counts {
+				d.private[slot].buckets[i].Ways[way].Counts[direction] += packets<<countedBytes | bytes
+			}
+		}
+	}
+	return nil
+}
+
+// CountsKept is what an entry counts that has counted so much.
+func CountsKept(packets, bytes [2]uint64) (gotPackets, gotBytes [2]uint64) {
+	var c guestConnection
+	var tag uint64
+	c.setCounts(&tag, packets, bytes)
+	return c.counts(tag)
+}
+
+// NumberOf is the number of an ENI.
+func (d *Datapath) NumberOf(eni vpc.InterfaceID) (uint32, error) {
+	slot, err := d.slotOf(eni)
+	if err != nil {
+		return 0, err
+	}
+	return d.enis[slot].Number, nil
+}
+
+// RuleLine is the line in which it stands where a rule is counted on an ENI with this number.
+func RuleLine(eni, rule uint32) uint64 {
+	line, _ := ruleKey{eni, rule}.word()
+	return line
+}
+
+// ForgetSecrets lets everybody know which keys of an ENI's connections have the same hash.
+func (d *Datapath) ForgetSecrets(eni vpc.InterfaceID) error {
+	slot, err := d.slotOf(eni)
+	if err == nil {
+		d.enis[slot].Secrets = [5]uint64{}
+	}
+	return err
 }

@@ -319,11 +319,9 @@ func (d *Datapath) Written() (string, error) {
 
 // RulePlaces is how many pairs of an ENI and a rule have counters of their own, as the kernel's map says.
 func (d *Datapath) RulePlaces() (int, error) {
-	n := 0
-	var key, value []byte
-	it := d.objects.RuleSlots.Iterate()
-	for it.Next(&key, &value) {
-		n++
+	p, err := loadRulePlaces(d.rules.lines, d.objects.RuleCounts, d.log)
+	if err != nil {
+		return 0, err
 	}
-	return n, it.Err()
+	return len(p.at), nil
 }

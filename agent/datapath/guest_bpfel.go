@@ -109,6 +109,7 @@ type guestCounts struct {
 	_        structs.HostLayout
 	Packets  [32]uint64
 	Observed uint64
+	Lost     uint64
 }
 
 type guestDevice struct {
@@ -186,7 +187,6 @@ type guestEvent struct {
 type guestEventBudget struct {
 	_       structs.HostLayout
 	WholeAt uint64
-	Lost    uint64
 }
 
 type guestFamily uint32
@@ -252,6 +252,7 @@ const (
 	guestLimitRECLAIM_MARGIN       guestLimit = 10
 	guestLimitMAX_FRAGMENTED       guestLimit = 1024
 	guestLimitMAX_RULE_COUNTS      guestLimit = 32768
+	guestLimitRULE_LINE_BITS       guestLimit = 15
 	guestLimitMAX_PLATFORM         guestLimit = 256
 	guestLimitMAX_EVENTS_BYTES     guestLimit = 1048576
 	guestLimitMAX_NAMES            guestLimit = 65536
@@ -321,10 +322,9 @@ type guestRuleCount struct {
 	Last        uint64
 }
 
-type guestRuleKey struct {
-	_    structs.HostLayout
-	Eni  uint32
-	Rule uint32
+type guestRuleLine struct {
+	_     structs.HostLayout
+	Words [8]uint64
 }
 
 type guestState struct {
@@ -388,7 +388,7 @@ const (
 	guestMapPlatform        = "platform"
 	guestMapPool            = "pool"
 	guestMapRuleCounts      = "rule_counts"
-	guestMapRuleSlots       = "rule_slots"
+	guestMapRulePlaces      = "rule_places"
 	guestMapSlots           = "slots"
 	guestMapState           = "state"
 	guestProgChangeOverflow = "change_overflow"
@@ -477,7 +477,7 @@ type guestMapSpecs struct {
 	Platform     *ebpf.MapSpec `ebpf:"platform"`
 	Pool         *ebpf.MapSpec `ebpf:"pool"`
 	RuleCounts   *ebpf.MapSpec `ebpf:"rule_counts"`
-	RuleSlots    *ebpf.MapSpec `ebpf:"rule_slots"`
+	RulePlaces   *ebpf.MapSpec `ebpf:"rule_places"`
 	Slots        *ebpf.MapSpec `ebpf:"slots"`
 	State        *ebpf.MapSpec `ebpf:"state"`
 }
@@ -532,7 +532,7 @@ type guestMaps struct {
 	Platform     *ebpf.Map `ebpf:"platform"`
 	Pool         *ebpf.Map `ebpf:"pool"`
 	RuleCounts   *ebpf.Map `ebpf:"rule_counts"`
-	RuleSlots    *ebpf.Map `ebpf:"rule_slots"`
+	RulePlaces   *ebpf.Map `ebpf:"rule_places"`
 	Slots        *ebpf.Map `ebpf:"slots"`
 	State        *ebpf.Map `ebpf:"state"`
 }
@@ -554,7 +554,7 @@ func (m *guestMaps) Close() error {
 		m.Platform,
 		m.Pool,
 		m.RuleCounts,
-		m.RuleSlots,
+		m.RulePlaces,
 		m.Slots,
 		m.State,
 	)

@@ -240,3 +240,49 @@ func TestKnownConnections(t *testing.T) {
 	h.want(eniA, ruleset.Egress, f, ruleset.ReasonNoRule)
 	h.want(eniA, ruleset.Ingress, f.reply(), ruleset.ReasonNoRule)
 }
+
+// TestSameHash: flows whose keys have the same hash are flows of their own, whatever differs.
+func TestSameHash(t *testing.T) {
+	t.Parallel()
+	type ends struct{ remote, local string }
+	h := newHost(t, datapath.Options{}.WithTestClock())
+	h.attach(eniA)
+	must(t, h.d.ForgetSecrets(eniA))
+	for name, flows := range map[string][2]ends{
+		// The words of a key are multiplied, half by half, and what that gives is added.
+		"IPv4":        {{"100.64.0.8", "10.0.0.50"}, {"50.32.0.4", "20.0.0.100"}},
+		"IPv6 remote": {{"2001:db8:1:2:2001:db8:3:4", "2001:db8::5"}, {"2001:db8:3:4:2001:db8:1:2", "2001:db8::5"}},
+		"IPv6 local":  {{"2001:db8::5", "2001:db8:1:2:2001:db8:3:4"}, {"2001:db8::5", "2001:db8:3:4:2001:db8:1:2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := view(rule(false, vpc.UDP, 53, 53, "0.0.0.0/0"), rule(false, vpc.UDP, 53, 53, "::/0"))
+			eni := v.ENIs[eniA]
+			eni.Addresses = nil
+			var in [len(flows)]frame
+			for i, f := range flows {
+				local := netip.MustParseAddr(f.local)
+				if !slices.Contains(eni.Addresses, local) {
+					eni.Addresses = append(eni.Addresses, local)
+				}
+				in[i] = udp(netip.MustParseAddr(f.remote), local, 1, 53)
+			}
+			v.ENIs[eniA] = eni
+			h.apply(v)
+			before, err := h.d.Standing(eniA)
+			must(t, err)
+			for _, f := range in {
+				h.want(eniA, ruleset.Ingress, f, ruleset.ReasonRule)
+			}
+			for range 2 { // the second time they are known
+				for _, f := range in {
+					h.want(eniA, ruleset.Ingress, f, ruleset.ReasonTracked)
+				}
+			}
+			s, err := h.d.Standing(eniA)
+			must(t, err)
+			if s.Shared == before.Shared {
+				t.Error("the two entries have no fingerprint in common: this test sees nothing")
+			}
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -55,53 +56,76 @@ func (d *Datapath) RuleCounts() ([]RuleCount, error) {
 	}
 	add("", 0, 0)
 	for key, at := range d.rules.at {
-		if eni := enis[key.Eni]; eni != "" {
-			add(eni, key.Rule, at)
+		if eni := enis[key.eni]; eni != "" {
+			add(eni, key.rule, at)
 		}
 	}
 	slices.SortFunc(list, func(a, b RuleCount) int { return cmp.Or(cmp.Compare(a.ENI, b.ENI), cmp.Compare(a.Rule, b.Rule)) })
 	return list, nil
 }
 
-// rulePlaces says where each rule is counted on each ENI: the mirror of rule_slots. Place 0 is what
+// ruleKey is a rule as it is counted.
+type ruleKey struct{ eni, rule uint32 } // the ENI's number
+
+// The twins of what bpf/maps.h says of struct rule_line.
+const (
+	ruleFactor   = 0x9e3779b97f4a7c15
+	ruleInverse  = 0xf1de83e19937733d // ruleFactor times that is 1
+	ruleLineBits = int(guestLimitRULE_LINE_BITS)
+)
+
+// word is the line of a key, and what stands there, without a place.
+func (k ruleKey) word() (line, word uint64) {
+	x := (uint64(k.eni)<<32 | uint64(k.rule)) * ruleFactor
+	return x >> (64 - ruleLineBits), x << ruleLineBits
+}
+
+// ruleKeyOf is the key of a word in a line, and its place.
+func ruleKeyOf(line int, word uint64) (k ruleKey, place uint32) {
+	x := (uint64(line)<<(64-ruleLineBits) | word>>ruleLineBits) * ruleInverse
+	return ruleKey{eni: uint32(x >> 32), rule: uint32(x)}, uint32(word & (1<<ruleLineBits - 1))
+}
+
+// rulePlaces says where each rule is counted on each ENI: the mirror of rule_places. Place 0 is what
 // the rules share that found no room. Callers hold the lock.
 type rulePlaces struct {
-	m, counts *ebpf.Map
-	log       *slog.Logger
-	cpus      int
-	at        map[guestRuleKey]uint32
-	of        map[uint32][]uint32 // by number of the ENI: its rules that have a place, sorted
-	free      []uint32            // places that nobody has; the next is the last
-	placed    map[uint32]uint64   // by number of the ENI: the tables word all of whose rules have their place
-	idle      map[uint32]bool     // places of rules not in force that nothing named when it was last looked
-	full      bool                // so it was said
+	lines  []guestRuleLine // shared memory
+	counts *ebpf.Map
+	log    *slog.Logger
+	cpus   int
+	at     map[ruleKey]uint32
+	of     map[uint32][]uint32 // by number of the ENI: its rules that have a place, sorted
+	free   []uint32            // places that nobody has; the next is the last
+	placed map[uint32]uint64   // by number of the ENI: the tables word all of whose rules have their place
+	idle   map[uint32]bool     // places of rules not in force that nothing named when it was last looked
+	full   bool                // so it was said
 	// At this epoch every rule that has a place was in force.
 	noneRetired bool
 	looked      uint64
 }
 
-func loadRulePlaces(m, counts *ebpf.Map, log *slog.Logger) (*rulePlaces, error) {
+func loadRulePlaces(lines []guestRuleLine, counts *ebpf.Map, log *slog.Logger) (*rulePlaces, error) {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, fmt.Errorf("read rule counters: %w", err)
 	}
 	p := &rulePlaces{
-		m: m, counts: counts, log: log, cpus: cpus,
-		at: map[guestRuleKey]uint32{}, of: map[uint32][]uint32{}, placed: map[uint32]uint64{}, idle: map[uint32]bool{},
+		lines: lines, counts: counts, log: log, cpus: cpus,
+		at: map[ruleKey]uint32{}, of: map[uint32][]uint32{}, placed: map[uint32]uint64{}, idle: map[uint32]bool{},
 	}
 	taken := make([]bool, counts.MaxEntries())
-	var key guestRuleKey
-	var place uint32
-	it := m.Iterate()
-	for it.Next(&key, &place) {
-		if place == 0 || int(place) >= len(taken) || taken[place] {
-			return nil, fmt.Errorf("read rule counters: rule %d of ENI number %d has place %d", key.Rule, key.Eni, place)
+	for line := range lines {
+		for _, word := range lines[line].Words {
+			if word == 0 {
+				continue
+			}
+			key, place := ruleKeyOf(line, word)
+			if place == 0 || int(place) >= len(taken) || taken[place] {
+				return nil, fmt.Errorf("read rule counters: rule %d of ENI number %d has place %d", key.rule, key.eni, place)
+			}
+			p.at[key], taken[place] = place, true
+			p.of[key.eni] = append(p.of[key.eni], key.rule)
 		}
-		p.at[key], taken[place] = place, true
-		p.of[key.Eni] = append(p.of[key.Eni], key.Rule)
-	}
-	if err := it.Err(); err != nil {
-		return nil, fmt.Errorf("read rule counters: %w", err)
 	}
 	for _, rules := range p.of {
 		slices.Sort(rules)
@@ -120,7 +144,7 @@ func (p *rulePlaces) place(eni uint32, word uint64, tables map[uint32]*table) {
 	if p.placed[eni] == word || p.full && len(p.free) == 0 {
 		return
 	}
-	var keys []guestRuleKey
+	var keys []ruleKey
 	for _, direction := range []int{32, 0} {
 		had := p.of[eni]
 		for _, rule := range tables[uint32(word>>direction)].ruleNumbers() {
@@ -128,7 +152,7 @@ func (p *rulePlaces) place(eni uint32, word uint64, tables map[uint32]*table) {
 				had = had[1:]
 			}
 			if len(had) == 0 || had[0] != rule {
-				keys = append(keys, guestRuleKey{Eni: eni, Rule: rule})
+				keys = append(keys, ruleKey{eni, rule})
 			}
 		}
 	}
@@ -146,7 +170,7 @@ func (p *rulePlaces) place(eni uint32, word uint64, tables map[uint32]*table) {
 }
 
 // put writes the places of so many rules as it can, zeroed before.
-func (p *rulePlaces) put(keys []guestRuleKey) (int, error) {
+func (p *rulePlaces) put(keys []ruleKey) (int, error) {
 	if len(keys) == 0 {
 		return 0, nil
 	}
@@ -154,21 +178,22 @@ func (p *rulePlaces) put(keys []guestRuleKey) (int, error) {
 	if _, err := p.counts.BatchUpdate(places, make([]guestRuleCount, len(keys)*p.cpus), nil); err != nil {
 		return 0, fmt.Errorf("zero rule counters: %w", err)
 	}
-	n, err := p.m.BatchUpdate(keys, places, nil)
-	if err != nil {
-		// How many there are is not certain then: none, for what nobody mirrors counts for nobody.
-		for _, key := range keys {
-			err = errors.Join(err, deleteKey(p.m, key))
-		}
-		return 0, fmt.Errorf("place rule counters: %w", err)
-	}
-	p.free = p.free[:len(p.free)-n]
+	n := 0
 	more := map[uint32]bool{}
-	for i, key := range keys {
-		p.at[key] = places[i]
-		p.of[key.Eni] = append(p.of[key.Eni], key.Rule)
-		more[key.Eni] = true
+	for _, key := range keys {
+		line, word := key.word()
+		words := &p.lines[line].Words
+		at := slices.Index(words[:], 0)
+		if at < 0 {
+			continue
+		}
+		atomic.StoreUint64(&words[at], word|uint64(places[n]))
+		p.at[key] = places[n]
+		p.of[key.eni] = append(p.of[key.eni], key.rule)
+		more[key.eni] = true
+		n++
 	}
+	p.free = slices.Delete(p.free, len(p.free)-len(places), len(p.free)-len(places)+n)
 	for eni := range more {
 		slices.Sort(p.of[eni])
 	}
@@ -176,12 +201,12 @@ func (p *rulePlaces) put(keys []guestRuleKey) (int, error) {
 }
 
 // drop frees the places of rules that no packet can name any more.
-func (p *rulePlaces) drop(gone func(guestRuleKey, uint32) bool) error {
+func (p *rulePlaces) drop(gone func(ruleKey, uint32) bool) {
 	fewer := map[uint32]bool{}
 	defer func() {
 		for eni := range fewer {
 			delete(p.placed, eni)
-			p.of[eni] = slices.DeleteFunc(p.of[eni], func(rule uint32) bool { return p.at[guestRuleKey{Eni: eni, Rule: rule}] == 0 })
+			p.of[eni] = slices.DeleteFunc(p.of[eni], func(rule uint32) bool { return p.at[ruleKey{eni, rule}] == 0 })
 			if len(p.of[eni]) == 0 {
 				delete(p.of, eni)
 			}
@@ -191,15 +216,14 @@ func (p *rulePlaces) drop(gone func(guestRuleKey, uint32) bool) error {
 		if !gone(key, place) {
 			continue
 		}
-		if err := deleteKey(p.m, key); err != nil {
-			return fmt.Errorf("free a rule counter: %w", err)
-		}
+		line, word := key.word()
+		words := &p.lines[line].Words
+		atomic.StoreUint64(&words[slices.Index(words[:], word|uint64(place))], 0)
 		delete(p.at, key)
-		fewer[key.Eni] = true
+		fewer[key.eni] = true
 		p.free = append(p.free, place)
 		p.full = false
 	}
-	return nil
 }
 
 // read sums what all CPUs counted, by place.
@@ -299,9 +323,7 @@ func (d *Datapath) freeRuleCounters() error {
 	if d.state == nil || d.state.Epoch != epoch || d.pending { // what was not in force may be so again
 		return nil
 	}
-	if err := d.rules.drop(func(_ guestRuleKey, place uint32) bool { return retired[place] && d.rules.idle[place] }); err != nil {
-		return err
-	}
+	d.rules.drop(func(_ ruleKey, place uint32) bool { return retired[place] && d.rules.idle[place] })
 	maps.DeleteFunc(retired, func(place uint32, _ bool) bool { return d.rules.idle[place] })
 	d.rules.idle = retired
 	return nil
@@ -315,7 +337,7 @@ func (d *Datapath) retiredPlaces() (epoch uint64, retired map[uint32]bool, slots
 	if d.state == nil || d.applied == nil || d.pending || d.rules.noneRetired && d.rules.looked == d.state.Epoch {
 		return 0, nil, nil
 	}
-	inForce, slotOf := map[guestRuleKey]bool{}, map[uint32]uint32{}
+	inForce, slotOf := map[ruleKey]bool{}, map[uint32]uint32{}
 	for slot := range d.slots {
 		eni := &d.enis[slot]
 		slotOf[eni.Number] = slot
@@ -323,7 +345,7 @@ func (d *Datapath) retiredPlaces() (epoch uint64, retired map[uint32]bool, slots
 		for _, number := range []uint32{uint32(word >> 32), uint32(word)} {
 			if t := d.tables.byNumber[number]; t != nil {
 				for _, rule := range t.ruleNumbers() {
-					inForce[guestRuleKey{Eni: eni.Number, Rule: rule}] = true
+					inForce[ruleKey{eni.Number, rule}] = true
 				}
 			}
 		}
@@ -334,7 +356,7 @@ func (d *Datapath) retiredPlaces() (epoch uint64, retired map[uint32]bool, slots
 			continue
 		}
 		retired[place] = true
-		if slot, ok := slotOf[key.Eni]; ok {
+		if slot, ok := slotOf[key.eni]; ok {
 			slots[slot] = true
 		}
 	}

@@ -256,8 +256,8 @@ func (d *Datapath) endUpgrade() error {
 // it is copied: rules that are in force have theirs, others may live on in connections alone.
 func (d *Datapath) placeRules() error {
 	u := d.upgrade
-	of := func(r countedRule) guestRuleKey { return guestRuleKey{Eni: d.enis[r.slot].Number, Rule: r.rule} }
-	var more []guestRuleKey
+	of := func(r countedRule) ruleKey { return ruleKey{d.enis[r.slot].Number, r.rule} }
+	var more []ruleKey
 	for _, r := range u.rules {
 		if key := of(r); d.waitsIn(r.slot) && d.rules.at[key] == 0 {
 			more = append(more, key)
@@ -307,6 +307,10 @@ func (d *Datapath) carryConnections() error {
 // that a dead agent had replaced them on is more already, and stays.
 func (d *Datapath) carryCounts(slot uint32) error {
 	fail := func(err error) error { return fmt.Errorf("carry counters over: %w", err) }
+	lost, err := d.upgrade.lost(slot)
+	if err != nil {
+		return fail(err)
+	}
 	for _, direction := range []ruleset.Direction{ruleset.Ingress, ruleset.Egress} {
 		before, err := d.upgrade.counts(slot, direction)
 		if err != nil {
@@ -318,6 +322,9 @@ func (d *Datapath) carryCounts(slot uint32) error {
 			return fail(err)
 		}
 		more := false
+		if direction == ruleset.Ingress { // the older ones count it in one place for both, and on no CPU
+			more = raise(&cpus[0].Lost, lost)
+		}
 		for i := range min(len(cpus), len(before)) {
 			for reason, n := range before[i].Packets {
 				more = raise(&cpus[i].Packets[reason], n) || more
@@ -328,19 +335,6 @@ func (d *Datapath) carryCounts(slot uint32) error {
 			continue
 		}
 		if err := d.objects.Counters.Put(at, cpus); err != nil {
-			return fail(err)
-		}
-	}
-	lost, err := d.upgrade.lost(slot)
-	if err != nil {
-		return fail(err)
-	}
-	var budget guestEventBudget
-	if err := d.objects.EventBudgets.Lookup(slot, &budget); err != nil {
-		return fail(err)
-	}
-	if raise(&budget.Lost, lost) {
-		if err := d.objects.EventBudgets.Put(slot, budget); err != nil {
 			return fail(err)
 		}
 	}

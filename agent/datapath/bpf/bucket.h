@@ -53,6 +53,11 @@ static __always_inline struct bucket *bucket_of(const struct packet *p, __u64 ha
 	return map ? bpf_map_lookup_elem(map, &at) : NULL;
 }
 
+static __always_inline __u32 fingerprint_of(const struct packet *p)
+{
+	return p->hash >> 32;
+}
+
 /* The way that a new entry takes if it is empty. Whoever looks there first finds most without a look at the
  * others' tags, and the CPU foresees it: it reads the entry while it still waits for the tags.
  */
@@ -341,7 +346,7 @@ __noinline __u64 take_out(struct bucket *b, struct connection_key *key, __u32 wa
 			left |= 1U << at;
 			continue;
 		}
-		out += (__u64)!!(was & CONNECTION_ESTABLISHED) << 16;
+		out += (__u64) !!(was & CONNECTION_ESTABLISHED) << 16;
 		if (at == way && is_same_entry(was, tag))
 			out |= was & TAG_FLAGS;
 	}

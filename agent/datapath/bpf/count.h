@@ -18,10 +18,19 @@ const volatile __u32 ticks_per_second = 250;
  */
 static __always_inline __u32 counter_of(const struct packet *p, __u32 rule)
 {
-	struct rule_key key = {.eni = p->eni->number, .rule = rule};
-	__u32 *index = bpf_map_lookup_elem(&rule_slots, &key);
+	__u64 x = ((__u64)p->eni->number << 32 | rule) * RULE_FACTOR;
+	__u32 at = x >> (64 - RULE_LINE_BITS);
+	struct rule_line *line = bpf_map_lookup_elem(&rule_places, &at);
 
-	return index ? *index : 0;
+	if (!line)
+		return 0;
+	for (int i = 0; i < 8; i++) {
+		__u64 word = read_word(&line->words[i]);
+
+		if (!((word ^ x << RULE_LINE_BITS) >> RULE_LINE_BITS))
+			return word & ((1 << RULE_LINE_BITS) - 1);
+	}
+	return 0;
 }
 
 /* The segments of a packet that a guest has left to be cut. The kernel counts them later, when it has
@@ -90,20 +99,17 @@ static __always_inline bool may_tell(struct event_budget *budget, __u64 now)
 	       __sync_val_compare_and_swap(&budget->whole_at, was, next) == was;
 }
 
-static __always_inline void tell(const struct packet *p, enum reason reason, bool from_guest)
+/* Makes an event of the packet's verdict. False: there is no room for it. */
+static __always_inline bool tell(const struct packet *p, enum reason reason, bool from_guest)
 {
 	__u32 slot = p->slot;
 	struct event_budget *budget = bpf_map_lookup_elem(&event_budgets, &slot);
 	struct event *event = NULL;
 
-	if (!budget)
-		return;
-	if (may_tell(budget, p->now))
+	if (budget && may_tell(budget, p->now))
 		event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	if (!event) {
-		__sync_fetch_and_add(&budget->lost, 1);
-		return;
-	}
+	if (!event)
+		return false;
 	event->at = p->now;
 	event->eni = p->eni->number;
 	event->rule = p->rule;
@@ -114,6 +120,7 @@ static __always_inline void tell(const struct packet *p, enum reason reason, boo
 	event->pad = 0;
 	event->key = p->key;
 	bpf_ringbuf_submit(event, 0);
+	return true;
 }
 
 /* One more packet with that verdict. */
@@ -122,16 +129,16 @@ static __always_inline void count(struct packet *p, enum reason reason, bool fro
 	__u32 at = p->slot * 2 + (from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS);
 	struct counts *counts = bpf_map_lookup_elem(&counters, &at);
 
-	if (counts) {
-		if (p->observed)
-			counts->observed += segments_of(p);
-		else
-			counts->packets[reason & 31] += segments_of(p);
-	}
+	if (!counts)
+		return;
+	if (p->observed)
+		counts->observed += segments_of(p);
+	else
+		counts->packets[reason & 31] += segments_of(p);
 	if (reason == REASON_RULE || reason == REASON_TRACKED)
 		count_rule(p);
-	if (p->opened || !(allowed(reason) || p->observed))
-		tell(p, reason, from_guest);
+	if ((p->opened || !(allowed(reason) || p->observed)) && !tell(p, reason, from_guest))
+		counts->lost++;
 }
 
 #endif

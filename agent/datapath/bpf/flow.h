@@ -12,22 +12,25 @@
 static __always_inline void find_flow(struct packet *p)
 {
 	struct flow *f = &p->flow;
-	__u64 hash = hash_of(p), way;
 	struct occupancy *o;
 	struct overflow *found;
 	void *map;
 
 	f->connection = NULL;
-	f->bucket = bucket_of(p, hash);
+	if (!p->absent)
+		p->hash = hash_of(p);
+	f->bucket = bucket_of(p, p->hash);
 	if (!f->bucket)
 		return;
-	p->fingerprint = hash >> 32;
-	way = find_way(f->bucket, &p->key, &f->said, p->fingerprint);
-	if (way < WAYS) {
-		f->tag = &f->bucket->tags[way];
-		f->connection = &f->bucket->ways[way];
-		p->overflowed = false;
-		return;
+	if (!p->absent) {
+		__u64 way = find_way(f->bucket, &p->key, &f->said, fingerprint_of(p));
+
+		if (way < WAYS) {
+			f->tag = &f->bucket->tags[way];
+			f->connection = &f->bucket->ways[way];
+			p->overflowed = false;
+			return;
+		}
 	}
 	if (weak_order)
 		full_barrier(); /* that way comes last */
@@ -84,13 +87,13 @@ static __always_inline bool claim(struct packet *p)
 
 	if (!f->bucket)
 		return false;
-	claimed = claim_way(f->bucket, &p->config->timeouts, p->now, p->fingerprint);
+	claimed = claim_way(f->bucket, &p->config->timeouts, p->now, fingerprint_of(p));
 	if (claimed == NO_WAY)
 		return false;
 	if (claimed & CLAIMED_ESTABLISHED)
 		give_quota(p);
 	way = claimed & (WAYS - 1);
-	f->said.tag = (__u64)p->fingerprint << 32 | claimed >> 8;
+	f->said.tag = (__u64)fingerprint_of(p) << 32 | claimed >> 8;
 	f->tag = &f->bucket->tags[way];
 	f->connection = &f->bucket->ways[way];
 	f->said.stream = false;
@@ -121,7 +124,7 @@ static __always_inline void publish(struct packet *p, __u64 flags)
 	__u32 twins;
 
 	/* What an upgrade has put beside the buckets gets its fingerprint now. */
-	f->said.tag = (__u64)p->fingerprint << 32 | (f->said.tag & TAG_VERSION) | flags;
+	f->said.tag = (__u64)fingerprint_of(p) << 32 | (f->said.tag & TAG_VERSION) | flags;
 	note(p, flags);
 	__sync_lock_test_and_set(f->tag, f->said.tag);
 	if (!o || !f->bucket)
@@ -135,7 +138,8 @@ static __always_inline void publish(struct packet *p, __u64 flags)
 	twins = drop_twins(f->bucket, &p->key, f->tag - f->bucket->tags, f->said.tag);
 	if (twins)
 		__sync_fetch_and_add(&o->established, ONE_LESS * twins);
-	yield(p);
+	if ((__u32)read_word(&o->overflowed))
+		yield(p);
 }
 
 #endif

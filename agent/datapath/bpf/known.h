@@ -54,7 +54,7 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
 	const bool is_tcp = p->key.protocol == IPPROTO_TCP;
-	__u64 hash = hash_of(p), was, by, read, counted, all;
+	__u64 hash = p->hash = hash_of(p), was, by, read, counted, all;
 	struct bucket *b = bucket_of(p, hash);
 	struct connection *c;
 	__u32 at, seen, timeout;
@@ -68,8 +68,10 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	at = home_of(hash >> 32);
 	if (read_word(&b->tags[at]) >> 32 != hash >> 32) {
 		at = candidates(b, hash >> 32);
-		if (!at)
+		if (!at) {
+			p->absent = !weak_order; /* else they are to be looked at in their order */
 			return REASON_NONE;
+		}
 		at = lowest(at); /* if it is another's, the long way looks at the next */
 	}
 	tag = &b->tags[at];

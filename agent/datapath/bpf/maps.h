@@ -33,6 +33,7 @@ enum limit {
 	RECLAIM_MARGIN = 10,	     /* seconds past its timeout: see entry.h */
 	MAX_FRAGMENTED = 1 << 10,    /* packets of one ENI of which more fragments may come */
 	MAX_RULE_COUNTS = 1 << 15,   /* pairs of an ENI and a rule that are counted apart */
+	RULE_LINE_BITS = 15,	     /* of the number of a line of rule_places */
 	MAX_PLATFORM = 1 << 8,	     /* services of the platform */
 	MAX_EVENTS_BYTES = 1 << 20,
 	MAX_NAMES = 1 << 16, /* of ENIs and tables, in force and not free yet */
@@ -378,12 +379,19 @@ _Static_assert(sizeof(struct fragment) == 40, "shared with Go");
 struct counts {
 	__u64 packets[32]; /* by enum reason */
 	__u64 observed; /* beside them: those that no rule allows, and that passed as the ENI observes */
+	__u64 lost; /* events that were not made */
 };
 
-struct rule_key {
-	__u32 eni; /* number */
-	__u32 rule;
+/* Where rules are counted: words that the agent writes, 0 where there is none. The number of an ENI, << 32, and of a rule,
+ * times RULE_FACTOR, is the number of a line in its highest RULE_LINE_BITS; the other bits stand in one of its words,
+ * above a place in rule_counts.
+ */
+struct rule_line {
+	__u64 words[8];
 };
+#define RULE_FACTOR 0x9e3779b97f4a7c15ULL /* 2^64 over the golden ratio */
+_Static_assert(sizeof(struct rule_line) == 64, "one cache line");
+_Static_assert(MAX_RULE_COUNTS <= 1 << RULE_LINE_BITS, "a word holds the rest of both");
 
 struct rule_count {
 	__u64 packets;
@@ -410,7 +418,6 @@ _Static_assert(sizeof(struct event) == 64, "shared with Go");
 /* How many more events a slot may make. */
 struct event_budget {
 	__u64 whole_at; /* when nothing of it is used any more: see may_tell */
-	__u64 lost;	/* events that were not made */
 };
 
 /* A service that the host's operator declared: EC2's DNS, metadata, time. */
@@ -577,15 +584,15 @@ struct {
 
 /* Where a rule is counted on an ENI. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_RULE_COUNTS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct rule_key);
-	__type(value, __u32);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << RULE_LINE_BITS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct rule_line);
 	PINNED;
-} rule_slots SEC(".maps");
+} rule_places SEC(".maps");
 
-/* By the value of rule_slots; 0 is all that found no room there. */
+/* By place; 0 is all that found none of their own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, MAX_RULE_COUNTS);

@@ -234,7 +234,7 @@ static __noinline void yield(const struct packet *p)
 	struct overflow *found;
 	void *map;
 
-	if (!o || !(__u32)read_word(&o->overflowed))
+	if (!o)
 		return;
 	map = bpf_map_lookup_elem(&connections, &p->slot);
 	found = map ? bpf_map_lookup_elem(map, &p->key) : NULL;

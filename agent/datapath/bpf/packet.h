@@ -96,12 +96,11 @@ struct packet {
 	/* From here on no pointers: see blur. */
 	struct connection_key key __attribute__((aligned(8))); /* it is read by words */
 	__u64 tables;
-	__u32 slot;
-	__u32 fingerprint; /* of the key */
-	__u64 epoch;	   /* its lowest bit counts */
-	__u64 now;	   /* jiffies */
-	__u32 rule;	   /* that decided; 0: none */
-	__u32 counter;	   /* its place in rule_counts */
+	__u64 hash;    /* of the key */
+	__u64 epoch;   /* its lowest bit counts */
+	__u64 now;     /* jiffies */
+	__u32 rule;    /* that decided; 0: none */
+	__u32 counter; /* its place in rule_counts */
 	__u32 port; /* protocol << 16 | destination port or ICMP type and code, as rules name it */
 	__u32 l4;   /* offset in the frame */
 	__u32 l4_length; /* as the IP header says */
@@ -115,6 +114,7 @@ struct packet {
 	__u32 checksum; /* offset in the frame where one is still to be written; 0: none */
 	__be32 tcp_sequence;
 	__be32 tcp_acknowledged;
+	__u32 slot;
 	__u8 tcp_flags;
 	__u8 icmp_type;
 	__u8 icmp_code;
@@ -126,6 +126,7 @@ struct packet {
 	bool tracked;	   /* it began a tracked connection */
 	bool observed;	   /* no rule allows it, and it passes since the ENI observes */
 	bool overflowed;   /* the flow's entry stands beside the buckets */
+	bool absent;	   /* hash is there, and nothing in the bucket has its fingerprint */
 	bool known;	   /* flow is its entry; else an entry there is past its end */
 	bool platform;	   /* a later fragment of what a service of the platform sends or gets */
 	bool extended;	   /* IPv6 extension headers stand before the protocol's */
