@@ -135,7 +135,9 @@ func (c *crowd) turmoil(length time.Duration) {
 	workers := 2 * runtime.NumCPU()
 	turns := make([]atomic.Uint64, workers)
 	for i := range workers {
-		done.Go(func() { c.send(uint64(c.rounds)<<8|uint64(i), i%runtime.NumCPU(), &turns[i], &stop) })
+		done.Go(func() {
+			onCPU(c.t, i%runtime.NumCPU(), func() { c.send(uint64(c.rounds)<<8|uint64(i), &turns[i], &stop) })
+		})
 	}
 	agents.Go(func() { c.agent(&stop) })
 	for until := time.Now().Add(length); time.Now().Before(until); {
@@ -165,13 +167,8 @@ func (c *crowd) turmoil(length time.Duration) {
 }
 
 // send is one CPU's packets.
-func (c *crowd) send(seed uint64, cpu int, turns *atomic.Uint64, stop *atomic.Bool) {
+func (c *crowd) send(seed uint64, turns *atomic.Uint64, stop *atomic.Bool) {
 	c.do(func() {
-		var one, all unix.CPUSet
-		must(c.t, unix.SchedGetaffinity(0, &all))
-		one.Set(cpu)
-		must(c.t, unix.SchedSetaffinity(0, &one))
-		defer func() { must(c.t, unix.SchedSetaffinity(0, &all)) }()
 		random := rand.New(rand.NewPCG(seed, 1))
 		for n := 0; !stop.Load(); n++ {
 			turns.Add(1)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -233,18 +232,7 @@ func (f *flood) during(do func()) (results [2]streamtest.Result) {
 // hundred, until that same CPU makes more, so a flood on another displaces all but these.
 func (f *flood) onOneCPU(do func()) {
 	f.t.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var all, one unix.CPUSet
-	must(f.t, unix.SchedGetaffinity(0, &all))
-	for cpu := 0; one.Count() == 0; cpu++ {
-		if all.IsSet(cpu) {
-			one.Set(cpu)
-		}
-	}
-	must(f.t, unix.SchedSetaffinity(0, &one))
-	defer func() { must(f.t, unix.SchedSetaffinity(0, &all)) }()
-	do()
+	onCPU(f.t, 0, do)
 }
 
 // each runs frames through the gates of eniA, one after the other, n times, each time with another remote

@@ -72,6 +72,26 @@ func newBareHost(t testing.TB, o datapath.Options) *host {
 	return h
 }
 
+// onCPU runs f in a thread that stays on the nth CPU, from 0, of those that it may run on.
+func onCPU(t testing.TB, n int, f func()) {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, one unix.CPUSet
+	must(t, unix.SchedGetaffinity(0, &all))
+	for cpu := 0; one.Count() == 0; cpu++ {
+		if !all.IsSet(cpu) {
+			continue
+		}
+		if n--; n < 0 {
+			one.Set(cpu)
+		}
+	}
+	must(t, unix.SchedSetaffinity(0, &one))
+	defer func() { must(t, unix.SchedSetaffinity(0, &all)) }()
+	f()
+}
+
 // do runs f in the host's namespace.
 func (h *host) do(f func()) {
 	runtime.LockOSThread()
