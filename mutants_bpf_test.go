@@ -748,23 +748,30 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"what was taken off counts is forgotten the next time", "TestConnectionCountsGoOn",
-			`		__sync_fetch_and_add(&c->more[direction], more);`, `		c->more[direction] = more;`,
+			`		__sync_fetch_and_add(&c->more[direction], taken);`, `		c->more[direction] = taken;`,
 		},
 		{
-			"nobody says that more was counted", "TestConnectionCountsGoOn",
-			`__sync_val_compare_and_swap(tag, now, now | flag);`, `now;`,
+			"what more is counted begins as what was there before", "TestConnectionCountsGoOn",
+			`		c->more[direction] = 0;
+`, ``,
+		},
+		{
+			"counts are taken off, and no flag says so", "TestConnectionCountsGoOn",
+			`		if (!mark(tag, was, flag))
+`, `		if (false)
+`,
 		},
 		{
 			"two IPv4 addresses of a fingerprint are one flow", "TestSameHash/IPv4",
-			`return differs | (c->peer[0] ^ addresses4(key));`, `return differs;`,
+			`return differs | (c->peer ^ addresses4(key));`, `return differs;`,
 		},
 		{
 			"two remote IPv6 addresses of a fingerprint are one flow", "TestSameHash/IPv6_remote",
-			`(c->peer[0] ^ remote[0]) | (c->peer[1] ^ remote[1]) |`, ``,
+			`(c->peer ^ remote[0]) | (c->rest[0] ^ remote[1]) |`, ``,
 		},
 		{
 			"two local IPv6 addresses of a fingerprint are one flow", "TestSameHash/IPv6_local",
-			`(c->local[0] ^ local[0]) | (c->local[1] ^ local[1])`, `0`,
+			`(c->rest[1] ^ local[0]) | (c->rest[2] ^ local[1])`, `0`,
 		},
 		{
 			"a FIN of one side does not shorten the life", "TestTimeouts/FIN",

@@ -123,7 +123,8 @@ func (d *Datapath) putBeside(eni vpc.InterfaceID, change func(*uint64, *guestOve
 	return d.putOverflow(slot, d.private[slot], o)
 }
 
-// Raise lets the entries in the buckets of an ENI have counted so many packets and bytes more each way.
+// Raise lets the entries in the buckets of an ENI have counted so many packets and bytes more each way. Where nothing
+// was taken off yet there stands what another entry may have left.
 func (d *Datapath) Raise(eni vpc.InterfaceID, packets, bytes uint64) error {
 	slot, err := d.slotOf(eni)
 	if err != nil {
@@ -133,8 +134,12 @@ func (d *Datapath) Raise(eni vpc.InterfaceID, packets, bytes uint64) error {
 	defer d.mu.Unlock()
 	for i := range d.private[slot].buckets {
 		for way := range ways {
-			for direction := range (guestConnection{}).Counts {
-				d.private[slot].buckets[i].Ways[way].Counts[direction] += packets<<countedBytes | bytes
+			b := &d.private[slot].buckets[i]
+			for direction := range b.Ways[way].Counts {
+				if atomic.LoadUint64(&b.Tags[way])&(moreIngress<<direction) == 0 {
+					b.Ways[way].More[direction] = 7<<32 | 5
+				}
+				atomic.AddUint64(&b.Ways[way].Counts[direction], packets<<countedBytes|bytes)
 			}
 		}
 	}

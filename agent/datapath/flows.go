@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // The agent's side of bpf/entry.h: it reads the entries in the buckets of a slot through shared memory, and removes and
@@ -60,7 +61,8 @@ func readWay(b *guestBucket, way int) (tag uint64, c guestConnection, ok bool) {
 		}
 		c = b.Ways[way]
 		fence.Add(1) // what was read is read before the tag is again
-		if now := atomic.LoadUint64(&b.Tags[way]); isSameEntry(now, tag) && isLive(now) {
+		// What it has counted more is there only with the flag that says so.
+		if now := atomic.LoadUint64(&b.Tags[way]); isSameEntry(now, tag) && isLive(now) && (now^tag)&(moreIngress|moreIngress<<1) == 0 {
 			return now, c, true
 		}
 	}
@@ -73,27 +75,30 @@ func (c *guestConnection) key() guestConnectionKey {
 	var k guestConnectionKey
 	*(*uint64)(unsafe.Pointer(&k)) = c.Name
 	if k.Family == uint8(guestFamilyFAMILY_IPV4) {
-		k.Remote.Words[0], k.Local.Words[0] = uint32(c.Peer[0]), uint32(c.Peer[0]>>32)
+		k.Remote.Words[0], k.Local.Words[0] = uint32(c.Peer), uint32(c.Peer>>32)
 		return k
 	}
-	*(*[2]uint64)(unsafe.Pointer(&k.Remote)), *(*[2]uint64)(unsafe.Pointer(&k.Local)) = c.Peer, c.Local
+	*(*[2]uint64)(unsafe.Pointer(&k.Remote)) = [2]uint64{c.Peer, c.Rest[0]}
+	*(*[2]uint64)(unsafe.Pointer(&k.Local)) = [2]uint64{c.Rest[1], c.Rest[2]}
 	return k
 }
 
 func (c *guestConnection) setKey(k guestConnectionKey) {
 	c.Name = *(*uint64)(unsafe.Pointer(&k))
 	if k.Family == uint8(guestFamilyFAMILY_IPV4) {
-		c.Peer[0] = uint64(k.Remote.Words[0]) | uint64(k.Local.Words[0])<<32
+		c.Peer = uint64(k.Remote.Words[0]) | uint64(k.Local.Words[0])<<32
 		return
 	}
-	c.Peer, c.Local = *(*[2]uint64)(unsafe.Pointer(&k.Remote)), *(*[2]uint64)(unsafe.Pointer(&k.Local))
+	remote, local := *(*[2]uint64)(unsafe.Pointer(&k.Remote)), *(*[2]uint64)(unsafe.Pointer(&k.Local))
+	c.Peer, c.Rest = remote[0], [...]uint64{remote[1], local[0], local[1]}
 }
 
+// revisionAt is the twin of revision_in in bpf/entry.h.
 func (c *guestConnection) revisionAt() *uint64 {
-	if c.key().Family == uint8(guestFamilyFAMILY_IPV4) {
-		return &c.Peer[1]
+	if c.key().Protocol == unix.IPPROTO_TCP {
+		return &c.Revision
 	}
-	return &c.Revision
+	return (*uint64)(unsafe.Pointer(&c.Next))
 }
 
 // counts is what an entry with this tag has counted, by direction.

@@ -50,8 +50,9 @@ type guestByEpoch struct {
 type guestConnection struct {
 	_       structs.HostLayout
 	Name    uint64
-	Peer    [2]uint64
+	Peer    uint64
 	Counts  [2]uint64
+	Next    [2]uint32
 	Stamp   [2]uint32
 	Seen    uint32
 	Created uint32
@@ -60,7 +61,7 @@ type guestConnection struct {
 		Rule    uint32
 		Counter uint32
 	}
-	Local    [2]uint64
+	Rest     [3]uint64
 	Revision uint64
 	More     [2]uint64
 	Tables   uint64
@@ -69,7 +70,6 @@ type guestConnection struct {
 		Rule    uint32
 		Counter uint32
 	}
-	Next [2]uint32
 }
 
 type guestConnectionFlag uint32

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"path/filepath"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/agent/datapath"
 	"github.com/sallyport/sallyport/ruleset"
@@ -31,6 +35,8 @@ type filter struct {
 // The names of candidates that goals speak of.
 const (
 	unfiltered = "none"
+	nothing    = "empty programs"
+	portAlone  = "a port alone"
 	nftGood    = "nftables 60"
 	ours       = "Sallyport 60"
 	oursMany   = "Sallyport 960"
@@ -40,12 +46,13 @@ const (
 // others are compared with.
 func candidates(l layout) []filter {
 	none := filter{name: unfiltered, apply: noFilter}
-	empty := filter{name: "empty programs", apply: emptyPrograms}
+	empty := filter{name: nothing, apply: emptyPrograms}
+	port := filter{name: portAlone, filters: true, apply: portPrograms}
 	if l == routed {
-		return []filter{none, empty, nftFilter(60), sallyportFilter(60, 0)}
+		return []filter{none, empty, port, nftFilter(60), sallyportFilter(60, 0)}
 	}
 	return []filter{
-		none, empty,
+		none, empty, port,
 		nftFilter(60), nftFilter(960), nftLinear(60), nftLinear(960),
 		iptablesFilter(60, 1), iptablesFilter(960, 1), iptablesFilter(60, 100),
 		sallyportFilter(60, 0), sallyportFilter(960, 0), sallyportFilter(60, 1<<15),
@@ -111,29 +118,69 @@ func noFilter(*world) (func() error, error) { return func() error { return nil }
 
 // emptyPrograms is the floor of any filter at these hooks: four programs that pass everything.
 func emptyPrograms(w *world) (func() error, error) {
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "spt_bench_empty", Type: ebpf.SchedCLS, License: "Apache-2.0",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()},
+	all := asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()}
+	return attachPrograms(w, map[ebpf.AttachType]asm.Instructions{ebpf.AttachTCXIngress: all, ebpf.AttachTCXEgress: all})
+}
+
+// portPrograms is the floor of any filter that denies there: what goes to one port is dropped, by a look at
+// nothing else.
+func portPrograms(w *world) (func() error, error) {
+	return attachPrograms(w, map[ebpf.AttachType]asm.Instructions{
+		ebpf.AttachTCXIngress: dropPort(unsendablePort), ebpf.AttachTCXEgress: dropPort(closedPort),
 	})
-	if err != nil {
-		return nil, err
+}
+
+// dropPort drops TCP and UDP to a port, whose headers follow that of IP at once, and passes everything else.
+func dropPort(port uint16) asm.Instructions {
+	const (
+		data, dataEnd = 76, 80 // in struct __sk_buff; source: linux/bpf.h
+		etherType     = 12     // in a frame, and then where the port is
+		port4, port6  = 14 + 20 + 2, 14 + 40 + 2
+	)
+	network := func(v uint16) int32 {
+		return int32(binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v)))
 	}
-	var links []link.Link
+	return asm.Instructions{
+		asm.Mov.Imm(asm.R0, -1), // TC_ACT_UNSPEC
+		asm.LoadMem(asm.R2, asm.R1, data, asm.Word),
+		asm.LoadMem(asm.R3, asm.R1, dataEnd, asm.Word),
+		asm.Mov.Reg(asm.R4, asm.R2),
+		asm.Add.Imm(asm.R4, port6+2),
+		asm.JGT.Reg(asm.R4, asm.R3, "over"),
+		asm.LoadMem(asm.R5, asm.R2, etherType, asm.Half),
+		asm.LoadMem(asm.R4, asm.R2, port4, asm.Half),
+		asm.JEq.Imm(asm.R5, network(unix.ETH_P_IP), "look"),
+		asm.JNE.Imm(asm.R5, network(unix.ETH_P_IPV6), "over"),
+		asm.LoadMem(asm.R4, asm.R2, port6, asm.Half),
+		asm.JNE.Imm(asm.R4, network(port), "over").WithSymbol("look"),
+		asm.Mov.Imm(asm.R0, 2), // TC_ACT_SHOT
+		asm.Return().WithSymbol("over"),
+	}
+}
+
+// attachPrograms hangs a program on each of the four hooks that Sallyport uses.
+func attachPrograms(w *world, of map[ebpf.AttachType]asm.Instructions) (func() error, error) {
+	var made []io.Closer
 	undo := func() error {
 		var errs []error
-		for _, l := range links {
-			errs = append(errs, l.Close())
+		for _, m := range slices.Backward(made) {
+			errs = append(errs, m.Close())
 		}
-		return errors.Join(append(errs, program.Close())...)
+		return errors.Join(errs...)
 	}
-	err = w.host.do(func() error {
-		for _, device := range []int{w.deviceA, w.deviceB} {
-			for _, hook := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+	err := w.host.do(func() error {
+		for hook, instructions := range of {
+			program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "spt_bench_least", Type: ebpf.SchedCLS, License: "Apache-2.0", Instructions: instructions})
+			if err != nil {
+				return err
+			}
+			made = append(made, program)
+			for _, device := range []int{w.deviceA, w.deviceB} {
 				l, err := link.AttachTCX(link.TCXOptions{Interface: device, Program: program, Attach: hook})
 				if err != nil {
 					return err
 				}
-				links = append(links, l)
+				made = append(made, l)
 			}
 		}
 		return nil

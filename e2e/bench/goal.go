@@ -11,9 +11,10 @@ type goal struct {
 	Name     string
 	Measured float64
 	Limit    float64
-	AtLeast  bool   // Measured must not be below Limit; otherwise not above it
-	Unit     string // of both; empty: a ratio
-	Met      bool   // set by report.goal
+	AtLeast  bool    // Measured must not be below Limit; otherwise not above it
+	Floor    float64 // what the least that can be done there comes to; 0: not measured
+	Unit     string  // of all; empty: a ratio
+	Met      bool    // set by report.goal
 }
 
 // goal adds one line to the table of goals at the end of the run.
@@ -44,6 +45,9 @@ func (g goal) value(v float64) string {
 func (g goal) verdict() string {
 	if g.Met {
 		return "met"
+	}
+	if g.Floor != 0 {
+		return "NOT met; the floor is " + g.value(g.Floor)
 	}
 	return "NOT met"
 }

@@ -16,6 +16,7 @@ func TestGoals(t *testing.T) {
 		{goal{Name: "denied", Measured: 0.56, Limit: 0.7}, true, "denied  0.56      ≤ 0.70  met"},
 		{goal{Name: "denied", Measured: 0.7, Limit: 0.7}, true, "met"},
 		{goal{Name: "denied", Measured: 0.71, Limit: 0.7}, false, "NOT met"},
+		{goal{Name: "denied", Measured: 0.71, Limit: 0.7, Floor: 0.65}, false, "NOT met; the floor is 0.65"},
 		{goal{Name: "share", Measured: 86, Limit: 86, AtLeast: true, Unit: "%"}, true, "share  86.0 %    ≥ 86.0 %  met"},
 		{goal{Name: "share", Measured: 85.9, Limit: 86, AtLeast: true, Unit: "%"}, false, "NOT met"},
 		{goal{Name: "nothing was measured", Measured: math.NaN(), Limit: 1}, false, "NOT met"},

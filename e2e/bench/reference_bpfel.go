@@ -71,12 +71,14 @@ const (
 	referenceMapCidrs6           = "cidrs6"
 	referenceMapHash4            = "hash4"
 	referenceMapHash6            = "hash6"
+	referenceMapLines            = "lines"
 	referenceMapLru4             = "lru4"
 	referenceMapLru6             = "lru6"
 	referenceMapMembers          = "members"
 	referenceMapRecent4          = "recent4"
 	referenceMapRecent6          = "recent6"
 	referenceMapTarget           = "target"
+	referenceProgCountLine       = "count_line"
 	referenceProgDrive           = "drive"
 	referenceProgEmpty           = "empty"
 	referenceProgFillConntrack   = "fill_conntrack"
@@ -133,6 +135,7 @@ type referenceSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type referenceProgramSpecs struct {
+	CountLine       *ebpf.ProgramSpec `ebpf:"count_line"`
 	Drive           *ebpf.ProgramSpec `ebpf:"drive"`
 	Empty           *ebpf.ProgramSpec `ebpf:"empty"`
 	FillConntrack   *ebpf.ProgramSpec `ebpf:"fill_conntrack"`
@@ -154,6 +157,7 @@ type referenceMapSpecs struct {
 	Cidrs6  *ebpf.MapSpec `ebpf:"cidrs6"`
 	Hash4   *ebpf.MapSpec `ebpf:"hash4"`
 	Hash6   *ebpf.MapSpec `ebpf:"hash6"`
+	Lines   *ebpf.MapSpec `ebpf:"lines"`
 	Lru4    *ebpf.MapSpec `ebpf:"lru4"`
 	Lru6    *ebpf.MapSpec `ebpf:"lru6"`
 	Members *ebpf.MapSpec `ebpf:"members"`
@@ -193,6 +197,7 @@ type referenceMaps struct {
 	Cidrs6  *ebpf.Map `ebpf:"cidrs6"`
 	Hash4   *ebpf.Map `ebpf:"hash4"`
 	Hash6   *ebpf.Map `ebpf:"hash6"`
+	Lines   *ebpf.Map `ebpf:"lines"`
 	Lru4    *ebpf.Map `ebpf:"lru4"`
 	Lru6    *ebpf.Map `ebpf:"lru6"`
 	Members *ebpf.Map `ebpf:"members"`
@@ -207,6 +212,7 @@ func (m *referenceMaps) Close() error {
 		m.Cidrs6,
 		m.Hash4,
 		m.Hash6,
+		m.Lines,
 		m.Lru4,
 		m.Lru6,
 		m.Members,
@@ -227,6 +233,7 @@ type referenceVariables struct {
 //
 // It can be passed to loadReferenceObjects or ebpf.CollectionSpec.LoadAndAssign.
 type referencePrograms struct {
+	CountLine       *ebpf.Program `ebpf:"count_line"`
 	Drive           *ebpf.Program `ebpf:"drive"`
 	Empty           *ebpf.Program `ebpf:"empty"`
 	FillConntrack   *ebpf.Program `ebpf:"fill_conntrack"`
@@ -242,6 +249,7 @@ type referencePrograms struct {
 
 func (p *referencePrograms) Close() error {
 	return _ReferenceClose(
+		p.CountLine,
 		p.Drive,
 		p.Empty,
 		p.FillConntrack,

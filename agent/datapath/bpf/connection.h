@@ -291,7 +291,7 @@ static __always_inline enum reason put_flow(struct packet *p, allowance first, b
 	if (!begin_entry(p, d, by_guest))
 		return p->tracked ? REASON_CONNECTION_LIMIT : REASON_RULE;
 	c = p->flow.connection;
-	*(p->key.family == FAMILY_IPV4 ? &c->peer[1] : &c->revision) = revision_of(p);
+	*revision_in(c, p->key.protocol) = revision_of(p);
 	c->by = by;
 	if (untracked) {
 		c->tables = p->tables;

@@ -27,7 +27,7 @@
  * A packet takes an entry that is past its timeout for none. Others claim or sweep an established one RECLAIM_MARGIN
  * later alone: else they might judge it by a time at which a packet of it just passes.
  *
- * What is not guarded are counters, the time when it was last seen, and TCP's next numbers: a packet that
+ * What is not guarded are counters, stamps, the time when it was last seen, and TCP's next numbers: a packet that
  * was delayed between its look at the tag and its write may write them into what came to stand there
  * meanwhile. None of them decides a verdict by itself: see account in connection.h.
  */
@@ -108,9 +108,9 @@ static __always_inline __u64 difference(const struct connection *c,
 		return differs;
 	barrier_var(differs);
 	if (key->family == FAMILY_IPV4)
-		return differs | (c->peer[0] ^ addresses4(key));
-	return differs | (c->peer[0] ^ remote[0]) | (c->peer[1] ^ remote[1]) |
-	       (c->local[0] ^ local[0]) | (c->local[1] ^ local[1]);
+		return differs | (c->peer ^ addresses4(key));
+	return differs | (c->peer ^ remote[0]) | (c->rest[0] ^ remote[1]) |
+	       (c->rest[1] ^ local[0]) | (c->rest[2] ^ local[1]);
 }
 
 static __always_inline void set_key(struct connection *c, const struct connection_key *key)
@@ -119,13 +119,19 @@ static __always_inline void set_key(struct connection *c, const struct connectio
 
 	c->name = *(const word *)key;
 	if (key->family == FAMILY_IPV4) {
-		c->peer[0] = addresses4(key);
+		c->peer = addresses4(key);
 		return;
 	}
-	c->peer[0] = remote[0];
-	c->peer[1] = remote[1];
-	c->local[0] = local[0];
-	c->local[1] = local[1];
+	c->peer = remote[0];
+	c->rest[0] = remote[1];
+	c->rest[1] = local[0];
+	c->rest[2] = local[1];
+}
+
+/* Where the revision is that admitted the flow. */
+static __always_inline __u64 *revision_in(struct connection *c, __u8 protocol)
+{
+	return protocol == IPPROTO_TCP ? &c->revision : (__u64 *)c->next;
 }
 
 static __always_inline __u8 protocol_of(const struct connection *c)
@@ -278,34 +284,30 @@ static __always_inline __u64 counted(struct packet *p)
 #define MANY_PACKETS (1ULL << 63)
 #define MANY_BYTES   (1ULL << (COUNTED_BYTES - 1))
 
-/* Takes off counts what has become too many for it. A CPU that is delayed here for as long as it takes to
- * become that once more may lose it.
+/* Takes off counts what has become too many for it. The flag says so before: nobody takes the entry for one that has counted
+ * little. If it cannot be set the next packet tries. A CPU that is delayed just before it begins to count more may
+ * forget what others have taken off since.
  */
 __noinline int take_off(struct connection *c, __u64 *tag, __u64 was, __u32 direction)
 {
-	__u64 taken, more, now, flag;
+	__u64 taken, now, flag;
 
 	if (!c || !tag)
 		return 0;
 	direction &= 1;
 	flag = CONNECTION_MORE_INGRESS << direction;
-	taken = __sync_fetch_and_and(&c->counts[direction], ~(MANY_PACKETS | MANY_BYTES));
-	more = (__u64) !!(taken & MANY_PACKETS) << 32 | !!(taken & MANY_BYTES);
 	now = read_word(tag);
-	if (!more || !is_same_entry(now, was))
+	if (!is_same_entry(now, was))
 		return 0;
-	if (now & flag) {
-		__sync_fetch_and_add(&c->more[direction], more);
-		return 0;
+	if (!(now & flag)) {
+		c->more[direction] = 0;
+		if (!mark(tag, was, flag))
+			return 0;
 	}
-	c->more[direction] = more;
-	for (int i = 0; i < MAX_MARKS && is_same_entry(now, was); i++) {
-		__u64 found = __sync_val_compare_and_swap(tag, now, now | flag);
-
-		if (found == now)
-			break;
-		now = found;
-	}
+	taken = __sync_fetch_and_and(&c->counts[direction], ~(MANY_PACKETS | MANY_BYTES));
+	taken = (__u64) !!(taken & MANY_PACKETS) << 32 | !!(taken & MANY_BYTES);
+	if (taken) /* else another CPU did */
+		__sync_fetch_and_add(&c->more[direction], taken);
 	return 0;
 }
 

@@ -61,8 +61,6 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	__u64 *tag;
 	bool reply, stream;
 
-	if (is_tcp && (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK)
-		return REASON_NONE;
 	if (!b)
 		return REASON_NONE;
 	at = home_of(hash >> 32);
@@ -74,6 +72,8 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 		}
 		at = lowest(at); /* if it is another's, the long way looks at the next */
 	}
+	if (is_tcp && (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK)
+		return REASON_NONE;
 	tag = &b->tags[at];
 	was = read_word(tag);
 	c = (void *)&b->ways[at] + after(was);

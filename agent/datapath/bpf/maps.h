@@ -288,31 +288,33 @@ struct admission {
 	__u32 counter; /* its place in rule_counts */
 };
 
-/* An entry. Its flags are in its tag: see entry.h. A tracked connection of IPv4 is all in the first cache line; what is
- * written without a look at whose entry it still is stands where no other kind of entry has its key.
+/* An entry. Its flags are in its tag: see entry.h. What the packets of a tracked connection of IPv4 need is in the first
+ * cache line. What is written without a look at whose entry it still is (counts, next, stamp, seen, more) stands where
+ * no kind of entry has its key or its rules.
  */
 struct connection {
 	__u64 name; /* the first word of its key */
-	__u64 peer
-		[2]; /* of IPv6 the remote address; of IPv4 both, the remote one lowest, and the revision */
-	__u64 counts
-		[2]; /* by direction: packets, with their segments, << COUNTED_BYTES | bytes from the IP header on */
+	__u64 peer; /* of IPv6 the first half of the remote address; of IPv4 both, the remote one lowest */
+	/* By direction: packets, with their segments, << COUNTED_BYTES | bytes from the IP header on. */
+	__u64 counts[2];
+	/* Of TCP, by direction, with CONNECTION_NEXT_*: the sequence number that the other side waits for. Of
+	 * another protocol the revision: see revision_in.
+	 */
+	__be32 next[2] __attribute__((aligned(8)));
 	__u32 stamp[2];	     /* by direction: see known.h */
 	__u32 seen;	     /* jiffies of the last packet */
 	__u32 created;	     /* jiffies */
 	struct admission by; /* what let its first packet through */
 	/* From here on the second cache line. */
-	__u64 local[2]; /* of IPv6: the local address */
-	__u64 revision; /* of IPv6: that admitted it */
+	__u64 rest[3];	/* of IPv6: the second half of the remote address, and the local one */
+	__u64 revision; /* of TCP: that admitted it */
 	/* By direction, with CONNECTION_MORE_*: how often the highest bit of packets, << 32, and of bytes was taken off counts. */
 	__u64 more[2];
 	/* Of an untracked one. */
 	__u64 tables;		 /* that its rules are of */
 	struct admission answer; /* what lets the other direction through */
-	/* Of TCP, by direction, with CONNECTION_NEXT_*: the sequence number that the other side waits for. */
-	__be32 next[2];
 };
-_Static_assert(offsetof(struct connection, local) == 64, "a cache line");
+_Static_assert(offsetof(struct connection, rest) == 64, "a cache line");
 _Static_assert(sizeof(struct connection) == 128, "two of them; shared with Go");
 
 struct bucket {

@@ -218,7 +218,7 @@ static __noinline bool move_out(const struct packet *p, bool marked)
 	out = take_out(f->bucket, (struct connection_key *)&p->key, f->tag - f->bucket->tags,
 		       f->said.tag, true);
 	if (copy)
-		mark(&copy->tag, tag, out & CONNECTION_KEPT);
+		mark(&copy->tag, tag, out & CONNECTION_KEPT & ~CONNECTION_MORE_BOTH);
 	/* What was taken out had a quota each, the copy has the one that it came with. */
 	__sync_fetch_and_add(&o->established, ONE_MORE * marked + ONE_LESS * (out >> 16));
 	return true;

@@ -246,6 +246,32 @@ int lookup_lru(struct __sk_buff *skb)
 		     f.length);
 }
 
+/* The least that a table of as many flows costs whoever keeps counters: one line, that of a flow by chance, without a look
+ * whose it is.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FLOWS);
+	__type(key, __u32);
+	__type(value, struct {
+		struct entry e;
+		__u64 pad[3];
+	});
+} lines SEC(".maps");
+
+SEC("tc")
+int count_line(struct __sk_buff *skb)
+{
+	struct facts f;
+	__u32 at;
+
+	if (!parse(skb, &f))
+		return TC_ACT_SHOT;
+	at = f.ipv6 ? f.v6.remote[1] ^ f.v6.remote_port : f.v4.remote ^ f.v4.remote_port;
+	at = at * 0x9e3779b1U / ((1ULL << 32) / FLOWS);
+	return count(bpf_map_lookup_elem(&lines, &at), f.length);
+}
+
 /* Puts the flow into both, before anything is measured. */
 SEC("tc")
 int fill_maps(struct __sk_buff *skb)
