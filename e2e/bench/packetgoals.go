@@ -14,25 +14,25 @@ func (r *report) packetGoals() {
 				g.Name = fmt.Sprintf("%s, %s: %s", t.Layout, f, g.Name)
 				r.goal(g)
 			}
-			toNftables := func(name string, limit float64) goal {
+			toNftables := func(what, name string, limit float64) goal {
 				return goal{
-					Name:     name + ", added cost ÷ nftables'",
+					Name:     what + ", added cost ÷ nftables'",
 					Measured: more(name, ours) / more(name, nftGood), Limit: limit, Floor: more(name, nothing) / more(name, nftGood),
 				}
 			}
 			if t.Layout == routed {
-				add(toNftables(establishedOne, 1/1.5))
+				add(toNftables("established packet", establishedOne, 1/1.5))
 				continue
 			}
 			share := func(candidate string) float64 {
 				return 100 * (of(establishedOne, unfiltered) - generator) / (of(establishedOne, candidate) - generator)
 			}
 			add(goal{
-				Name:     establishedOne + ", share of the unfiltered rate",
+				Name:     "established packets, share of the unfiltered rate",
 				Measured: share(ours), Limit: 86, AtLeast: true, Floor: share(nothing), Unit: "%",
 			})
-			add(toNftables(establishedOne, 1./5))
-			add(toNftables(firstPacket, 1./3))
+			add(toNftables("established packet", establishedOne, 1./5))
+			add(toNftables("first packet of a flow", firstPacket, 1./3))
 			// One that the receiver's rules deny and that a guest sends is a new flow of the sender before.
 			delivered := of(establishedOne, unfiltered) - generator
 			add(goal{
