@@ -67,9 +67,7 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"what no rule allows passes", "TestPromise01ClosedByDefault",
-			`	if (!own) {
-`, `	if (false) {
-`,
+			`return p->icmp_error ? REASON_ICMP_ERROR : REASON_NO_RULE;`, `return p->icmp_error ? REASON_ICMP_ERROR : REASON_RULE;`,
 		},
 		{
 			"VLAN tags pass that the kernel took out of the frame", "TestFramesOnTheWire",
@@ -626,7 +624,7 @@ var bpfMutants = map[string][]mutant{
 		{
 			"what is for everybody is untracked whatever the other direction says",
 			"TestScenarios/untracked/not_open_to_everybody_the_other_way",
-			`bool untracked = is_for_everyone(first) && is_open(p, !by_guest);`, `bool untracked = is_for_everyone(first);`,
+			`bool untracked = is_for_everyone(first) && is_open(p, !by_guest);`, `bool untracked = is_for_everyone(first) && (is_open(p, !by_guest) || p->now);`,
 		},
 		{
 			"a narrow rule makes an untracked flow", "TestScenarios/untracked/a_tracked_connection_stays_tracked",
@@ -862,8 +860,7 @@ var bpfMutants = map[string][]mutant{
 		},
 		{
 			"what begins does not look for its flow beside the buckets", "TestTwins",
-			`	yield(p);
-`, ``,
+			`	if ((__u32)read_word(&o->overflowed))`, `	if (false)`,
 		},
 	},
 }

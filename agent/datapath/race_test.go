@@ -12,10 +12,11 @@ import (
 // TestAnswersAtOnce: two answers to one question, on two CPUs at the same moment. The first moves the
 // connection to the established ones; the second finds it all the same.
 func TestAnswersAtOnce(t *testing.T) {
-	h := newHost(t, datapath.Options{})
+	// Room for all of them in the buckets.
+	h := newHost(t, datapath.Options{MaxHalfOpen: 1 << 16})
 	h.attach(eniA)
 	h.apply(view(rule(true, vpc.UDP, 53, 53, "0.0.0.0/0")))
-	const rounds = 5_000
+	const rounds = 30_000
 	question := func(i int64) frame { return udp(own4, remote4, uint16(1024+i), 53) }
 	var round, ready, lost atomic.Int64
 	var asked, done [2]chan struct{}
