@@ -83,6 +83,11 @@ func (c *guestConnection) key() guestConnectionKey {
 	return k
 }
 
+// protocol is that of its key.
+func (c *guestConnection) protocol() uint8 {
+	return uint8(c.Name >> (8 * unsafe.Offsetof(guestConnectionKey{}.Protocol)))
+}
+
 func (c *guestConnection) setKey(k guestConnectionKey) {
 	c.Name = *(*uint64)(unsafe.Pointer(&k))
 	if k.Family == uint8(guestFamilyFAMILY_IPV4) {
@@ -95,7 +100,7 @@ func (c *guestConnection) setKey(k guestConnectionKey) {
 
 // revisionAt is the twin of revision_in in bpf/entry.h.
 func (c *guestConnection) revisionAt() *uint64 {
-	if c.key().Protocol == unix.IPPROTO_TCP {
+	if c.protocol() == unix.IPPROTO_TCP {
 		return &c.Revision
 	}
 	return (*uint64)(unsafe.Pointer(&c.Next))

@@ -72,13 +72,14 @@ func newBareHost(t testing.TB, o datapath.Options) *host {
 	return h
 }
 
-// onCPU runs f in a thread that stays on the nth CPU, from 0, of those that it may run on.
+// onCPU runs f in a thread that stays on the nth CPU, from 0, of those that it may run on, of which the first follows the last.
 func onCPU(t testing.TB, n int, f func()) {
 	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var all, one unix.CPUSet
 	must(t, unix.SchedGetaffinity(0, &all))
+	n %= all.Count()
 	for cpu := 0; one.Count() == 0; cpu++ {
 		if !all.IsSet(cpu) {
 			continue

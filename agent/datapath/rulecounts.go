@@ -368,10 +368,11 @@ func (d *Datapath) retiredPlaces() (epoch uint64, retired map[uint32]bool, slots
 // on meanwhile moves to what is read later.
 func (d *Datapath) eachPlace(slot uint32, visit func(place uint32)) error {
 	if err := d.visit(slot, func(v visited) error {
-		if v.flags()&guestConnectionFlagCONNECTION_CUT == 0 {
-			visit(v.connection.By.Counter)
+		if v.flags()&guestConnectionFlagCONNECTION_CUT != 0 {
+			return nil
 		}
-		if v.flags()&(guestConnectionFlagCONNECTION_UNTRACKED|guestConnectionFlagCONNECTION_CUT) == guestConnectionFlagCONNECTION_UNTRACKED {
+		visit(v.connection.By.Counter)
+		if v.flags()&guestConnectionFlagCONNECTION_UNTRACKED != 0 {
 			visit(v.connection.Answer.Counter)
 		}
 		return nil

@@ -258,7 +258,7 @@ func settled(flags guestConnectionFlag) bool {
 // timeout is the twin of timeout_of in entry.h, in jiffies.
 func timeout(tag uint64, c guestConnection, t guestTimeouts) uint32 {
 	flags := flagsOf(tag)
-	switch c.key().Protocol {
+	switch c.protocol() {
 	case unix.IPPROTO_TCP:
 		switch {
 		case ended(flags):

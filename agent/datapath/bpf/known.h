@@ -54,7 +54,7 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	enum direction d = from_guest ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	enum direction other = from_guest ? DIRECTION_INGRESS : DIRECTION_EGRESS;
 	const bool is_tcp = p->key.protocol == IPPROTO_TCP;
-	__u64 hash = p->hash = hash_of(p), was, by, read, counted, all;
+	__u64 hash = p->hash = hash_of(p), was, by, read, other_way, all;
 	struct bucket *b = bucket_of(p, hash);
 	struct connection *c;
 	__u32 at, seen, timeout;
@@ -109,9 +109,9 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	}
 	seen = *(volatile __u32 *)&c->seen;
 	read = read_word(&c->counts[0]);
-	counted = read_word(&c->counts[1]);
-	stream = is_stream(was, read, counted);
-	all ^= read ^ counted ^ seen ^ by;
+	other_way = read_word(&c->counts[1]);
+	stream = is_stream(was, read, other_way);
+	all ^= read ^ other_way ^ seen ^ by;
 	timeout = timeout_of(&p->config->timeouts, was, p->key.protocol, stream);
 	if (age_of(seen, p->now) > timeout)
 		return REASON_NONE;
