@@ -1,7 +1,6 @@
 package datapath
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/sallyport/sallyport/ruleset"
@@ -35,20 +34,10 @@ type layout2Counts struct{ Packets [32]uint64 }
 // layout2Eni is the size of a struct eni.
 const layout2Eni = 136
 
-func openLayout2(dir string) (_ *older, err error) {
-	m, err := openOlder(dir, layout2Eni)
+func openLayout2(dir string) (*older, error) {
+	m, err := openOlder(dir, layout2Eni, "connections", "half_open", "counters")
 	if err != nil {
 		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, m.close())
-		}
-	}()
-	for _, name := range []string{"connections", "half_open", "counters"} {
-		if _, err := m.open(name); err != nil {
-			return nil, err
-		}
 	}
 	m.counts = func(slot uint32, direction ruleset.Direction) (all []layout3Counts, err error) {
 		var cpus []layout2Counts

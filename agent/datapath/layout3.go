@@ -3,6 +3,7 @@ package datapath
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -61,20 +62,10 @@ type layout3RuleCount struct {
 // layout3Eni is the size of a struct eni.
 const layout3Eni = 152
 
-func openLayout3(dir string) (_ *older, err error) {
-	m, err := openOlder(dir, layout3Eni)
+func openLayout3(dir string) (*older, error) {
+	m, err := openOlder(dir, layout3Eni, slices.Concat(countedMaps, []string{"connections", "half_open"})...)
 	if err != nil {
 		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, m.close())
-		}
-	}()
-	for _, name := range []string{"connections", "half_open"} {
-		if _, err := m.open(name); err != nil {
-			return nil, err
-		}
 	}
 	m.connections = func(visit func(uint32, bool, layout3ConnectionKey, layout3Connection) error) error {
 		for slot, a := range m.devices {
@@ -93,25 +84,26 @@ func openLayout3(dir string) (_ *older, err error) {
 		}
 		return nil
 	}
-	return m.older, m.openCounted()
+	return m.readCounted()
 }
 
-// openCounted reads what is counted, in this layout and the next.
-func (m *olderMaps) openCounted() error {
-	for _, name := range []string{"counters", "event_budgets", "rule_slots", "rule_counts"} {
-		if _, err := m.open(name); err != nil {
-			return err
-		}
-	}
+// countedMaps are those of what is counted, in this layout and the next.
+var countedMaps = []string{"counters", "event_budgets", "rule_slots", "rule_counts"}
+
+// readCounted reads them, and closes all maps if it fails.
+func (m *olderMaps) readCounted() (*older, error) {
 	m.counts = func(slot uint32, direction ruleset.Direction) (cpus []layout3Counts, err error) {
-		return cpus, m.byName["counters"].Lookup(2*slot+uint32(direction), &cpus)
+		err = m.byName["counters"].Lookup(2*slot+uint32(direction), &cpus)
+		return cpus, err
 	}
 	m.lost = func(slot uint32) (uint64, error) {
 		var budget layout3EventBudget
-		return budget.Lost, m.byName["event_budgets"].Lookup(slot, &budget)
+		err := m.byName["event_budgets"].Lookup(slot, &budget)
+		return budget.Lost, err
 	}
 	m.ruleCounts = func(place uint32) (cpus []layout3RuleCount, err error) {
-		return cpus, m.byName["rule_counts"].Lookup(place, &cpus)
+		err = m.byName["rule_counts"].Lookup(place, &cpus)
+		return cpus, err
 	}
 	if err := each(m.byName["rule_slots"], func(k layout3RuleKey, place uint32) error {
 		if slot, ok := m.slots[k.Eni]; ok {
@@ -119,9 +111,9 @@ func (m *olderMaps) openCounted() error {
 		}
 		return nil
 	}); err != nil {
-		return fmt.Errorf("read rule_slots: %w", err)
+		return nil, errors.Join(fmt.Errorf("read rule_slots: %w", err), m.close())
 	}
-	return nil
+	return m.older, nil
 }
 
 // inside gives f the map that a map of maps has at a place, if it has one.

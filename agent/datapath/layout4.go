@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -51,20 +52,10 @@ const (
 	layout4Looks = 1000
 )
 
-func openLayout4(dir string) (_ *older, err error) {
-	m, err := openOlder(dir, int(unsafe.Sizeof(layout4Eni{})))
+func openLayout4(dir string) (*older, error) {
+	m, err := openOlder(dir, int(unsafe.Sizeof(layout4Eni{})), slices.Concat(countedMaps, []string{"connections", "flows"})...)
 	if err != nil {
 		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, m.close())
-		}
-	}()
-	for _, name := range []string{"connections", "flows"} {
-		if _, err := m.open(name); err != nil {
-			return nil, err
-		}
 	}
 	m.connections = func(visit func(uint32, bool, layout3ConnectionKey, layout3Connection) error) error {
 		for slot, a := range m.devices {
@@ -83,7 +74,7 @@ func openLayout4(dir string) (_ *older, err error) {
 		}
 		return nil
 	}
-	return m.older, m.openCounted()
+	return m.readCounted()
 }
 
 // visitLayout4 visits established entries of a slot or the others, in the order in which they move: from the buckets
@@ -114,7 +105,8 @@ func (m *olderMaps) visitLayout4(slot uint32, established bool, visit func(layou
 				return nil
 			}
 			o, ok, err := readLayout4(first, func() (now layout4Overflow, err error) {
-				return now, inner.Lookup(k, &now)
+				err = inner.Lookup(k, &now)
+				return now, err
 			})
 			if !ok || o.isEstablished() != established || o.Connection.Key != k { // whose memory another key got
 				return err

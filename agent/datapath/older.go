@@ -49,8 +49,8 @@ type olderMaps struct {
 }
 
 // openOlder reads what all older layouts hold alike: which device carries which ENI. sizeOfENI is that of a
-// struct eni, whose first field is the number of the ENI.
-func openOlder(dir string, sizeOfENI int) (_ *olderMaps, err error) {
+// struct eni, whose first field is the number of the ENI. It opens the maps of these names, too.
+func openOlder(dir string, sizeOfENI int, names ...string) (_ *olderMaps, err error) {
 	m := &olderMaps{older: &older{}, dir: dir, byName: map[string]*ebpf.Map{}, slots: map[uint32]uint32{}}
 	m.close = m.closeAll
 	defer func() {
@@ -58,6 +58,11 @@ func openOlder(dir string, sizeOfENI int) (_ *olderMaps, err error) {
 			err = errors.Join(err, m.closeAll())
 		}
 	}()
+	for _, name := range names {
+		if _, err := m.open(name); err != nil {
+			return nil, err
+		}
+	}
 	m.enis, err = m.memory("enis", sizeOfENI)
 	if err != nil {
 		return nil, err
