@@ -68,7 +68,7 @@ func (d *Datapath) Standing(eni vpc.InterfaceID) (Standing, error) {
 const EstablishedWays = int(guestLimitMAX_ESTABLISHED_WAYS)
 
 // Twin writes the entry of an ENI's first bucket that was made last into an empty way as well, as if another CPU had
-// begun its flow there.
+// begun its flow there now.
 func (d *Datapath) Twin(eni vpc.InterfaceID) error {
 	slot, err := d.slotOf(eni)
 	if err != nil {
@@ -76,6 +76,10 @@ func (d *Datapath) Twin(eni vpc.InterfaceID) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	now, err := d.clock()
+	if err != nil {
+		return err
+	}
 	b := &d.private[slot].buckets[0]
 	var from, to int
 	for way := range b.Tags {
@@ -86,6 +90,7 @@ func (d *Datapath) Twin(eni vpc.InterfaceID) error {
 		}
 	}
 	b.Ways[to] = b.Ways[from]
+	b.Ways[to].Seen = uint32(now)
 	atomic.StoreUint64(&b.Tags[to], nextVersion(b.Tags[from]))
 	return nil
 }

@@ -22,7 +22,7 @@ import (
 // one after the other.
 func TestFlowsAreSpread(t *testing.T) {
 	t.Parallel()
-	const buckets, flows = 1 << 10, 1 << 12 // four to a bucket
+	const buckets, flows = 1 << 11, 1 << 13 // two chunks, and four to a bucket
 	h := newHost(t, datapath.Options{MaxHalfOpen: 8 * buckets})
 	h.attach(eniA)
 	h.apply(view(rule(false, vpc.AllProtocols, -1, -1, "0.0.0.0/0"), rule(false, vpc.AllProtocols, -1, -1, "::/0")))
@@ -273,6 +273,19 @@ func TestTwins(t *testing.T) {
 	must(t, h.d.Advance(time.Hour)) // so that it must be begun anew, which another CPU does
 	h.want(eniA, ruleset.Ingress, dns(0), ruleset.ReasonRule)
 	wantEntries("beside the bucket", 0)
+
+	// Most find their entry that is past its end before its twin, and begin it anew.
+	for i := range 6 {
+		must(t, h.d.ForgetAll())
+		h.want(eniA, ruleset.Ingress, dns(i), ruleset.ReasonRule)
+		must(t, h.d.Advance(time.Hour))
+		must(t, h.d.Twin(eniA))
+		h.do(func() {
+			_, err := h.d.Run(ruleset.Ingress, h.devices[eniA], dns(i).bytes())
+			must(t, err)
+		})
+		wantEntries("in the bucket", 1)
+	}
 }
 
 // TestTakenOver: what stands beside the buckets and is past its end keeps no connection of its flow in the bucket.
