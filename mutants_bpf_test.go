@@ -197,10 +197,14 @@ var bpfMutants = map[string][]mutant{
 	programs + "/pool.h": {
 		{
 			"all chunks are one", "TestTree",
-			`__u32 at = number / CHUNK_LINES, zero`, `__u32 at = 0, zero`,
+			`if (number >= CHUNK_LINES) {`, `if (false) {`,
 		},
 	},
 	programs + "/link.h": {
+		{
+			"the end of a MAC is not looked at", "TestVerdicts",
+			` | (x[2] ^ y[2]));`, `);`,
+		},
 		{
 			"who has no address has 0.0.0.0", "TestZeroIsNobody",
 			`	if (is_zero(address))
@@ -812,6 +816,10 @@ var bpfMutants = map[string][]mutant{
 			`if (rank > best) {`, `if (!best || rank < best) {`,
 		},
 		{
+			"all buckets are in the first chunk", "TestFlowsAreSpread/ports$",
+			`if (mask >= CHUNK_BUCKETS)`, `if (false)`,
+		},
+		{
 			"a hash of half an address", "TestFlowsAreSpread/interface_ids",
 			` + product(key[4], secret[4])`, ``,
 		},
@@ -857,6 +865,10 @@ var bpfMutants = map[string][]mutant{
 		{
 			"nobody looks beside the buckets", "TestFullBucket",
 			`if (!found || !read_overflow(found, &p->key, &f->said))`, `if (true)`,
+		},
+		{
+			"what begins does not look for its flow in the bucket", "TestTwins",
+			`	if (candidates(f->bucket, fingerprint_of(p)) & ~(1U << way))`, `	if (false)`,
 		},
 		{
 			"what begins does not look for its flow beside the buckets", "TestTwins",

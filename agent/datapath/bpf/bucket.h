@@ -45,10 +45,14 @@ static __always_inline __u64 hash_of(const struct packet *p)
 /* The bucket of a key with this hash; NULL: the slot has no connections at all. */
 static __always_inline struct bucket *bucket_of(const struct packet *p, __u64 hash)
 {
-	__u32 at = (__u32)hash & p->eni->bucket_mask;
-	__u32 chunk = p->slot * MAX_FLOW_CHUNKS + at / CHUNK_BUCKETS;
-	void *map = bpf_map_lookup_elem(&flows, &chunk);
+	__u32 mask = p->eni->bucket_mask, at = (__u32)hash & mask;
+	__u32 chunk = p->slot * MAX_FLOW_CHUNKS;
+	void *map;
 
+	/* Where there is one chunk alone the CPU finds it before it has the hash. */
+	if (mask >= CHUNK_BUCKETS)
+		chunk += at / CHUNK_BUCKETS;
+	map = bpf_map_lookup_elem(&flows, &chunk);
 	at %= CHUNK_BUCKETS;
 	return map ? bpf_map_lookup_elem(map, &at) : NULL;
 }

@@ -17,14 +17,14 @@ static __always_inline void find_flow(struct packet *p)
 	void *map;
 
 	f->connection = NULL;
-	if (!p->absent)
-		p->hash = hash_of(p);
-	f->bucket = bucket_of(p, p->hash);
-	if (!f->bucket)
-		return;
 	if (!p->absent) {
-		__u64 way = find_way(f->bucket, &p->key, &f->said, fingerprint_of(p));
+		__u64 way;
 
+		p->hash = hash_of(p);
+		f->bucket = bucket_of(p, p->hash);
+		if (!f->bucket)
+			return;
+		way = find_way(f->bucket, &p->key, &f->said, fingerprint_of(p));
 		if (way < WAYS) {
 			f->tag = &f->bucket->tags[way];
 			f->connection = &f->bucket->ways[way];
@@ -121,7 +121,7 @@ static __always_inline void publish(struct packet *p, __u64 flags)
 {
 	struct flow *f = &p->flow;
 	struct occupancy *o = occupancy_of(p);
-	__u32 twins;
+	__u32 way, twins;
 
 	/* What an upgrade has put beside the buckets gets its fingerprint now. */
 	f->said.tag = (__u64)fingerprint_of(p) << 32 | (f->said.tag & TAG_VERSION) | flags;
@@ -135,7 +135,10 @@ static __always_inline void publish(struct packet *p, __u64 flags)
 	}
 	if (!*(volatile __u32 *)&o->touched)
 		*(volatile __u32 *)&o->touched = 1;
-	twins = drop_twins(f->bucket, &p->key, f->tag - f->bucket->tags, f->said.tag);
+	way = (f->tag - f->bucket->tags) & (WAYS - 1);
+	twins = 0;
+	if (candidates(f->bucket, fingerprint_of(p)) & ~(1U << way))
+		twins = drop_twins(f->bucket, &p->key, way, f->said.tag);
 	if (twins)
 		__sync_fetch_and_add(&o->established, ONE_LESS * twins);
 	if ((__u32)read_word(&o->overflowed))

@@ -68,6 +68,7 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 		at = candidates(b, hash >> 32);
 		if (!at) {
 			p->absent = !weak_order; /* else they are to be looked at in their order */
+			p->flow.bucket = b;
 			return REASON_NONE;
 		}
 		at = lowest(at); /* if it is another's, the long way looks at the next */

@@ -49,10 +49,14 @@ struct arp_ipv4 {
 	__u8 target[4];
 } __attribute__((packed));
 
-static __always_inline bool same_mac(const __u8 *a, const __u8 *b)
+typedef __be16 __attribute__((may_alias)) half;
+
+/* Of addresses in memory that are even. */
+static __always_inline bool same_mac(const void *a, const void *b)
 {
-	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) |
-		 (a[5] ^ b[5]));
+	const half *x = a, *y = b;
+
+	return !((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]));
 }
 
 /* From an address to the delegated prefix that holds it, if there is one. */
@@ -243,7 +247,7 @@ static __always_inline bool check_options(const struct packet *p, __u32 header, 
 	if (p->l4_length < header || p->l4_length > ND_MAX_LENGTH)
 		return false;
 	for (int i = 0; i < ND_OPTIONS; i++) {
-		__u8 option[8];
+		__u8 option[8] __attribute__((aligned(2)));
 		__u32 length;
 
 		if (left == 0)
@@ -377,7 +381,7 @@ static __always_inline enum reason nd_to_guest(const struct packet *p)
 /* A BOOTP message of that operation which is about the ENI's MAC. */
 static __always_inline bool is_own_bootp(const struct packet *p, __u8 operation)
 {
-	__u8 op, mac[6];
+	__u8 op, mac[6] __attribute__((aligned(2)));
 
 	return p->l4_length >= DHCP_CHADDR + sizeof(mac) &&
 	       bpf_skb_load_bytes(p->skb, p->l4 + DHCP_OP, &op, sizeof(op)) == 0 &&
@@ -464,8 +468,7 @@ static __always_inline enum reason dhcp_to_guest(const struct packet *p)
 /* Whether the agent has declared any: else nothing is looked up. */
 const volatile bool has_platform;
 
-/* From or to a service that the host's operator declared, for an address of the ENI's own. */
-static __noinline bool is_platform(const struct packet *p)
+static __noinline bool is_declared(const struct packet *p)
 {
 	struct platform_key key = {
 		.family = p->key.family,
@@ -474,12 +477,18 @@ static __noinline bool is_platform(const struct packet *p)
 		.address = p->key.remote,
 	};
 
-	if (!has_platform || p->group_mac || !is_own(p, p->key.family, &p->key.local))
+	if (p->group_mac || !is_own(p, p->key.family, &p->key.local))
 		return false;
 	if (p->part == PART_LATER)
 		return p->platform;
 	return (key.protocol == IPPROTO_TCP || key.protocol == IPPROTO_UDP) &&
 	       bpf_map_lookup_elem(&platform, &key);
+}
+
+/* From or to a service that the host's operator declared, for an address of the ENI's own. */
+static __always_inline bool is_platform(const struct packet *p)
+{
+	return has_platform && is_declared(p);
 }
 
 /* ---- addresses ---- */

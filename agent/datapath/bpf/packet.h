@@ -120,16 +120,16 @@ struct packet {
 	__u8 icmp_code;
 	__u8 hop_limit;
 	bool icmp_error;
-	bool stateless;	   /* opens nothing: an ICMP message that is not a request */
-	bool group_mac;	   /* the frame is for many */
-	bool opened;	   /* a flow begins with it: it is counted and told */
-	bool tracked;	   /* it began a tracked connection */
-	bool observed;	   /* no rule allows it, and it passes since the ENI observes */
-	bool overflowed;   /* the flow's entry stands beside the buckets */
-	bool absent;	   /* hash is there, and nothing in the bucket has its fingerprint */
-	bool known;	   /* flow is its entry; else an entry there is past its end */
-	bool platform;	   /* a later fragment of what a service of the platform sends or gets */
-	bool extended;	   /* IPv6 extension headers stand before the protocol's */
+	bool stateless;	 /* opens nothing: an ICMP message that is not a request */
+	bool group_mac;	 /* the frame is for many */
+	bool opened;	 /* a flow begins with it: it is counted and told */
+	bool tracked;	 /* it began a tracked connection */
+	bool observed;	 /* no rule allows it, and it passes since the ENI observes */
+	bool overflowed; /* the flow's entry stands beside the buckets */
+	bool absent;	 /* hash and flow.bucket are there, and nothing there has its fingerprint */
+	bool known;	 /* flow is its entry; else an entry there is past its end */
+	bool platform;	 /* a later fragment of what a service of the platform sends or gets */
+	bool extended;	 /* IPv6 extension headers stand before the protocol's */
 	bool router_alert; /* they are a hop-by-hop header with nothing but a router alert for MLD */
 };
 
