@@ -132,33 +132,29 @@ __noinline __u64 find_way(struct bucket *b, struct connection_key *key, struct e
 	if (!b || !key || !said)
 		return NO_WAY;
 	for (int reads = 0; reads < MAX_READS; reads++) {
-		bool changed = false;
 		__u32 left = weak_order ? candidates_in_order(b, fingerprint) :
 					  candidates(b, fingerprint);
 
+		if (!left)
+			break;
+		/* Whoever was a candidate and is not the flow's entry may have been it, and have gone: then a twin has come up
+		 * behind the look at all tags.
+		 */
 		for (int i = 0; i < WAYS && left; i++) {
 			__u32 way = lowest(left);
 			const struct connection *c = &b->ways[way];
 			__u64 was = read_word(&b->tags[way]), differs;
 
 			left &= left - 1;
-			if (was >> 32 != fingerprint || !is_live(was)) {
-				/* Gone, and perhaps another flow's already: its twin may have come up behind the
-				 * look at all tags.
-				 */
-				changed |= was >> 32 != fingerprint || !(was & CONNECTION_BUSY);
+			if (was >> 32 != fingerprint || !is_live(was))
 				continue;
-			}
 			differs = difference((void *)c + after(was), key);
 			if (differs)
 				continue;
 			barrier_var(differs);
 			if (read_entry(c, &b->tags[way], was, differs, said))
 				return way;
-			changed = true;
 		}
-		if (!changed)
-			break;
 	}
 	return NO_WAY;
 }

@@ -39,6 +39,7 @@ var (
 		{"SETUP=7", "CPUS=3"},
 		{"SETUP=2", "CPUS=3"},
 		{"SETUP=4", "CPUS=3"},
+		{"SETUP=1", "PACKETS=2"},
 		{"PACKETS=2"},
 	}
 )
@@ -58,6 +59,8 @@ var broken = []struct {
 	{"KEY_FIRST", bounds{"SETUP=5"}},
 	{"KEY_LAST", bounds{"SETUP=5"}},
 	{"STORE_BUFFER", bounds{"SETUP=2"}},
+	{"KEY_DECIDES", bounds{"SETUP=1", "PACKETS=2"}},
+	{"BUSY_IS_NOBODY", bounds{"SETUP=1", "PACKETS=2"}},
 	{"OVERFLOW_FIRST", bounds{"SETUP=5"}},
 	{"EMPTY_FIRST", bounds{"SETUP=5"}},
 	{"NO_OVERFLOW_LOOK", bounds{"SETUP=5", "PACKETS=2"}},

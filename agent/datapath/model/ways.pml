@@ -51,6 +51,7 @@
 #define KEY_FIRST	 9 /* a reader's load of the key comes before that of the tag */
 #define KEY_LAST	10 /* … or after the second one of the tag */
 #define STORE_BUFFER	11 /* the publishing store is still in the CPU's store buffer when it scans again */
+#define KEY_DECIDES	12 /* a reader who finds another flow's key does not look at the tag again */
 #define OVERFLOW_FIRST	13 /* … or looks into the overflow before the ways */
 #define EMPTY_FIRST	14 /* a move to the overflow takes the flow out of its way first */
 #define NO_OVERFLOW_LOOK 15 /* an inserter does not look into the overflow again */
@@ -62,6 +63,7 @@
 #define CLAIM_BY_STORE	21 /* a way is claimed by a load and a store */
 #define SAME_VERSION	22 /* an entry that is written anew keeps its version */
 #define AMEND_WHATEVER	23 /* an entry that was past is written anew even if it was established meanwhile */
+#define BUSY_IS_NOBODY	24 /* a reader who finds that a candidate is being written goes on to the next */
 #define YIELD_WHATEVER	25 /* an entry gives way to that of the overflow even if it alone is established */
 #define REMOVE_BY_KEY	26 /* an entry of the overflow is removed without making it busy first */
 
@@ -252,7 +254,7 @@ proctype cpu(byte me)
 	bool changed;	 /* what was looked at became something else */
 	bool marked;	 /* what moves out was established in its way */
 	bool buffered;	 /* STORE_BUFFER */
-	byte left_;	 /* candidates, as bits */
+	byte seen[WAYS]; /* the tags as they were when candidates were looked for; 0: none */
 	byte w, t, u, a, b, c; /* the way looked at, its tag, the tag again, fields */
 	byte stale, st;	 /* the way of an entry of this flow that is past, and its tag */
 	byte i, v, j, x, y; /* own new way and its version; another; the tags of both */
@@ -262,7 +264,11 @@ next:
 	atomic {
 		d_step {
 			k = 0; answer = 0; ends = 0; may = 0; w = 0; t = 0; u = 0; a = 0; b = 0; c = 0; marked = 0;
-			stale = NONE; st = 0; i = NONE; j = 0; v = 0; x = 0; y = 0; changed = 0; left_ = 0;
+			stale = NONE; st = 0; i = NONE; j = 0; v = 0; x = 0; y = 0; changed = 0;
+			for (g : 0 .. WAYS - 1) {
+				seen[g] = 0
+			};
+			g = 0;
 			watch[me] = 0;
 			if
 			:: inside[me] ->
@@ -308,25 +314,23 @@ next:
 	/* ---- lookup ---- */
 again:
 	atomic {
-		d_step {
-			changed = false;
-			left_ = 0;
-			for (g : 0 .. WAYS - 1) {
-				if
-				:: tag[g] != VERSION(tag[g]) -> left_ = left_ | (1 << g)
-				:: else
-				fi
-			};
-			g = 0;
-			w = 0
-		}
+		changed = false;
+		w = 0
 	};
+collect:
+	atomic {
+		if
+		:: w == WAYS -> w = 0; goto look
+		:: else -> seen[w] = (tag[w] != VERSION(tag[w]) -> tag[w] : 0); w++
+		fi
+	};
+	goto collect;
 look:
 	atomic {
 		if
 		:: w == WAYS && changed -> goto again
 		:: w == WAYS && !(changed) -> goto look_overflow
-		:: w < WAYS && !(left_ & (1 << w)) -> w++; goto look
+		:: w < WAYS && seen[w] == 0 -> w++; goto look
 		:: else
 		fi
 	};
@@ -336,9 +340,11 @@ look:
 	atomic {
 		t = tag[w];
 		if
-		:: STATE(t) == EMPTY -> changed = true; t = 0; w++; goto look
+#if BROKEN == BUSY_IS_NOBODY
 		:: STATE(t) == BUSY -> t = 0; w++; goto look
-		:: else
+#endif
+		:: !IS_ENTRY(t) -> changed = true; t = 0; w++; goto look
+		:: else -> changed = changed || VERSION(t) != VERSION(seen[w])
 		fi
 	};
 #if BROKEN == KEY_LAST
@@ -360,8 +366,11 @@ look:
 		u = tag[w];
 #endif
 		if
-		:: VERSION(u) != VERSION(t) || !IS_ENTRY(u) -> changed = true; goto not_it
+#if BROKEN == KEY_DECIDES
 		:: c != k -> goto not_it
+#endif
+		:: VERSION(u) != VERSION(t) || !IS_ENTRY(u) -> changed = true; goto not_it
+		:: VERSION(u) == VERSION(t) && IS_ENTRY(u) && c != k -> goto not_it
 		:: else
 		fi;
 		assert(b == k || STATE(t) == CHANGING || STATE(u) == CHANGING); /* accept */
