@@ -325,13 +325,7 @@ func (b *binder) secondClaim(t *testing.T) {
 		must(t, netlink.LinkDel(first))
 	}
 	b.becomes(t, deviceB, local.Bound)
-	eventually(t, "the second guest reaches the router", func() error { // it asks for its MAC once a second
-		got, err := b.second.tries(bindRouter.Addr(), 7777)
-		if err == nil && got != answers {
-			err = fmt.Errorf("it gets %s", got)
-		}
-		return err
-	})
+	b.second.comesTo(t, answers, bindRouter.Addr(), 7777, "the second guest reaches the router") // it asks for its MAC once a second
 	b.ports(t, silence, answers, "it is its turn")
 	eventually(t, "its instance runs", func() error {
 		if i := b.instanceOf(t); i.State.Name != types.InstanceStateNameRunning {

@@ -123,18 +123,12 @@ func (s *interfacePage) attachesAnother(t *testing.T) {
 	s.heidi.click(t, button("Attach").exactly().in(dialog("Attach "+eni)))
 	s.heidi.see(t, text(eni+" is attached to "+string(s.place)))
 	// It is in force before the lab has given the guest its address.
-	eventually(t, "the second interface lets 5001 in", func() error {
-		got, err := outside.tries(second, 5001)
-		if err == nil && got != answers {
-			err = errorString("got " + string(got))
-		}
-		return err
-	})
+	outside.comesTo(t, answers, second, 5001, "the second interface lets 5001 in")
 	outside.expect(t, silence, second, 5000, "its group does not let 5000 in")
 
 	s.act(t, eni, "Detach")
 	s.heidi.click(t, button("Detach").exactly().in(dialog("Detach")))
 	s.heidi.see(t, text(eni+" detached."))
-	outside.expect(t, silence, second, 5001, "nobody has the address")
+	outside.comesTo(t, silence, second, 5001, "nobody has the address") // the page does not say when it is in force
 	outside.expect(t, answers, s.addr, 5001, "the first interface stays")
 }

@@ -148,14 +148,26 @@ func (p place) expect(t *testing.T, want outcome, addr netip.Addr, port int, why
 	if want == silence {
 		wait = patience
 	}
+	if err := p.check(wait, want, addr, port); err != nil {
+		t.Errorf("%s: %v", why, err)
+	}
+}
+
+// comesTo waits until TCP connections come to that, where nothing says when it is so.
+func (p place) comesTo(t *testing.T, want outcome, addr netip.Addr, port int, what string) {
+	t.Helper()
+	eventually(t, what, func() error { return p.check(patience, want, addr, port) })
+}
+
+func (p place) check(wait time.Duration, want outcome, addr netip.Addr, port int) error {
 	got, err := p.triesFor(wait, addr, port)
+	if err == nil && got != want {
+		err = fmt.Errorf("got %s, want %s", got, want)
+	}
 	if err != nil {
-		t.Errorf("%s: %q -> %s:%d: %v", why, p, addr, port, err)
-		return
+		return fmt.Errorf("%q -> %s:%d: %w", p, addr, port, err)
 	}
-	if got != want {
-		t.Errorf("%s: %q -> %s:%d: got %s, want %s", why, p, addr, port, got, want)
-	}
+	return nil
 }
 
 // echo says a word on a connection to serve and waits for it to come back.

@@ -243,13 +243,7 @@ func (o *observer) expires(t *testing.T) {
 	o.observe(t, long)
 	began := time.Now()
 	c := o.talk(t)
-	eventually(t, "port 81 is closed again", func() error {
-		got, err := outside.tries(o.addr, 81)
-		if err == nil && got != silence {
-			err = fmt.Errorf("got %s", got)
-		}
-		return err
-	})
+	outside.comesTo(t, silence, o.addr, 81, "port 81 is closed again")
 	if took := time.Since(began); took > long+20*time.Second {
 		t.Errorf("it observed for %s, want %s", took, long)
 	}

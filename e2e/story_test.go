@@ -191,13 +191,7 @@ func (s *story) groupsInPlace(t *testing.T) {
 	s.web2.serve(s.whole, 5432)
 	second := mustAddr(t, address)
 	// It is in force before the lab has given the guest its address.
-	eventually(t, "the second interface, which is in db, serves group web", func() error {
-		got, err := s.web.tries(second, 5432)
-		if err == nil && got != answers {
-			err = errorString("got " + string(got))
-		}
-		return err
-	})
+	s.web.comesTo(t, answers, second, 5432, "the second interface, which is in db, serves group web")
 	outside.expect(t, silence, second, 80, "the second interface is not in web")
 	outside.expect(t, answers, s.web2.addr, 80, "the first interface is in web")
 	s.web.expect(t, silence, s.web2.addr, 5432, "the first interface is not in db")
