@@ -298,8 +298,8 @@ test-mutants: need-root check-generators ## that each of some two hundred and fi
 	@echo "==> mutants"
 	@$(root_test) env TEST_EXEC='$(exec_root)' MUTANTS=$(MUTANTS) go test -count=1 -timeout 90m -parallel 4 -v -run '^TestMutants$$' .
 
-# Tests of the whole product wait more than they work, and there is one agent to a machine: half of them run as if on
-# another one, at the same time. What these print comes last.
+# Tests of the whole product wait more than they work, and there is one agent to a machine. Each go test runs them as if
+# on one of its own (agent/machinetest), so half of them run at the same time. What these print comes last.
 E2E_ELSEWHERE := ^Test(Scenarios|Console.*)$$
 
 .PHONY: test-e2e
@@ -309,8 +309,7 @@ test-e2e: need-root build console ## commands and the whole product with real cl
 	@$(as_root) true # a password is asked for here, not in the background
 	@packages=$$($(as_user) go list ./cmd/... ./e2e/... | grep -v '/e2e/clients$$'); \
 	said=$$(mktemp); trap 'rm -f "$$said"' EXIT; \
-	$(root_test) go test -count=1 -timeout 40m -v -run '$(E2E_ELSEWHERE)' \
-		-exec '$(exec_root) $(CURDIR)/e2e/testdata/elsewhere.sh' ./e2e >"$$said" 2>&1 & elsewhere=$$!; \
+	$(root_test) go test -count=1 -timeout 40m -v -run '$(E2E_ELSEWHERE)' $(test_exec) ./e2e >"$$said" 2>&1 & elsewhere=$$!; \
 	failed=0; \
 	$(root_test) go test -count=1 -timeout 40m -p 1 -v -skip '$(E2E_ELSEWHERE)' $(test_exec) $$packages || failed=1; \
 	wait $$elsewhere || failed=1; \

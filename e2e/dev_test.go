@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -20,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/agent/machinetest"
 )
 
 // awsCLI is Debian's; another aws may stand before it in PATH.
@@ -33,20 +34,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		os.Exit(1)
 	}
-	code := m.Run()
-	awsServerStop()
-	// A test that failed half way may have left guests: the next one must not find them.
-	if out, err := exec.Command(sallyport, "dev", "--purge").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "e2e: purge: %v\n%s", err, out)
-		code = max(code, 1)
-	}
-	os.Exit(code)
+	machinetest.Main(func() int {
+		defer func() { awsServerStop() }()
+		return m.Run()
+	})
 }
 
 func check() error {
-	if os.Geteuid() != 0 {
-		return errors.New("needs root: it runs an agent and makes network namespaces")
-	}
 	if _, err := os.Stat(awsCLI); err != nil {
 		return fmt.Errorf("needs Debian's awscli (make test installs it): %w", err)
 	}

@@ -13,17 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/agent/datapath"
+	"github.com/sallyport/sallyport/agent/machinetest"
 	"github.com/sallyport/sallyport/ruleset"
 	"github.com/sallyport/sallyport/vpc"
 )
 
-func TestMain(m *testing.M) {
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "these tests load eBPF programs: run them as root, with make test-bpf")
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { machinetest.Main(m.Run) }
 
 // host is a network namespace with a Datapath of its own.
 type host struct {

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,34 +18,12 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/sallyport/sallyport/agent/lab"
+	"github.com/sallyport/sallyport/agent/machinetest"
 	"github.com/sallyport/sallyport/vpc"
 )
 
-// TestMain runs the tests in network and mount namespaces of their own: a lab removes every bridge, rule and
-// route of labs that it does not want.
-func TestMain(m *testing.M) {
-	const inside = "SALLYPORT_TEST_NETNS"
-	if os.Getenv(inside) != "" {
-		const setUp = "mount --make-rprivate /; mkdir -p /run/netns; mount -t tmpfs tmpfs /run/netns; ip link set lo up"
-		if out, err := exec.Command("sh", "-ec", setUp).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "lab: set up the namespaces: %v: %s", err, out)
-			os.Exit(1)
-		}
-		os.Exit(m.Run())
-	}
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "lab: needs root: it makes network namespaces")
-		os.Exit(1)
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "lab: in a network namespace:", err)
-		os.Exit(1)
-	}
-}
+// TestMain: a lab removes every bridge, rule and route of labs that it does not want.
+func TestMain(m *testing.M) { machinetest.Main(m.Run) }
 
 // The addresses are of a documentation block (RFC 5737, TEST-NET-3) and of a ULA prefix, so that
 // they collide with no lab that runs on this machine.

@@ -12,13 +12,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 
 	"github.com/sallyport/sallyport/agent/local"
+	"github.com/sallyport/sallyport/agent/machinetest"
 	"github.com/sallyport/sallyport/vpc"
 )
 
@@ -27,25 +27,8 @@ const (
 	eniB vpc.InterfaceID = "eni-0000000000000000b"
 )
 
-// TestMain runs the tests in a network namespace of their own: claims look at every device.
-func TestMain(m *testing.M) {
-	const inside = "SALLYPORT_TEST_NETNS"
-	if os.Getenv(inside) != "" {
-		os.Exit(m.Run())
-	}
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "local: needs root: it makes devices and a network namespace")
-		os.Exit(1)
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "local: in a network namespace:", err)
-		os.Exit(1)
-	}
-}
+// TestMain: claims look at every device.
+func TestMain(m *testing.M) { machinetest.Main(m.Run) }
 
 // host is what claims see of a machine: a filter that records, in which an ENI is on one device at a
 // time as in the datapath, and a control plane that records.
