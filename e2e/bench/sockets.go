@@ -191,8 +191,7 @@ func connect(to unix.Sockaddr) error {
 		return err
 	}
 	defer unix.Close(fd)
-	// The Go runtime's signals interrupt calls on a socket that has a time-out: asked again, the kernel
-	// goes on with the same connection.
+	// Asked again, the kernel goes on with the same connection.
 	if err := again(func() error { return unix.Connect(fd, to) }); err != nil && !errors.Is(err, unix.EISCONN) {
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -207,7 +206,7 @@ func connect(to unix.Sockaddr) error {
 	return nil
 }
 
-// again calls until no signal interrupts it.
+// again calls until no signal interrupts it. The Go runtime's do that to calls on a socket that has a time-out.
 func again(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, unix.EINTR) {
@@ -230,7 +229,8 @@ func serve(listener int, served *atomic.Int64) error {
 			return fmt.Errorf("accept: %w", err)
 		}
 		var b [1]byte
-		n, err := unix.Read(fd, b[:])
+		var n int
+		err = again(func() (err error) { n, err = unix.Read(fd, b[:]); return err })
 		if n == 1 {
 			served.Add(1)
 		}
@@ -295,10 +295,8 @@ func roundTrips(w *world, s sizes, _ int) (_ []float64, err error) {
 			if _, err := unix.Write(fd, b[:18]); err != nil {
 				return err
 			}
-			n, err := unix.Read(fd, b[:])
-			for errors.Is(err, unix.EINTR) {
-				n, err = unix.Read(fd, b[:])
-			}
+			var n int
+			err := again(func() (err error) { n, err = unix.Read(fd, b[:]); return err })
 			if n != 18 || err != nil {
 				return fmt.Errorf("%w: round trip %d: %d bytes: %w", errWrong, i, n, err)
 			}
@@ -335,7 +333,8 @@ func (w *world) throughput(s sizes) (mbits, size float64, err error) {
 	var both errgroup.Group
 	both.Go(func() error {
 		return onThread(func() error {
-			fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+			var fd int
+			err := again(func() (err error) { fd, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC); return err })
 			if err != nil {
 				return fmt.Errorf("accept: %w", err)
 			}
@@ -366,7 +365,8 @@ func (w *world) throughput(s sizes) (mbits, size float64, err error) {
 				return err
 			}
 			defer unix.Close(fd)
-			if err := unix.Connect(fd, at(addrB, throughputPort)); err != nil {
+			err = again(func() error { return unix.Connect(fd, at(addrB, throughputPort)) })
+			if err != nil && !errors.Is(err, unix.EISCONN) {
 				return fmt.Errorf("connect: %w", err)
 			}
 			b := make([]byte, 256<<10)
