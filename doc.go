@@ -33,6 +33,7 @@
 //	    hostiletest       what a hostile guest sends, for tests
 //	      guest             the program of a virtual machine that sends it
 //	    oldkernel         the program of a virtual machine with Linux 6.1, which loads the C
+//	  machinetest       runs tests as if on a machine of their own
 //	  local             the Unix socket on which hooks and the CLI announce an interface
 //	  dump              asks the kernel for whole lists
 //	e2e               the whole product: network namespaces, real clients, real packets
