@@ -115,7 +115,7 @@ func (p place) triesFor(wait time.Duration, addr netip.Addr, port int) (outcome,
 		if err != nil || again > 0 {
 			return late, err
 		}
-		return answers, echo(c, "hello")
+		return answers, echoFor(wait, c, "hello")
 	case errors.Is(err, context.DeadlineExceeded) || os.IsTimeout(err) || strings.Contains(err.Error(), "i/o timeout"):
 		return silence, nil
 	case errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ECONNRESET):
