@@ -10,7 +10,10 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/agent"
+	"github.com/sallyport/sallyport/agent/machinetest"
 )
+
+func TestMain(m *testing.M) { machinetest.Main(m.Run) }
 
 func TestNewRefuses(t *testing.T) {
 	whole := agent.DefaultConfig()
@@ -91,7 +94,6 @@ func TestCheckLabCIDR(t *testing.T) {
 		"ip link add spt-agent0 type bridge; ip addr add 198.18.7.129/25 dev spt-agent0; ip link set spt-agent0 up").CombinedOutput(); err != nil {
 		t.Fatalf("make a device: %v\n%s", err, out)
 	}
-	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "spt-agent0").Run() })
 	for block, want := range map[string]string{
 		"198.18.7.0/25":   "",
 		"198.18.7.0/24":   "route to 198.18.7.128/25 (via spt-agent0)",

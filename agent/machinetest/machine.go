@@ -31,8 +31,10 @@ func Main(run func() int) {
 		code, err = begin()
 	case inits:
 		code, err = beInit()
-	default:
+	case tests:
 		code = run()
+	default:
+		err = fmt.Errorf("the variable %s is set to what means nothing", stage)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "a machine for tests:", err)
@@ -60,8 +62,8 @@ func begin() (code int, err error) {
 		Pdeathsig:  unix.SIGKILL, // and with process 1 go all others
 	}
 	err = cmd.Run()
-	if failed := (*exec.ExitError)(nil); errors.As(err, &failed) {
-		return max(failed.ExitCode(), 1), nil
+	if failed := (*exec.ExitError)(nil); errors.As(err, &failed) && failed.Exited() {
+		return failed.ExitCode(), nil
 	}
 	return 0, err
 }
@@ -69,6 +71,9 @@ func begin() (code int, err error) {
 // beInit is what process 1 does: it sets the machine up, starts the tests, and reaps whatever loses its parent, since
 // tests tell by its PID whether a process has ended.
 func beInit() (code int, err error) {
+	if os.Getpid() != 1 {
+		return 0, fmt.Errorf("the variable %s is set, and this is not process 1", stage)
+	}
 	if err := setUp(); err != nil {
 		return 0, err
 	}
@@ -98,6 +103,7 @@ func setUp() error {
 		{"proc", "/proc"}, // of these PIDs
 		{"sysfs", "/sys"}, // of this network
 		{"bpf", "/sys/fs/bpf"},
+		{"cgroup2", "/sys/fs/cgroup"}, // as before: it says how many CPUs the tests may use
 		{"tmpfs", "/run/netns"},
 		{"tmpfs", "/run/sallyport"},
 	} {

@@ -28,7 +28,7 @@ func TestMachineIsEmpty(t *testing.T) {
 			t.Errorf("%s: %v, %v", dir, entries, err)
 		}
 	}
-	for dir, type_ := range map[string]int64{"/sys/fs/bpf": unix.BPF_FS_MAGIC, "/sys": unix.SYSFS_MAGIC} {
+	for dir, type_ := range map[string]int64{"/sys/fs/bpf": unix.BPF_FS_MAGIC, "/sys": unix.SYSFS_MAGIC, "/sys/fs/cgroup": unix.CGROUP2_SUPER_MAGIC} {
 		var fs unix.Statfs_t
 		if err := unix.Statfs(dir, &fs); err != nil || fs.Type != type_ {
 			t.Errorf("%s has type %x, %v", dir, fs.Type, err)
@@ -94,21 +94,21 @@ func TestKilled(t *testing.T) {
 		t.Fatal(c.Run())
 	}
 	c := again(t)
-	c.WaitDelay = time.Minute
-	said, err := c.StdoutPipe()
+	said, other, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Start(); err != nil {
+	c.Stdout = other
+	if err := errors.Join(c.Start(), other.Close(), said.SetReadDeadline(time.Now().Add(time.Minute))); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = c.Wait() }()
 	if _, err := io.ReadFull(said, make([]byte, len("started\n"))); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	_ = c.Wait()
 	if _, err := io.ReadAll(said); err != nil { // until nobody holds the other end
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@
  *
  * Two packets that begin a flow at once, on two CPUs, may both publish it. Each looks again afterwards,
  * and whoever sees both takes one out: an established one stays, else the one in the higher way. Readers
- * go upwards, so they meet one of the two. An exchange of a tag that succeeds, or returns the old value,
+ * go upwards, and look twice before they say that there is none, so they meet one of the two. An exchange of a tag that succeeds, or returns the old value,
  * is a full barrier, so that of two that publish at least one sees the other.
  */
 #ifndef SALLYPORT_BUCKET_H
@@ -131,15 +131,18 @@ __noinline __u64 find_way(struct bucket *b, struct connection_key *key, struct e
 {
 	if (!b || !key || !said)
 		return NO_WAY;
+	/* One look alone shows nothing: of two entries the one ahead may have gone, and its way be another flow's, when
+	 * the other has come up behind.
+	 */
 	for (int reads = 0; reads < MAX_READS; reads++) {
-		__u32 left = weak_order ? candidates_in_order(b, fingerprint) :
-					  candidates(b, fingerprint);
+		__u32 left;
 
-		if (!left)
+		if (weak_order && reads)
+			full_barrier(); /* all of the look before is over */
+		left = weak_order ? candidates_in_order(b, fingerprint) :
+				    candidates(b, fingerprint);
+		if (!left && reads)
 			break;
-		/* Whoever was a candidate and is not the flow's entry may have been it, and have gone: then a twin has come up
-		 * behind the look at all tags.
-		 */
 		for (int i = 0; i < WAYS && left; i++) {
 			__u32 way = lowest(left);
 			const struct connection *c = &b->ways[way];

@@ -17,14 +17,14 @@ static __always_inline void find_flow(struct packet *p)
 	void *map;
 
 	f->connection = NULL;
-	if (!p->absent) {
-		__u64 way;
-
+	if (!p->looked) {
 		p->hash = hash_of(p);
 		f->bucket = bucket_of(p, p->hash);
-		if (!f->bucket)
-			return;
-		way = find_way(f->bucket, &p->key, &f->said, fingerprint_of(p));
+	}
+	if (!f->bucket)
+		return;
+	if (!p->looked || candidates(f->bucket, fingerprint_of(p))) {
+		__u64 way = find_way(f->bucket, &p->key, &f->said, fingerprint_of(p));
 		if (way < WAYS) {
 			f->tag = &f->bucket->tags[way];
 			f->connection = &f->bucket->ways[way];

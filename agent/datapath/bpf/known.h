@@ -67,7 +67,7 @@ static __always_inline enum reason go_on(struct packet *p, bool from_guest)
 	if (read_word(&b->tags[at]) >> 32 != hash >> 32) {
 		at = candidates(b, hash >> 32);
 		if (!at) {
-			p->absent = !weak_order; /* else they are to be looked at in their order */
+			p->looked = !weak_order; /* else they are to be looked at in their order */
 			p->flow.bucket = b;
 			return REASON_NONE;
 		}

@@ -126,7 +126,7 @@ struct packet {
 	bool tracked;	 /* it began a tracked connection */
 	bool observed;	 /* no rule allows it, and it passes since the ENI observes */
 	bool overflowed; /* the flow's entry stands beside the buckets */
-	bool absent;	 /* hash and flow.bucket are there, and nothing there has its fingerprint */
+	bool looked;	 /* hash and flow.bucket are there, and nothing there had its fingerprint */
 	bool known;	 /* flow is its entry; else an entry there is past its end */
 	bool platform;	 /* a later fragment of what a service of the platform sends or gets */
 	bool extended;	 /* IPv6 extension headers stand before the protocol's */

@@ -19,6 +19,7 @@ type bounds []string
 // What the model is exhausted with each time. SOAK=1 adds the rest.
 var (
 	always = []bounds{
+		{"APART", "SETUP=1", "PACKETS=2"},
 		{"SETUP=5", "PACKETS=2"},
 		{"CUT", "SETUP=2"},
 	}
@@ -41,6 +42,8 @@ var (
 		{"SETUP=4", "CPUS=3"},
 		{"SETUP=1", "PACKETS=2"},
 		{"PACKETS=2"},
+		{"APART", "SETUP=1", "CPUS=3"},
+		{"SETUP=1", "CPUS=3"},
 	}
 )
 
@@ -59,8 +62,7 @@ var broken = []struct {
 	{"KEY_FIRST", bounds{"SETUP=5"}},
 	{"KEY_LAST", bounds{"SETUP=5"}},
 	{"STORE_BUFFER", bounds{"SETUP=2"}},
-	{"KEY_DECIDES", bounds{"SETUP=1", "PACKETS=2"}},
-	{"BUSY_IS_NOBODY", bounds{"SETUP=1", "PACKETS=2"}},
+	{"ONE_LOOK", bounds{"APART", "SETUP=1", "PACKETS=2"}},
 	{"OVERFLOW_FIRST", bounds{"SETUP=5"}},
 	{"EMPTY_FIRST", bounds{"SETUP=5"}},
 	{"NO_OVERFLOW_LOOK", bounds{"SETUP=5", "PACKETS=2"}},

@@ -24,6 +24,9 @@
 #ifndef PACKETS
 #define PACKETS 1
 #endif
+#ifndef LAST /* packets of the last CPU */
+#define LAST PACKETS
+#endif
 #ifndef TICKS
 #define TICKS 2
 #endif
@@ -51,7 +54,7 @@
 #define KEY_FIRST	 9 /* a reader's load of the key comes before that of the tag */
 #define KEY_LAST	10 /* … or after the second one of the tag */
 #define STORE_BUFFER	11 /* the publishing store is still in the CPU's store buffer when it scans again */
-#define KEY_DECIDES	12 /* a reader who finds another flow's key does not look at the tag again */
+#define ONE_LOOK	12 /* a reader who has not found the flow does not look again */
 #define OVERFLOW_FIRST	13 /* … or looks into the overflow before the ways */
 #define EMPTY_FIRST	14 /* a move to the overflow takes the flow out of its way first */
 #define NO_OVERFLOW_LOOK 15 /* an inserter does not look into the overflow again */
@@ -63,11 +66,12 @@
 #define CLAIM_BY_STORE	21 /* a way is claimed by a load and a store */
 #define SAME_VERSION	22 /* an entry that is written anew keeps its version */
 #define AMEND_WHATEVER	23 /* an entry that was past is written anew even if it was established meanwhile */
-#define BUSY_IS_NOBODY	24 /* a reader who finds that a candidate is being written goes on to the next */
-#define YIELD_WHATEVER	25 /* an entry gives way to that of the overflow even if it alone is established */
-#define REMOVE_BY_KEY	26 /* an entry of the overflow is removed without making it busy first */
+#define YIELD_WHATEVER	24 /* an entry gives way to that of the overflow even if it alone is established */
+#define REMOVE_BY_KEY	25 /* an entry of the overflow is removed without making it busy first */
 
-/* A tag: what it is, in the order of rank; a flag; a version. Fingerprints are left out, as if all were equal. */
+/* A tag: what it is, in the order of rank; a flag; a version. All fingerprints are equal; APART, each flow has its own,
+ * which an empty way keeps.
+ */
 #define EMPTY 0
 #define BUSY  1
 #define DEAD  2 /* cut, or closed */
@@ -83,6 +87,11 @@
 #define WITH(t, s) (((t) & ~7) | (s))
 #define IS_ENTRY(t) (STATE(t) > BUSY)
 #define IS_LIVE(t) (STATE(t) == HALF || STATE(t) == EST)
+#ifdef APART
+#define IS_CANDIDATE(w) (fingerprint[w] == k)
+#else
+#define IS_CANDIDATE(w) (STATE(tag[w]) != EMPTY)
+#endif
 
 #define FRESH 0
 #define EXPIRED 1 /* for packets it is not there */
@@ -98,6 +107,9 @@
  */
 byte tag[PLACES];
 byte key[PLACES], by[PLACES], age[PLACES];
+#ifdef APART
+byte fingerprint[WAYS]; /* part of the tag */
+#endif
 bool overflowed;
 bool allowed[4];  /* the rules let the flow begin */
 
@@ -251,10 +263,10 @@ proctype cpu(byte me)
 	bool answer;	 /* it comes the other way: no rule lets it pass */
 	bool ends;	 /* it ends the connection */
 	bool may;	 /* the rules that it goes by let it begin one */
-	bool changed;	 /* what was looked at became something else */
+	bool again;	 /* all ways were looked at once */
 	bool marked;	 /* what moves out was established in its way */
 	bool buffered;	 /* STORE_BUFFER */
-	byte seen[WAYS]; /* the tags as they were when candidates were looked for; 0: none */
+	bool seen[WAYS]; /* a candidate, when they were looked for */
 	byte w, t, u, a, b, c; /* the way looked at, its tag, the tag again, fields */
 	byte stale, st;	 /* the way of an entry of this flow that is past, and its tag */
 	byte i, v, j, x, y; /* own new way and its version; another; the tags of both */
@@ -264,7 +276,7 @@ next:
 	atomic {
 		d_step {
 			k = 0; answer = 0; ends = 0; may = 0; w = 0; t = 0; u = 0; a = 0; b = 0; c = 0; marked = 0;
-			stale = NONE; st = 0; i = NONE; j = 0; v = 0; x = 0; y = 0; changed = 0;
+			stale = NONE; st = 0; i = NONE; j = 0; v = 0; x = 0; y = 0; again = 0;
 			for (g : 0 .. WAYS - 1) {
 				seen[g] = 0
 			};
@@ -312,25 +324,24 @@ next:
 #endif
 
 	/* ---- lookup ---- */
-again:
-	atomic {
-		changed = false;
-		w = 0
-	};
 collect:
 	atomic {
 		if
 		:: w == WAYS -> w = 0; goto look
-		:: else -> seen[w] = (tag[w] != VERSION(tag[w]) -> tag[w] : 0); w++
+		:: else -> seen[w] = IS_CANDIDATE(w); w++
 		fi
 	};
 	goto collect;
 look:
 	atomic {
 		if
-		:: w == WAYS && changed -> goto again
-		:: w == WAYS && !(changed) -> goto look_overflow
-		:: w < WAYS && seen[w] == 0 -> w++; goto look
+#if BROKEN == ONE_LOOK
+		:: w == WAYS -> goto look_overflow
+#else
+		:: w == WAYS && again -> goto look_overflow
+		:: w == WAYS && !again -> again = true; w = 0; goto collect
+#endif
+		:: w < WAYS && !seen[w] -> w++; goto look
 		:: else
 		fi
 	};
@@ -340,11 +351,8 @@ look:
 	atomic {
 		t = tag[w];
 		if
-#if BROKEN == BUSY_IS_NOBODY
-		:: STATE(t) == BUSY -> t = 0; w++; goto look
-#endif
-		:: !IS_ENTRY(t) -> changed = true; t = 0; w++; goto look
-		:: else -> changed = changed || VERSION(t) != VERSION(seen[w])
+		:: !IS_ENTRY(t) -> t = 0; w++; goto look
+		:: else
 		fi
 	};
 #if BROKEN == KEY_LAST
@@ -366,11 +374,7 @@ look:
 		u = tag[w];
 #endif
 		if
-#if BROKEN == KEY_DECIDES
-		:: c != k -> goto not_it
-#endif
-		:: VERSION(u) != VERSION(t) || !IS_ENTRY(u) -> changed = true; goto not_it
-		:: VERSION(u) == VERSION(t) && IS_ENTRY(u) && c != k -> goto not_it
+		:: c != k || VERSION(u) != VERSION(t) || !IS_ENTRY(u) -> goto not_it
 		:: else
 		fi;
 		assert(b == k || STATE(t) == CHANGING || STATE(u) == CHANGING); /* accept */
@@ -684,6 +688,9 @@ claim:
 				tag[i] = v | HALF;
 #else
 				tag[i] = v | BUSY;
+#endif
+#ifdef APART
+				fingerprint[i] = k;
 #endif
 				t = 0
 			}
@@ -1123,6 +1130,12 @@ proctype clock()
 inline put(w_, k_, s_, a_)
 {
 	tag[w_] = NEXT | s_;
+#ifdef APART
+	if
+	:: w_ < WAYS -> fingerprint[w_] = k_
+	:: else
+	fi;
+#endif
 	key[w_] = k_;
 	by[w_] = k_;
 	age[w_] = a_;
@@ -1172,7 +1185,7 @@ init
 #endif
 		fi;
 		for (n : 0 .. CPUS - 1) {
-			left[n] = PACKETS
+			left[n] = (n == CPUS - 1 -> LAST : PACKETS)
 		};
 		for (n : 0 .. CPUS - 1) {
 			run cpu(n)
