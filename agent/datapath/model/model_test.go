@@ -42,6 +42,10 @@ var (
 		{"SETUP=4", "CPUS=3"},
 		{"SETUP=1", "PACKETS=2"},
 		{"PACKETS=2"},
+		{"APART", "CUT", "SETUP=2"},
+		{"APART", "SWEEP", "SETUP=1"},
+		{"APART", "SETUP=5", "PACKETS=2"},
+		{"APART", "SETUP=2", "CPUS=3"},
 		{"APART", "SETUP=1", "CPUS=3"},
 		{"SETUP=1", "CPUS=3"},
 	}
