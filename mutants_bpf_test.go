@@ -846,7 +846,7 @@ var bpfMutants = map[string][]mutant{
 	},
 	programs + "/flow.h": {
 		{
-			"a place that an expired connection leaves still counts", "TestCrowd",
+			"a place that an expired connection leaves still counts", "TestReclaimMargin",
 			`		give_quota(p);
 	way = claimed & (WAYS - 1);`, `		way = 0;
 	way = claimed & (WAYS - 1);`,
