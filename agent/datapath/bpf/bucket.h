@@ -4,8 +4,9 @@
  *
  * Two packets that begin a flow at once, on two CPUs, may both publish it. Each looks again afterwards,
  * and whoever sees both takes one out: an established one stays, else the one in the higher way. Readers
- * go upwards, and look twice before they say that there is none, so they meet one of the two. An exchange of a tag that succeeds, or returns the old value,
- * is a full barrier, so that of two that publish at least one sees the other.
+ * go upwards, and look twice before they say that there is none, so they meet one of the two. An exchange
+ * of a tag that succeeds, or returns the old value, is a full barrier, so that of two that publish at least
+ * one sees the other.
  */
 #ifndef SALLYPORT_BUCKET_H
 #define SALLYPORT_BUCKET_H

@@ -140,12 +140,12 @@ func check(t *testing.T, b bounds) outcome {
 		args = append(args, "-D"+define)
 	}
 	run(t, dir, "spin", append(args, "-a", source)...)
-	optimize := "-O1"
+	optimize, slots := "-O1", "-w22"
 	if os.Getenv("SOAK") != "" {
-		optimize = "-O2"
+		optimize, slots = "-O2", "-w26"
 	}
 	run(t, dir, "clang-19", "-w", optimize, "-DSAFETY", "-DCOLLAPSE", "-DVECTORSZ=1024", "-o", "pan", "pan.c")
-	out := run(t, dir, filepath.Join(dir, "pan"), "-m200000", "-w22", "-n")
+	out := run(t, dir, filepath.Join(dir, "pan"), "-m200000", slots, "-n")
 	found := states.FindStringSubmatch(out)
 	if found == nil || !finished.MatchString(out) || strings.Contains(out, "max search depth too small") {
 		t.Fatalf("the search was not whole:\n%s", out)
