@@ -167,7 +167,7 @@ func (d *dev) stop(t *testing.T) {
 // kill ends dev and its children at once: they die with it.
 func (d *dev) kill(t *testing.T) {
 	t.Helper()
-	children := []int{d.child(t, "server"), d.child(t, "agent")} // others may run beside them: see E2E_ELSEWHERE
+	children := []int{d.child(t, "server"), d.child(t, "agent")}
 	if err := d.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

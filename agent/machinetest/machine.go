@@ -1,5 +1,5 @@
 // Package machinetest runs tests as if on a machine of their own, so that they meet nothing that others left on this
-// one, or run on it, and leave nothing behind, even if they are killed.
+// one, or run on it, and leave no process, device or filter behind, even if they are killed.
 package machinetest
 
 import (
@@ -20,9 +20,9 @@ const (
 	tests = "tests"
 )
 
-// Main is for TestMain, with the Run of its M: it runs that in new network, mount and PID namespaces, with a loopback device that is
-// up, and with empty /run/netns, /run/sallyport and /sys/fs/bpf. All that the tests start ends with them. It needs
-// root, and does not return.
+// Main is for TestMain, with the Run of its M: it runs that in new network, mount and PID namespaces, with a loopback
+// device that is up, and with empty /run/netns, /run/sallyport and /sys/fs/bpf. All that the tests start ends with
+// them. It needs root, and does not return.
 func Main(run func() int) {
 	var code int
 	var err error
